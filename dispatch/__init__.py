@@ -1,0 +1,1 @@
+"""Decisions: the rolling-horizon program, its solver and the baselines."""

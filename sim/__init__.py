@@ -1,0 +1,1 @@
+"""The simulated world: clock, chance, physics, truth, forecasts, traces and the loop."""

@@ -1,0 +1,341 @@
+"""What crosses the boundaries between world, fleet, forecaster and dispatcher.
+
+All arrays are read-only copies. Power is in kW at the bus, positive when a car or battery takes it; energy is in kWh inside
+the battery; instants are integer seconds since the scenario's start. ``K`` is the number of steps of the horizon,
+``n`` the number of cars, ``R`` of regions, ``B`` of stationary batteries, ``T`` of electrical ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+def freeze(value: Any) -> None:
+    """Replace the arrays of a frozen dataclass by read-only copies (for use in ``__post_init__``)."""
+    if not is_dataclass(value):
+        raise TypeError(f"freeze: {type(value).__name__} is not a dataclass")
+    for item in fields(value):
+        array = getattr(value, item.name)
+        if isinstance(array, np.ndarray):
+            copy = array.copy()
+            copy.setflags(write=False)
+            object.__setattr__(value, item.name, copy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Site:
+    """What never changes during a run: the microgrids as a dispatcher may know them.
+
+    Limits that do not exist are ``inf``. Turbines are one per region (limit 0 where there is none); batteries are
+    a list of units, each in a region.
+    """
+
+    step_s: int
+    end_s: int  # the run's end
+    region_names: tuple[str, ...]
+    import_limit_kw: FloatArray  # (R,)
+    export_limit_kw: FloatArray  # (R,), 0 = no export
+    turbine_limit_kw: FloatArray  # (R,)
+    turbine_ramp_kw_per_step: FloatArray  # (R,)
+    turbine_fuel_cost_per_h: Callable[[FloatArray], FloatArray]  # true cost of running at P kW, elementwise
+    battery_region_index: IntArray  # (B,)
+    battery_energy_min_kwh: FloatArray  # (B,)
+    battery_energy_max_kwh: FloatArray  # (B,)
+    battery_charge_limit_kw: FloatArray  # (B,)
+    battery_discharge_limit_kw: FloatArray  # (B,)
+    battery_charge_efficiency: FloatArray  # (B,)
+    battery_discharge_efficiency: FloatArray  # (B,)
+    tie_from_index: IntArray  # (T,)
+    tie_to_index: IntArray  # (T,)
+    tie_limit_kw: FloatArray  # (T,), inf = free pooling; flows both ways
+    tie_loss_fraction: FloatArray  # (T,), lost on the way, charged to the receiving end
+    battery_operation_per_kwh: float  # per kWh charged or discharged, Eq. (20)
+    turbine_operation_per_kwh: float  # Eq. (20)
+    throughput_price_per_kwh: float  # wear, per kWh discharged from cars and batteries
+    unserved_price_per_kwh: float
+    shortfall_price_per_kwh: float  # inside a decision: a kWh a car lacks at departure
+    energy_value_per_kwh: float  # lambda: a kWh stored at the horizon's end
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    @property
+    def n_regions(self) -> int:
+        """Number of regions."""
+        return len(self.region_names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cars:
+    """The fleet as a dispatcher sees it at a boundary; every array has shape (n,), in vehicle_id order."""
+
+    vehicle_id: IntArray
+    region_index: IntArray  # -1 while driving or away
+    is_plugged: BoolArray
+    energy_kwh: FloatArray  # 0 where not plugged: a car off the charger does not tell
+    departure_s: IntArray  # as declared; NEVER_S when none is declared or the car is not plugged
+    required_kwh: FloatArray  # declared energy at that departure; 0 when not plugged
+    energy_min_kwh: FloatArray
+    energy_max_kwh: FloatArray
+    charge_limit_kw: FloatArray
+    discharge_limit_kw: FloatArray
+    charge_efficiency: FloatArray
+    discharge_efficiency: FloatArray
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    @property
+    def n(self) -> int:
+        """Number of cars."""
+        return len(self.vehicle_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trips:
+    """True trips, in order of vehicle and departure: only for the perfect forecaster and for own-cost policies.
+
+    Holds, for every car, the trip under way (``depart_s < now_s``) and those that begin within the horizon, shifted
+    by whatever delay the car has by now. All arrays have shape (n_trips,).
+    """
+
+    vehicle_index: IntArray
+    depart_s: IntArray
+    arrive_s: IntArray
+    region_index: IntArray  # of the destination
+    is_plugged: BoolArray  # at the destination: the stop's plug-in draw (and the region has chargers)
+    energy_kwh: FloatArray  # of the trip
+    required_kwh: FloatArray  # at departure: the domain's lower bound
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stores:
+    """Cars still to come, as one store per region and step (statistics of past stays); shapes (K, R).
+
+    A stay enters at its first whole boundary and leaves in the step of its departure, where its limits count for
+    the plugged fraction of the step. Stays without a whole boundary are left out.
+    """
+
+    n_plugged: FloatArray
+    charge_limit_kw: FloatArray  # summed, mean over the step
+    discharge_limit_kw: FloatArray
+    arriving_kwh: FloatArray  # energy of stays that enter at the step's start
+    leaving_min_kwh: FloatArray  # least energy of stays that leave in the step
+    leaving_max_kwh: FloatArray
+    energy_min_kwh: FloatArray  # bounds of the store at the step's end (stays that remain)
+    energy_max_kwh: FloatArray
+    charge_efficiency: float
+    discharge_efficiency: float
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Snapshot:
+    """Measurements at a boundary: all a dispatcher may know of the present."""
+
+    now_s: int
+    cars: Cars
+    battery_energy_kwh: FloatArray  # (B,)
+    turbine_kw: FloatArray  # (R,), power of the step that ended now
+    own_trips: Trips | None = None  # only to policies that declare `needs_own_chain`
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forecast:
+    """Forecast issued at ``now_s`` for the K steps from now on; arrays (K, R), means over each step."""
+
+    now_s: int
+    kind: str
+    load_kw: FloatArray
+    pv_kw: FloatArray
+    wind_kw: FloatArray
+    buy_price_per_kwh: FloatArray
+    sell_price_per_kwh: FloatArray
+    curtailment_price_per_kwh: FloatArray
+    measured_car_load_kw: FloatArray  # net car load of the same step 24 h earlier
+    trips: Trips | None = None  # perfect only
+    stores: Stores | None = None  # cars still to come, where trips are not known
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the horizon, K."""
+        return len(self.load_kw)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One row of ``decisions.parquet`` less its instant and its seconds: how a decision was reached."""
+
+    status: str  # optimal | feasible | fallback:<name> | none
+    objective: float = float("nan")
+    bound: float = float("nan")
+    gap: float = float("nan")
+    turbine_bound: float = float("nan")  # objective with the convex under-estimator of the fuel cost
+    turbine_gap: float = float("nan")
+    binaries: int = 0
+    iterations: int = 0
+    fallback: bool = False
+    lowered_kwh: float = 0.0
+    max_overlap_kw: float = 0.0  # largest simultaneous charge and discharge in the solver's answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Marginals:
+    """What a decision's duals say, one entry per region and per plugged car (``marginals.parquet``)."""
+
+    vehicle_id: IntArray  # -1 for a region's own row
+    region_index: IntArray
+    value_per_kwh: FloatArray  # of energy: at the bus for a region, inside the battery for a car
+    binding_limit: tuple[str, ...]
+    protected_departure_s: IntArray  # NEVER_S when none
+    departure_dual_per_kwh: FloatArray
+    best_later_step_s: IntArray  # NEVER_S when none
+    best_later_value_per_kwh: FloatArray
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Schedule:
+    """Set-points for the next step.
+
+    A dispatcher may give car set-points only (batteries and turbines ``None``): a common program then schedules the
+    rest, and ``expected_car_load_kw`` tells it what the policy expects to draw later (used under perfect forecasts).
+    """
+
+    car_power_kw: FloatArray  # (n,), charging positive; ignored where not plugged
+    battery_power_kw: FloatArray | None = None  # (B,)
+    turbine_kw: FloatArray | None = None  # (R,)
+    expected_car_load_kw: FloatArray | None = None  # (K, R), net
+    decision: Decision = field(default_factory=lambda: Decision(status="none"))
+    marginals: Marginals | None = None
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@runtime_checkable
+class Dispatcher(Protocol):
+    """Anything that turns a snapshot and a forecast into set-points, every 15 minutes."""
+
+    name: str
+    needs_own_chain: bool  # whether each car's own true chain is handed over in ``Snapshot.own_trips``
+    charges_on_arrival: bool  # whether a car charges at full power from the second it plugs in, before the next boundary
+
+    def start(self, site: Site) -> None:
+        """Get ready for one run; called once, before the first decision."""
+        ...
+
+    def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
+        """Set-points for the step that begins at ``snapshot.now_s``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stays:
+    """Plugged stays as they happened (measured), in order of vehicle and plug-in; shapes (n_stays,)."""
+
+    vehicle_index: IntArray
+    region_index: IntArray
+    plug_s: IntArray
+    unplug_s: IntArray  # NEVER_S while it lasts
+    arriving_kwh: FloatArray
+    required_kwh: FloatArray  # declared for its departure
+    energy_min_kwh: FloatArray
+    energy_max_kwh: FloatArray
+    charge_limit_kw: FloatArray
+    discharge_limit_kw: FloatArray
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepEnergy:
+    """Energy at the bus that the plugged cars of each region took and gave in one step; shapes (R,)."""
+
+    charge_kwh: FloatArray
+    discharge_kwh: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DomainSums:
+    """The plugged fleet's capacity domain at an instant, per region; shapes (R,)."""
+
+    n_plugged: IntArray
+    energy_kwh: FloatArray
+    lower_kwh: FloatArray
+    upper_kwh: FloatArray
+
+
+class Fleet(Protocol):
+    """What the simulation asks of a fleet. The SimPy environment owns the clock; the fleet keeps the cars' state."""
+
+    n: int
+
+    def start(self, environment: Any, *, charges_on_arrival: bool) -> None:
+        """(Re)set every car to its initial energy, at home and plugged at ``environment.now``, and set it going."""
+        ...
+
+    def cars(self, now_s: int) -> Cars:
+        """What plugged cars show at a boundary."""
+        ...
+
+    def trips(self, now_s: int, until_s: int) -> Trips:
+        """The true trips from now on (under way, or beginning before ``until_s``)."""
+        ...
+
+    def stays(self, since_s: int) -> Stays:
+        """Plugged stays that began after ``since_s`` (exclusive), up to now."""
+        ...
+
+    def limit(self, charge_cap_kw: FloatArray, discharge_cap_kw: FloatArray) -> None:
+        """Caps on each region's total car power for the coming step (inf = none); cars are cut pro rata."""
+        ...
+
+    def apply(self, now_s: int, car_power_kw: FloatArray) -> None:
+        """Set-points of the plugged cars from now on, kW, charging positive."""
+        ...
+
+    def close_step(self, now_s: int) -> StepEnergy:
+        """Integrate every car up to the boundary and return what the step that ends here took and gave."""
+        ...
+
+    def domain(self, now_s: int) -> DomainSums:
+        """Sums of the capacity domain over the cars plugged now."""
+        ...
+
+    def finish(self, now_s: int) -> None:
+        """Close all open segments and trips at the run's end."""
+        ...
+
+
+class Forecaster(Protocol):
+    """Issues forecasts from the past only (the perfect one, from the truth, is the named exception)."""
+
+    kind: str
+
+    def issue(self, now_s: int, n_steps: int) -> Forecast:
+        """Forecast for the steps from ``now_s`` on."""
+        ...

@@ -1,0 +1,42 @@
+"""Errors that a person can cause, each naming what is wrong, where, the value and the bound.
+
+::
+
+    VoltwalkError                  anything below; the command line prints it and exits with 2
+    |-- ScenarioError              a scenario that cannot be read or does not hold together (all faults at once)
+    |   `-- SeriesError            a time series that is missing, short, gappy or in other units
+    |-- RunFolderError             a folder that is not a run, or an output folder that exists
+    `-- PolicyError                an unknown policy, or a dispatcher that breaks its contract
+"""
+
+from collections.abc import Iterable
+
+
+class VoltwalkError(Exception):
+    """A mistake that a person can mend; its text is what the person reads."""
+
+
+class ScenarioError(VoltwalkError):
+    """Every fault found in a scenario, one line each.
+
+    Parameters
+    ----------
+    faults
+        One line per fault: place, what is wrong, the value and the bound.
+    """
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults: tuple[str, ...] = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class SeriesError(ScenarioError):
+    """A time series that is missing, short, gappy or in other units than its column says."""
+
+
+class RunFolderError(VoltwalkError):
+    """A folder that is not a run, or an output folder that already exists."""
+
+
+class PolicyError(VoltwalkError):
+    """An unknown policy, or a dispatcher that breaks its contract."""
