@@ -1,0 +1,475 @@
+"""The scenario: every number that a run depends on, as validated data.
+
+Models forbid unknown keys and carry units in field names. No physical number is a default here: numbers live in the
+TOML files of ``experiments/scenarios``, from which a user's scenario may ``extends``. Reading is in
+``sim.scenario_reading``; the reference page of the docs is generated from these descriptions.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Unlimited = Literal["unlimited"]
+
+
+class Part(BaseModel):
+    """Base of all parts: unknown keys are faults, values are frozen and finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=False)
+
+
+class About(Part):
+    """What the scenario is, for people."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Short name; names run folders.")]
+    description: Annotated[str, Field(description="One or two sentences for people.")] = ""
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code of all money in this scenario.")]
+
+
+class Simulation(Part):
+    """When, how long, and which draw."""
+
+    start: Annotated[date, Field(description="First day of the run (day 0), YYYY-MM-DD.")]
+    time_zone: Annotated[str, Field(description="IANA zone; the clock is its standard time, all year.")]
+    days: Annotated[int, Field(ge=1, le=3660, description="Length of the run in days.")]
+    seed: Annotated[int, Field(ge=0, description="Root of all chance.")]
+    replication: Annotated[int, Field(ge=0, description="Replication of a Monte Carlo study; 0 alone.")] = 0
+
+
+class Law(Part):
+    """A probability law of scipy.stats, truncated as a conditional law."""
+
+    family: Annotated[
+        Literal["gamma", "lognorm", "genextreme", "weibull_min", "norm", "expon", "uniform", "constant"],
+        Field(description="Family by its scipy.stats name, or `constant`."),
+    ]
+    shape: Annotated[float | None, Field(description="Shape: gamma a, lognorm s, genextreme c, weibull_min c.")] = None
+    loc: Annotated[float, Field(description="Location (scipy's loc; the value of `constant`).")] = 0.0
+    scale: Annotated[float, Field(gt=0, description="Scale (scipy's scale).")] = 1.0
+    low: Annotated[float | None, Field(description="Lower end of the truncation.")] = None
+    high: Annotated[float | None, Field(description="Upper end of the truncation.")] = None
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Law:
+        shaped = {"gamma", "lognorm", "genextreme", "weibull_min"}
+        if self.family in shaped and self.shape is None:
+            raise ValueError(f"a {self.family} law needs `shape`")
+        if self.family not in shaped and self.shape is not None:
+            raise ValueError(f"a {self.family} law has no `shape`")
+        if self.family in {"gamma", "lognorm", "weibull_min"} and self.shape is not None and self.shape <= 0:
+            raise ValueError(f"`shape` of a {self.family} law must be above 0, is {self.shape:g}")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        return self
+
+
+class MileageWindow(Part):
+    """Normal law of a trip's distance, given that its duration lies in a window."""
+
+    from_min: Annotated[float, Field(ge=0, description="Window's beginning, minutes (inclusive).")]
+    to_min: Annotated[float, Field(gt=0, description="Window's end, minutes (exclusive; the last window's inclusive).")]
+    mean_km: Annotated[float, Field(description="mu of the normal law.")]
+    sd_km: Annotated[float, Field(gt=0, description="sigma of the normal law.")]
+
+
+class TripClass(Part):
+    """Duration and distance of one class of trips (I: home to elsewhere, II: elsewhere to elsewhere, III: to home)."""
+
+    duration_min: Annotated[Law, Field(description="Law of the duration in minutes.")]
+    mileage: Annotated[list[MileageWindow], Field(min_length=1, description="Distance given the duration's window.")]
+
+
+class TripLimits(Part):
+    """Outside these a drawn distance is drawn again (as a conditional law)."""
+
+    max_km: Positive
+    min_speed_kmh: Positive
+    max_speed_kmh: Positive
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TripLimits:
+        if self.min_speed_kmh >= self.max_speed_kmh:
+            raise ValueError(f"min_speed_kmh {self.min_speed_kmh:g} is not below max_speed_kmh {self.max_speed_kmh:g}")
+        return self
+
+
+TransitionMatrix = dict[str, dict[str, Fraction]]
+
+
+class ChainMatrices(Part):
+    """Markov transition matrices over place types, row sums 1; a place's own missing targets are 0."""
+
+    weekday: Annotated[TransitionMatrix, Field(description="Rows: from; columns: to. Monday to Friday.")]
+    weekend: Annotated[TransitionMatrix, Field(description="The same for Saturday and Sunday.")]
+
+
+class Travel(Part):
+    """How cars travel: sampled from laws, or from a user's own itineraries."""
+
+    source: Annotated[Literal["sampled", "itineraries"], Field(description="Where trips come from.")]
+    itineraries: Annotated[
+        str | None, Field(description="CSV: vehicle, depart, arrive, from, to, km (source = itineraries).")
+    ] = None
+    itineraries_outside: Annotated[
+        Literal["repeat", "stay"],
+        Field(description="Days the file does not cover (-1 and the one after): repeat the nearest day, or stay at home."),
+    ] = "repeat"
+    home: Annotated[str, Field(description="Place type where days begin and end.")]
+    work: Annotated[str, Field(description="Place type of which each car has one fixed region.")]
+    distance: Annotated[
+        Literal["law", "road"],
+        Field(description="law: duration and distance are drawn; road: shortest path of the road graph over its speed."),
+    ]
+    max_trips_per_day: Annotated[int, Field(ge=2, le=12, description="A chain that would be longer goes home.")]
+    leave_again_probability: Annotated[Fraction, Field(description="After coming home, chance to set out again.")]
+    stay_home_share_weekday: Annotated[Fraction, Field(description="Share of cars not used on a weekday.")]
+    stay_home_share_weekend: Annotated[Fraction, Field(description="Share of cars not used on a weekend day.")]
+    chain: ChainMatrices
+    first_departure_h: Annotated[Law, Field(description="Clock hour of the first departure.")]
+    trip_from_home: Annotated[TripClass, Field(description="Class I.")]
+    trip_between: Annotated[TripClass, Field(description="Class II.")]
+    trip_to_home: Annotated[TripClass, Field(description="Class III.")]
+    dwell_min: Annotated[dict[str, Law], Field(description="Length of a stay by place type, minutes.")]
+    limits: TripLimits
+
+
+class VehicleClass(Part):
+    """One class of cars."""
+
+    name: str
+    share: Annotated[NonNegative, Field(description="Share of the fleet (shares are divided by their sum).")]
+    battery_kwh: Positive
+    consumption_kwh_per_km: NonNegative
+    charge_limit_kw: Positive
+    discharge_limit_kw: Annotated[NonNegative, Field(description="0: no vehicle-to-grid.")]
+    charge_efficiency: Annotated[float, Field(gt=0, le=1)]
+    discharge_efficiency: Annotated[float, Field(gt=0, le=1)]
+    soc_min: Fraction
+    soc_max: Fraction
+    initial_soc: Annotated[Fraction, Field(description="At the start of the run, the same for all policies.")]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> VehicleClass:
+        if self.soc_min >= self.soc_max:
+            raise ValueError(f"soc_min {self.soc_min:g} is not below soc_max {self.soc_max:g}")
+        if not self.soc_min <= self.initial_soc <= self.soc_max:
+            raise ValueError(f"initial_soc {self.initial_soc:g} is outside {self.soc_min:g}..{self.soc_max:g}")
+        return self
+
+
+class FleetPart(Part):
+    """How many cars, of which classes, and what their drivers want."""
+
+    size: Annotated[int, Field(ge=0, le=5_000_000, description="Number of cars; 0 is legal.")]
+    shortage: Annotated[
+        Literal["help", "wait"],
+        Field(description="A car short for its next trip is helped out (unmet energy) or waits at a charger (late)."),
+    ]
+    departure_soc: Annotated[
+        Fraction | Literal["none"],
+        Field(description="S_user: least state of charge at a day's first departure from home; none: what the chain needs."),
+    ]
+    plug_in_probability: Annotated[
+        dict[str, Fraction], Field(description="By place type: chance that a stop plugs in, drawn once per stop.")
+    ]
+    arrival_power: Annotated[
+        Literal["none", "full"],
+        Field(description="Power of a car from its arrival to the next boundary, under policies that schedule."),
+    ]
+    classes: Annotated[list[VehicleClass], Field(min_length=1)]
+
+
+class SeriesRef(Part):
+    """A time series in a CSV or Parquet file."""
+
+    file: Annotated[str, Field(description="Path relative to this scenario, absolute, or `shipped:NAME`.")]
+    column: Annotated[str, Field(description="Column with the values; its name ends in the unit.")]
+    time_column: Annotated[str | None, Field(description="Column with instants; none: rows follow `start` evenly.")] = None
+    start: Annotated[str | None, Field(description="Instant of the first row, without a time column (ISO).")] = None
+    step_minutes: Annotated[int, Field(ge=1, le=1440, description="Length of a row.")]
+    zone: Annotated[str, Field(description="IANA zone of the instants, `UTC`, or `scenario`: clock hours, not converted.")]
+    stamp: Annotated[Literal["beginning", "ending"], Field(description="Which end of its interval a row is stamped with.")]
+    to_quarter_hours: Annotated[
+        Literal["mean", "hold", "linear"],
+        Field(description="mean of finer rows; hold an hour's value; linear between the hours' middles."),
+    ]
+    wrap: Annotated[
+        Literal["none", "year"],
+        Field(description="year: the same clock time of the file's year serves any year (29 February uses the 28th)."),
+    ]
+
+
+class LoadMix(Part):
+    """A load as a weighted mix of profile columns, scaled to a daily energy."""
+
+    weights: Annotated[dict[str, Positive], Field(min_length=1, description="Column: weight.")]
+    mean_kwh_per_day: Annotated[NonNegative, Field(description="The mix is scaled to this in the series' whole mean.")]
+    series: Annotated[SeriesRef, Field(description="The file; `column` is ignored here and must be `*`.")]
+
+
+class LoadSeries(Part):
+    """A load as measured, in kW."""
+
+    series: SeriesRef
+    factor: Annotated[NonNegative, Field(description="Times this.")] = 1.0
+
+
+class PvWeather(Part):
+    """PV from irradiance and temperature, equation (14)."""
+
+    rated_kw: NonNegative
+    temperature_coefficient_per_degc: float
+    cell_heating_degc_per_w_m2: Annotated[NonNegative, Field(description="T_cell = T_ambient + this x G.")]
+    irradiance: Annotated[SeriesRef, Field(description="Global irradiance, column ending in _w_m2.")]
+    temperature: Annotated[SeriesRef, Field(description="Ambient temperature, column ending in _degc.")]
+
+
+class SupplySeries(Part):
+    """PV or wind as a measured series, kW or per unit of rated power."""
+
+    rated_kw: Annotated[NonNegative, Field(description="Factor of a per-unit column; 1 for a column in kW.")]
+    series: SeriesRef
+
+
+class WindTurbine(Part):
+    """Power curve, equation (15)."""
+
+    rated_kw: NonNegative
+    cut_in_m_s: Positive
+    rated_m_s: Positive
+    cut_out_m_s: Positive
+
+    @model_validator(mode="after")
+    def _ordered(self) -> WindTurbine:
+        if not self.cut_in_m_s < self.rated_m_s < self.cut_out_m_s:
+            raise ValueError("cut_in_m_s < rated_m_s < cut_out_m_s must hold")
+        return self
+
+
+class WindDraw(Part):
+    """Wind drawn per region: Weibull speeds with persistence (Gaussian copula of an AR(1)) and correlation."""
+
+    turbine: WindTurbine
+    scale_m_s: Positive
+    shape: Positive
+    persistence: Annotated[float, Field(ge=0, lt=1, description="AR(1) coefficient per 15 minutes.")]
+    correlation: Annotated[Fraction, Field(description="Between regions.")]
+
+
+class WindWeather(Part):
+    """Wind from a speed series."""
+
+    turbine: WindTurbine
+    speed: Annotated[SeriesRef, Field(description="Column ending in _m_s.")]
+
+
+class GasTurbine(Part):
+    """Micro-turbine, equations (18), (19), (27), (28)."""
+
+    limit_kw: Positive
+    ramp_kw_per_h: Positive
+    gas_price_per_m3: NonNegative
+    lower_heating_value_kwh_per_m3: Positive
+    efficiency_cubic: Annotated[float, Field(description="g1 of eta(x) = g1 x^3 - g2 x^2 + g3 x + rho, x = P / limit.")]
+    efficiency_square: Annotated[float, Field(description="g2")]
+    efficiency_linear: Annotated[float, Field(description="g3")]
+    efficiency_constant: Annotated[float, Field(gt=0, description="rho")]
+
+
+class StationaryBattery(Part):
+    """Stationary battery, equation (16)."""
+
+    capacity_kwh: Positive
+    charge_limit_kw: Positive
+    discharge_limit_kw: Positive
+    charge_efficiency: Annotated[float, Field(gt=0, le=1)]
+    discharge_efficiency: Annotated[float, Field(gt=0, le=1)]
+    soc_min: Fraction
+    soc_max: Fraction
+    initial_soc: Fraction
+
+    @model_validator(mode="after")
+    def _ordered(self) -> StationaryBattery:
+        if self.soc_min >= self.soc_max:
+            raise ValueError(f"soc_min {self.soc_min:g} is not below soc_max {self.soc_max:g}")
+        if not self.soc_min <= self.initial_soc <= self.soc_max:
+            raise ValueError(f"initial_soc {self.initial_soc:g} is outside {self.soc_min:g}..{self.soc_max:g}")
+        return self
+
+
+class Region(Part):
+    """A place with a microgrid of its own."""
+
+    name: Annotated[str, Field(min_length=1)]
+    place_type: Annotated[str, Field(min_length=1, description="Such as H, W or O; several regions may share one.")]
+    weight: Annotated[Positive, Field(description="Weight in choosing among regions of the same type.")]
+    chargers: Annotated[int | Unlimited, Field(description="Number of chargers.")]
+    import_limit_kw: Annotated[NonNegative | Unlimited, Field(description="Of the grid connection.")]
+    export_limit_kw: Annotated[NonNegative | Unlimited, Field(description="0: no export; unlimited: free.")]
+    load: LoadMix | LoadSeries | None
+    pv: PvWeather | SupplySeries | None
+    wind: WindDraw | WindWeather | SupplySeries | None
+    turbine: GasTurbine | None
+    batteries: list[StationaryBattery]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent_is_none(cls, data: Any) -> Any:
+        """TOML has no null: a region without a load, PV, ... leaves the table out."""
+        if isinstance(data, dict):
+            return {"load": None, "pv": None, "wind": None, "turbine": None, "batteries": [], **data}
+        return data
+
+
+class Tie(Part):
+    """Electrical tie between two regions; flows both ways."""
+
+    from_region: str
+    to_region: str
+    limit_kw: Annotated[NonNegative | Unlimited, Field(description="unlimited: free pooling.")]
+    loss_fraction: Annotated[float, Field(ge=0, lt=1, description="Lost on the way.")] = 0.0
+
+
+class Road(Part):
+    """Road between two regions; both ways."""
+
+    from_region: str
+    to_region: str
+    km: Positive
+    speed_kmh: Positive
+
+
+class TariffPeriod(Part):
+    """Prices of some clock hours."""
+
+    name: str
+    hours: Annotated[list[tuple[float, float]], Field(min_length=1, description="Clock hours [from, to), to 15 minutes.")]
+    buy_per_kwh: float
+    sell_per_kwh: float
+    curtailment_per_kwh: NonNegative
+
+
+class PeriodTariff(Part):
+    """Time-of-use table: the periods cover each day exactly once."""
+
+    kind: Literal["periods"]
+    periods: Annotated[list[TariffPeriod], Field(min_length=1)]
+
+
+class ScheduleTariff(Part):
+    """Time-of-use by season and weekday from a shipped or own JSON schedule (published utility tariffs)."""
+
+    kind: Literal["schedule"]
+    file: Annotated[str, Field(description="JSON with a `schedule` list, or `shipped:NAME`.")]
+    sell_fraction: Annotated[float, Field(ge=0, description="Selling price as a fraction of the buying price.")]
+    curtailment_per_kwh: NonNegative
+
+
+class SeriesTariff(Part):
+    """Buying price from a series (per MWh or per kWh by the column's unit)."""
+
+    kind: Literal["series"]
+    series: SeriesRef
+    per_mwh: Annotated[bool, Field(description="Whether the column is per MWh.")]
+    buy_adder_per_kwh: Annotated[float, Field(description="Grid fees and taxes on top.")]
+    sell_fraction: Annotated[float, Field(ge=0, description="Selling price as a fraction of the series.")]
+    curtailment_per_kwh: NonNegative
+
+
+class Economics(Part):
+    """Prices inside and beside the tariff."""
+
+    throughput_price_per_kwh: Annotated[NonNegative, Field(description="Wear w per kWh discharged, cars and batteries.")]
+    energy_value_per_kwh: Annotated[
+        NonNegative | Literal["auto"],
+        Field(description="lambda: a stored kWh at the end; auto: max(0, lowest buying price) / fleet-mean charge efficiency."),
+    ]
+    battery_operation_per_kwh: Annotated[NonNegative, Field(description="theta_BA of equation (20).")]
+    turbine_operation_per_kwh: Annotated[NonNegative, Field(description="theta_MT of equation (20).")]
+    unserved_price_per_kwh: Annotated[Positive, Field(description="Inside a decision: load not served.")]
+    shortfall_price_per_kwh: Annotated[Positive, Field(description="Inside a decision: energy a car lacks at departure.")]
+
+
+class Emissions(Part):
+    """Emission factors."""
+
+    grid_kg_per_kwh: Annotated[NonNegative | SeriesRef, Field(description="Of imported energy: a factor, or a series in kg/kWh.")]
+    gas_kg_per_m3: Annotated[NonNegative, Field(description="Of turbine fuel.")]
+
+
+class Dispatch(Part):
+    """Which policy decides, and how its program is set."""
+
+    policy: Annotated[str, Field(description="uncontrolled, own-cost, rolling, or package.module:Class.")]
+    horizon_steps: Annotated[int, Field(ge=1, le=672, description="Steps ahead of 15 minutes (96 = 24 h).")]
+    window: Annotated[
+        Literal["rolling", "shrinking"], Field(description="shrinking: the horizon never reaches beyond the run's end.")
+    ]
+    departing_energy_value: Annotated[
+        Literal["median_price", "lambda"] | NonNegative,
+        Field(description="What a kWh is worth that drives away: eta_d x median buying price, lambda, or a number."),
+    ]
+    exclusivity: Annotated[
+        Literal["relaxation", "repair", "milp"],
+        Field(description="Below the exact throughput price: repair the relaxation, or binaries where it cheats; relaxation: repair too, checked."),
+    ]
+    mip_relative_gap: Annotated[Positive, Field(description="Of exclusivity = milp.")]
+    mip_node_limit: Annotated[int, Field(ge=1, description="Deterministic limit of exclusivity = milp.")]
+    turbine: Annotated[
+        Literal["convex", "off"],
+        Field(description="convex: certified under-estimator of the fuel cost, compared at true cost; off: never started."),
+    ]
+    iteration_limit: Annotated[int, Field(ge=1, description="Simplex iterations of one solve.")]
+    fallback: Annotated[
+        Literal["charge", "idle"],
+        Field(description="After a failed solve: cars charge at full power, or only what must be; batteries idle."),
+    ]
+    max_exact_cars: Annotated[int, Field(ge=1, description="Above this the exact policy refuses.")]
+
+
+class ForecastPart(Part):
+    """Which forecaster informs the dispatcher."""
+
+    kind: Annotated[Literal["perfect", "persistence"], Field(description="Forecaster.")]
+
+
+class Output(Part):
+    """Which heavy tables a run writes."""
+
+    report: bool = True
+    forecasts_max_days: Annotated[int, Field(ge=0, description="forecasts.parquet is written up to this many days ...")]
+    forecasts_max_regions: Annotated[int, Field(ge=0, description="... and this many regions.")]
+
+
+class Scenario(Part):
+    """A whole scenario."""
+
+    scenario: About
+    simulation: Simulation
+    dispatch: Dispatch
+    forecast: ForecastPart
+    economics: Economics
+    emissions: Emissions
+    tariff: Annotated[PeriodTariff | ScheduleTariff | SeriesTariff, Field(discriminator="kind")]
+    travel: Travel
+    fleet: FleetPart
+    regions: Annotated[list[Region], Field(min_length=1)]
+    ties: list[Tie] = []
+    roads: list[Road] = []
+    output: Output
+
+    @property
+    def region_names(self) -> tuple[str, ...]:
+        """Names of the regions in order."""
+        return tuple(region.name for region in self.regions)
+
+    @property
+    def place_types(self) -> tuple[str, ...]:
+        """Place types in order of first appearance."""
+        return tuple(dict.fromkeys(region.place_type for region in self.regions))
