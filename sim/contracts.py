@@ -128,7 +128,8 @@ class Stores:
     the plugged fraction of the step. Stays without a whole boundary are left out.
     """
 
-    n_plugged: FloatArray
+    n_plugged: FloatArray  # at the step's start
+    arriving_n: FloatArray  # stays that enter at the step's start
     charge_limit_kw: FloatArray  # summed, mean over the step
     discharge_limit_kw: FloatArray
     arriving_kwh: FloatArray  # energy of stays that enter at the step's start
@@ -328,6 +329,18 @@ class Fleet(Protocol):
 
     def finish(self, now_s: int) -> None:
         """Close all open segments and trips at the run's end."""
+        ...
+
+    def vehicle_columns(self) -> dict[str, Any]:
+        """Columns of ``vehicles.parquet``."""
+        ...
+
+    def trip_columns(self) -> dict[str, Any]:
+        """Columns of ``trips.parquet``; after ``finish``."""
+        ...
+
+    def segment_columns(self) -> dict[str, Any]:
+        """Columns of ``segments.parquet``; after ``finish``."""
         ...
 
 
