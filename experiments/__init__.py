@@ -1,0 +1,33 @@
+"""Scenarios, runs, audits, reports and the command line.
+
+>>> from experiments import run, compare, read_run
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from experiments.reading import Run, read_run
+    from experiments.running import Comparison, compare, run
+
+__all__ = ["Comparison", "Run", "compare", "read_run", "run"]
+
+_HOMES = {
+    "Run": "experiments.reading",
+    "read_run": "experiments.reading",
+    "Comparison": "experiments.running",
+    "compare": "experiments.running",
+    "run": "experiments.running",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first asked for: ``voltwalk --help`` must not load a solver."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'experiments' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    from experiments.preflight import foreign_message, foreign_packages  # noqa: PLC0415
+
+    if found := foreign_packages():
+        raise ImportError(foreign_message(found))
+    return getattr(import_module(_HOMES[name]), name)

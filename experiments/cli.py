@@ -1,0 +1,177 @@
+"""The command line: ``voltwalk``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from experiments.preflight import foreign_message, foreign_packages
+from sim.errors import VoltwalkError
+
+app = typer.Typer(
+    name="voltwalk",
+    help="Electric cars on travel chains, microgrids, and an exact decision every 15 minutes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="A path, or the name of a shipped scenario.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a scenario key.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Root of all chance.")]
+OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The folder to make.")]
+
+
+def main() -> None:
+    """Entry point: mistakes end in plain lines on stderr and exit code 2, Ctrl-C in 130."""
+    if found := foreign_packages():
+        sys.stderr.write(f"voltwalk: {foreign_message(found)}\n")
+        sys.exit(2)
+    try:
+        app()
+    except VoltwalkError as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"voltwalk: {line}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("voltwalk: interrupted; no partial folder was left\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+@app.command()
+def run(
+    scenario: ScenarioArgument,
+    out: OutOption = None,
+    seed: SeedOption = None,
+    overrides: SetOption = None,
+    policy: Annotated[str | None, typer.Option("--policy", help="Name, or package.module:Class.")] = None,
+) -> None:
+    """Simulate one scenario; the last line printed is the run's folder."""
+    from experiments import running
+    from experiments.progress import step_progress
+    from experiments.tables import key_figure_table
+
+    with step_progress("simulating") as on_step:
+        result = running.run(scenario, out=out, overrides=overrides or (), seed=seed, policy=policy, on_step=on_step)
+    Console().print(key_figure_table(result.kpis, title=f"{result.scenario['scenario']['name']}: key figures"))
+    typer.echo(result.path)
+
+
+@app.command()
+def compare(
+    scenario: ScenarioArgument,
+    policies: Annotated[str, typer.Option("--policies", help="Comma-separated; differences are to the first.")],
+    out: OutOption = None,
+    seed: SeedOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Run several policies on the same travel and weather; prints paired differences."""
+    from experiments import running
+    from experiments.progress import policy_progress
+    from experiments.tables import comparison_table
+
+    names = [name.strip() for name in policies.split(",") if name.strip()]
+    with policy_progress(names) as on_step:
+        result = running.compare(scenario, names, out=out, overrides=overrides or (), seed=seed, on_step=on_step)
+    Console().print(comparison_table(result.table))
+    typer.echo(result.path)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the scenario; the file is NAME.toml.")],
+    source: Annotated[str, typer.Option("--from", metavar="SCENARIO", help="Shipped scenario to copy.")] = "multi-microgrid",
+) -> None:
+    """Copy a shipped scenario, commented, as a start for one's own."""
+    from experiments.shipped import copy_scenario
+
+    typer.echo(copy_scenario(name, source, Path.cwd()))
+
+
+@app.command()
+def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
+    """Check a scenario, its series and its itineraries; all faults at once."""
+    from experiments.running import resolve
+    from experiments.validation import check_inputs
+
+    loaded = resolve(scenario, overrides=overrides or ())
+    check_inputs(loaded)
+    typer.echo(f"{loaded.scenario.name}: no fault found")
+
+
+@app.command()
+def schema(
+    what: Annotated[str, typer.Argument(help="tables, kpis or scenario.")] = "tables",
+) -> None:
+    """Print the data dictionary of the run folder, or the scenario's reference."""
+    from experiments.reference import page
+
+    typer.echo(page(what))
+
+
+@app.command()
+def trace(
+    run: RunArgument,
+    vehicle: Annotated[int | None, typer.Argument(metavar="[VEHICLE]", help="vehicle_id; without it, the fleet.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the car's day to a PNG.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead of a table.")] = False,
+    sort: Annotated[str, typer.Option("--sort", help="Column by which the fleet is sorted.")] = "vehicle_id",
+) -> None:
+    """One car's day, readable; without VEHICLE the fleet, sortable."""
+    from experiments import trace as tracing
+
+    tracing.print_trace(run, vehicle, plot=plot, csv=csv, sort=sort, console=Console())
+
+
+@app.command()
+def audit(run: RunArgument) -> None:
+    """Re-derive everything from the folder's tables by other code; exit 1 on any fault."""
+    from experiments.audit import audit as audit_run
+
+    findings = audit_run(run)
+    for finding in findings:
+        typer.echo(str(finding))
+    typer.echo(f"{run}: {len(findings)} faults" if findings else f"{run}: no fault found")
+    if findings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    png: Annotated[Path | None, typer.Option("--png", metavar="DIR", help="Also write the figures as PNG files.")] = None,
+) -> None:
+    """Write report.html again from the tables."""
+    from experiments.report import write_figures, write_report
+
+    typer.echo(write_report(run, run / "report.html"))
+    if png is not None:
+        for path in write_figures(run, png):
+            typer.echo(path)
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    csv: Annotated[bool, typer.Option("--csv", help="As comma-separated values (the only format, and the default).")] = True,
+    out: OutOption = None,
+) -> None:
+    """Write the run's tables as CSV files, by default into RUN-csv beside the run."""
+    from experiments.export import export_csv
+
+    target = out if out is not None else run.resolve().with_name(run.resolve().name + "-csv")
+    for path in export_csv(run, target):
+        typer.echo(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Writing a run's folder: to a temporary name beside it, renamed when whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim.errors import RunFolderError
+from sim.trace import BY_NAME
+
+
+def default_folder(parent: Path, stem: str) -> Path:
+    """First free folder ``stem``, ``stem-2``, ``stem-3``, ... in a parent."""
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem)
+    candidate, counter = parent / stem, 1
+    while candidate.exists():
+        counter += 1
+        candidate = parent / f"{stem}-{counter}"
+    return candidate
+
+
+def check_free(target: Path) -> None:
+    """Refuse an output folder that exists.
+
+    Raises
+    ------
+    RunFolderError
+        When it exists, or cannot be made.
+    """
+    if target.exists():
+        raise RunFolderError(f"{target}: output folder exists; name another with --out, or remove it")
+    parent = target.absolute().parent
+    ancestor = next((p for p in (parent, *parent.parents) if p.exists()), parent)
+    if not ancestor.is_dir():
+        raise RunFolderError(f"{target}: {ancestor} is not a folder")
+    if not os.access(ancestor, os.W_OK):
+        raise RunFolderError(f"{target}: {ancestor} cannot be written to")
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Folder to write into, that takes its name when the block ends well and vanishes when it does not.
+
+    Raises
+    ------
+    RunFolderError
+        When the target exists by the end, or the disk refuses.
+    """
+    check_free(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.parent / f".{target.name}.partial-{os.getpid()}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        check_free(target)
+        partial.rename(target)
+    except OSError as error:
+        raise RunFolderError(f"{target}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_table(folder: Path, name: str, columns: Mapping[str, Any]) -> pa.Table:
+    """Check columns against the schema and write ``<name>.parquet``."""
+    table = BY_NAME[name].build(columns)
+    pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+    return table
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write readable JSON; not-a-number is refused."""
+    path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")

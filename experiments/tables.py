@@ -1,0 +1,40 @@
+"""Tables for people's terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from rich.table import Table
+
+
+def key_figure_table(figures: Mapping[str, float], *, title: str) -> Table:
+    """Key figures, one row each."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("key figure")
+    table.add_column("value", justify="right")
+    for name, value in figures.items():
+        table.add_row(name, readable(value))
+    return table
+
+
+def comparison_table(comparison: pd.DataFrame) -> Table:
+    """Key figures of several policies with their differences to the first."""
+    table = Table(title="key figures by policy, and differences to the first", title_justify="left")
+    table.add_column("key figure")
+    for name in comparison.columns:
+        table.add_column(str(name), justify="right")
+    for name, row in comparison.iterrows():
+        table.add_row(str(name), *(readable(float(value)) for value in row))
+    return table
+
+
+def readable(value: float) -> str:
+    """Number with a thousands separator and as many digits as people read.
+
+    >>> readable(15637.4), readable(0.38889), readable(96.0), readable(0.0)
+    ('15,637.40', '0.3889', '96', '0')
+    """
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4g}"

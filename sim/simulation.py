@@ -1,0 +1,236 @@
+"""The loop: SimPy moves the cars, every 15 minutes a dispatcher decides, each step is settled by what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import simpy
+
+from sim.battery import stored_energy
+from sim.clock import DAY_S, STEP_H, STEP_S, STEPS_PER_DAY, label
+from sim.contracts import (
+    Dispatcher,
+    Fleet,
+    FloatArray,
+    Forecaster,
+    Schedule,
+    Site,
+    Snapshot,
+    StepEnergy,
+)
+from sim.errors import PolicyError
+from sim.forecast import Measurements
+from sim.microgrid import admissible_battery_kw, admissible_turbine_kw
+from sim.recorder import Recorder
+from sim.settlement import StepTruth, charging_caps, settle
+from sim.world import World
+
+BOUNDARY_PRIORITY = 2
+"""Below SimPy's NORMAL (1): every arrival and departure of that second has happened before."""
+
+
+class Boundary(simpy.Event):  # type: ignore[misc]
+    """An event that fires last in its instant."""
+
+    def __init__(self, environment: simpy.Environment, at_s: int) -> None:
+        super().__init__(environment)
+        self._ok = True
+        self._value = None
+        environment.schedule(self, priority=BOUNDARY_PRIORITY, delay=at_s - environment.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Actors:
+    """Everything that takes part in a run."""
+
+    world: World
+    site: Site
+    fleet: Fleet
+    forecaster: Forecaster
+    dispatcher: Dispatcher
+    measurements: Measurements
+    initial_battery_kwh: FloatArray  # (B,)
+    horizon_steps: int
+    shrinking: bool  # whether the horizon ends with the run
+    keep_forecasts: bool
+
+
+@dataclass(slots=True)
+class _Plant:
+    """State of the stationary units between boundaries."""
+
+    battery_kwh: FloatArray
+    turbine_kw: FloatArray
+    battery_set_kw: FloatArray
+    turbine_set_kw: FloatArray
+
+
+class Simulation:
+    """One run of the scenario, from a day before its start to its end.
+
+    Parameters
+    ----------
+    actors
+        World, site, fleet, forecaster and dispatcher.
+    on_step
+        Called with (steps done, steps in all) after each settled step of the run; for progress bars.
+    """
+
+    def __init__(self, actors: Actors, on_step: Callable[[int, int], None] | None = None) -> None:
+        self._actors = actors
+        self._on_step = on_step
+        self._n_steps = actors.site.end_s // STEP_S
+        site = actors.site
+        self._plant = _Plant(
+            battery_kwh=actors.initial_battery_kwh.copy(),
+            turbine_kw=np.zeros(site.n_regions),
+            battery_set_kw=np.zeros(len(site.battery_region_index)),
+            turbine_set_kw=np.zeros(site.n_regions),
+        )
+        self.recorder = Recorder(site, keep_forecasts=actors.keep_forecasts)
+
+    def run(self) -> Recorder:
+        """Simulate and return what was recorded.
+
+        Raises
+        ------
+        PolicyError
+            When the dispatcher breaks its contract.
+        """
+        self._live_yesterday()
+        actors = self._actors
+        environment = simpy.Environment(initial_time=0)
+        actors.dispatcher.start(actors.site)
+        actors.fleet.start(environment, charges_on_arrival=actors.dispatcher.charges_on_arrival)
+        for step in range(self._n_steps):
+            environment.run(until=Boundary(environment, step * STEP_S))
+            if step:
+                self._close(step - 1)
+            self._decide(step)
+        environment.run(until=Boundary(environment, actors.site.end_s))
+        self._close(self._n_steps - 1)
+        actors.fleet.finish(actors.site.end_s)
+        return self.recorder
+
+    def _live_yesterday(self) -> None:
+        """Day -1: cars charge uncontrolled, stationary units rest; only measurements remain of it."""
+        actors = self._actors
+        environment = simpy.Environment(initial_time=-DAY_S)
+        actors.fleet.start(environment, charges_on_arrival=True)
+        for step in range(-STEPS_PER_DAY, 1):
+            now_s = step * STEP_S
+            environment.run(until=Boundary(environment, now_s))
+            if step > -STEPS_PER_DAY:
+                self._measure(step - 1, actors.fleet.close_step(now_s))
+            if step < 0:
+                cars = actors.fleet.cars(now_s)
+                self._give_power(step, np.where(cars.is_plugged, cars.charge_limit_kw, 0.0), cars.region_index)
+
+    def _decide(self, step: int) -> None:
+        actors, now_s = self._actors, step * STEP_S
+        n_steps = min(actors.horizon_steps, self._n_steps - step) if actors.shrinking else actors.horizon_steps
+        cars = actors.fleet.cars(now_s)
+        forecast = actors.forecaster.issue(now_s, n_steps)
+        snapshot = Snapshot(
+            now_s=now_s,
+            cars=cars,
+            battery_energy_kwh=self._plant.battery_kwh,
+            turbine_kw=self._plant.turbine_kw,
+            own_trips=actors.fleet.trips(now_s, now_s + n_steps * STEP_S)
+            if actors.dispatcher.needs_own_chain
+            else None,
+        )
+        begin = perf_counter()
+        schedule = actors.dispatcher.decide(snapshot, forecast)
+        seconds = perf_counter() - begin
+        self._check(schedule, cars.n, now_s)
+        self._set_plant(schedule)
+        limits = np.where(cars.is_plugged, 1.0, 0.0)
+        power_kw = np.clip(schedule.car_power_kw, -cars.discharge_limit_kw * limits, cars.charge_limit_kw * limits)
+        clipped = float(np.abs(np.where(cars.is_plugged, schedule.car_power_kw - power_kw, 0.0)).sum()) * STEP_H
+        self._give_power(step, power_kw, cars.region_index)
+        self.recorder.clipped_kwh += clipped
+        self.recorder.decision(now_s, schedule, seconds)
+        self.recorder.forecast(forecast)
+        self.recorder.domain(now_s, actors.fleet.domain(now_s))
+
+    def _check(self, schedule: Schedule, n_cars: int, now_s: int) -> None:
+        """A dispatcher's answer must be whole and finite; limits are clipped and counted instead."""
+        site, name = self._actors.site, self._actors.dispatcher.name
+        wanted: tuple[tuple[str, Any, int], ...] = (
+            ("car_power_kw", schedule.car_power_kw, n_cars),
+            ("battery_power_kw", schedule.battery_power_kw, len(site.battery_region_index)),
+            ("turbine_kw", schedule.turbine_kw, site.n_regions),
+        )
+        for field, values, size in wanted:
+            if values is None:
+                raise PolicyError(f"policy {name} at {label(now_s)}: no {field} in its schedule")
+            if np.shape(values) != (size,) or not np.isfinite(values).all():
+                raise PolicyError(
+                    f"policy {name} at {label(now_s)}: {field} must be {size} finite numbers, "
+                    f"has shape {np.shape(values)}"
+                )
+
+    def _set_plant(self, schedule: Schedule) -> None:
+        """Take the set-points of batteries and turbines as far as physics allows; what is cut is counted."""
+        site, plant = self._actors.site, self._plant
+        assert schedule.battery_power_kw is not None
+        assert schedule.turbine_kw is not None
+        plant.battery_set_kw, cut_battery = admissible_battery_kw(site, plant.battery_kwh, schedule.battery_power_kw)
+        plant.turbine_set_kw, cut_turbine = admissible_turbine_kw(site, plant.turbine_kw, schedule.turbine_kw)
+        self.recorder.clipped_kwh += (float(cut_battery.sum()) + float(cut_turbine.sum())) * STEP_H
+
+    def _give_power(self, step: int, car_power_kw: FloatArray, region_index: np.ndarray) -> None:
+        """Hand set-points to the cars, under what their region's connection can carry."""
+        actors, plant = self._actors, self._plant
+        here = region_index >= 0
+        charge, discharge = (
+            np.bincount(region_index[here], weights=part[here], minlength=actors.site.n_regions)
+            for part in (np.maximum(car_power_kw, 0.0), np.maximum(-car_power_kw, 0.0))
+        )
+        caps = charging_caps(
+            actors.site, self._truth(step), plant.battery_set_kw, plant.turbine_set_kw, charge, discharge
+        )
+        actors.fleet.limit(*caps)
+        actors.fleet.apply(step * STEP_S, car_power_kw)
+
+    def _close(self, step: int) -> None:
+        """Settle the step that ends now."""
+        actors, plant = self._actors, self._plant
+        energy = actors.fleet.close_step((step + 1) * STEP_S)
+        self._measure(step, energy)
+        truth = self._truth(step)
+        settled = settle(
+            actors.site,
+            truth,
+            energy.charge_kwh / STEP_H,
+            energy.discharge_kwh / STEP_H,
+            plant.battery_set_kw,
+            plant.turbine_set_kw,
+        )
+        site = actors.site
+        plant.battery_kwh = np.clip(
+            stored_energy(
+                plant.battery_kwh,
+                settled.battery_kw,
+                STEP_S,
+                site.battery_charge_efficiency,
+                site.battery_discharge_efficiency,
+            ),
+            site.battery_energy_min_kwh,
+            site.battery_energy_max_kwh,
+        )
+        plant.turbine_kw = settled.turbine_kw
+        self.recorder.step(step * STEP_S, truth, energy, settled, plant.battery_kwh)
+        if self._on_step is not None:
+            self._on_step(step + 1, self._n_steps)
+
+    def _measure(self, step: int, energy: StepEnergy) -> None:
+        self._actors.measurements.record(step, (energy.charge_kwh - energy.discharge_kwh) / STEP_H)
+
+    def _truth(self, step: int) -> StepTruth:
+        return self._actors.world.step(step)
