@@ -1,0 +1,287 @@
+"""Key figures of a run from its tables: costs, the cars' bill, energies, shortages, emissions. All pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sim.clock import DAY_S, STEP_H, STEP_S
+from sim.key_figures import KEY_FIGURES
+from sim.scenario import GasTurbine, Scenario
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Tables = Mapping[str, pd.DataFrame | pa.Table]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GridArrays:
+    """Columns of ``grid.parquet`` as arrays of shape (n_steps, R), regions in the scenario's order."""
+
+    columns: Mapping[str, FloatArray]
+
+    def __getitem__(self, name: str) -> FloatArray:
+        """One column."""
+        return self.columns[name]
+
+
+def key_figures(
+    scenario: Scenario,
+    tables: Tables,
+    *,
+    energy_value: float,
+    grid_kg_per_kwh: FloatArray | None = None,
+    clipped_kwh: float = 0.0,
+) -> dict[str, float]:
+    """Key figures of a run, in the order and by the names of ``sim.key_figures.KEY_FIGURES``.
+
+    Parameters
+    ----------
+    scenario
+        As resolved.
+    tables
+        ``trips``, ``segments``, ``grid``, ``storage`` and ``decisions`` as arrow tables or pandas frames.
+    energy_value
+        lambda: what a kWh stored at the end is worth [currency/kWh].
+    grid_kg_per_kwh : ndarray, shape (n_steps,), optional
+        Emission factor of imported energy; only where the scenario names a series instead of a number.
+    clipped_kwh
+        What the simulation cut from set-points outside limits (not in the tables).
+
+    Raises
+    ------
+    ValueError
+        When the emission factor is a series and none is given, or a region lacks a row in a step.
+    """
+    frames = {name: _frame(tables[name]) for name in ("trips", "segments", "grid", "storage", "decisions")}
+    grid = grid_arrays(frames["grid"], scenario.region_names)
+    figures: dict[str, float] = {
+        **_costs(grid, frames["storage"], scenario),
+        **_energies(grid),
+        **_cars(frames["trips"], frames["segments"]),
+        **_decisions(frames["decisions"]),
+        "emissions_kg": emissions_kg(grid, scenario, grid_kg_per_kwh),
+        "battery_stored_change_kwh": battery_change_kwh(frames["storage"], scenario),
+        "ev_bill_{cur}": ev_bill(frames["segments"], frames["grid"]),
+        "lambda_{cur}_per_kwh": energy_value,
+        "clipped_kwh": clipped_kwh,
+    }
+    parts = ("fuel", "operation", "wear", "grid", "curtailment")
+    figures["total_cost_{cur}"] = sum(figures[f"{part}_cost_{{cur}}"] for part in parts)
+    ev_change, battery_change = figures["ev_stored_change_kwh"], figures["battery_stored_change_kwh"]
+    figures["ev_bill_net_{cur}"] = figures["ev_bill_{cur}"] - energy_value * ev_change
+    figures["total_cost_net_{cur}"] = figures["total_cost_{cur}"] - energy_value * (
+        ev_change + battery_change
+    )
+    currency = scenario.scenario.currency
+    return {figure.name_in(currency): float(figures[figure.name]) for figure in KEY_FIGURES}
+
+
+def grid_arrays(grid: pd.DataFrame, region_names: tuple[str, ...]) -> GridArrays:
+    """Numeric columns of the grid table as arrays (n_steps, R).
+
+    Raises
+    ------
+    ValueError
+        When a region or step is missing or double.
+    """
+    code = pd.Categorical(grid["region"], categories=list(region_names)).codes
+    step = grid["step_start_s"].to_numpy(np.int64) // STEP_S
+    n_regions = len(region_names)
+    n_steps = len(grid) // n_regions
+    order = np.lexsort((code, step))
+    expected = np.repeat(np.arange(n_steps), n_regions) * n_regions + np.tile(np.arange(n_regions), n_steps)
+    if len(grid) != n_steps * n_regions or not np.array_equal(
+        step[order] * n_regions + code[order], expected
+    ):
+        raise ValueError("table grid: not every region has exactly one row in every step")
+    names = [name for name in grid.columns if name not in ("step_start_s", "region")]
+    values = {name: grid[name].to_numpy(np.float64)[order].reshape(n_steps, n_regions) for name in names}
+    return GridArrays(columns=values)
+
+
+def fuel_m3_per_h(turbine: GasTurbine, power_kw: FloatArray) -> FloatArray:
+    """Gas burnt by a micro-turbine at the given powers; nothing at rest.
+
+    V = P / (LHV eta(P / limit)), eta(x) = g1 x^3 - g2 x^2 + g3 x + rho   (Zhang 2025, Eqs. 18 and 19)
+    """
+    x = power_kw / turbine.limit_kw
+    efficiency = (
+        turbine.efficiency_cubic * x**3
+        - turbine.efficiency_square * x**2
+        + turbine.efficiency_linear * x
+        + turbine.efficiency_constant
+    )
+    return power_kw / (turbine.lower_heating_value_kwh_per_m3 * efficiency)
+
+
+def emissions_kg(grid: GridArrays, scenario: Scenario, grid_kg_per_kwh: FloatArray | None = None) -> float:
+    """CO2 of imported energy and of turbine fuel [kg].
+
+    Raises
+    ------
+    ValueError
+        When the scenario names a series of factors and none is given.
+    """
+    stated = scenario.emissions.grid_kg_per_kwh
+    factor = grid_kg_per_kwh if grid_kg_per_kwh is not None else stated
+    if not isinstance(factor, float | np.ndarray):
+        raise ValueError(f"emissions.grid_kg_per_kwh is a series ({stated}): its values must be given")
+    imported_kwh = grid["import_kw"].sum(axis=1) * STEP_H
+    gas_m3 = sum(
+        float(fuel_m3_per_h(region.turbine, grid["turbine_kw"][:, r]).sum()) * STEP_H
+        for r, region in enumerate(scenario.regions)
+        if region.turbine is not None
+    )
+    return float((imported_kwh * factor).sum()) + scenario.emissions.gas_kg_per_m3 * gas_m3
+
+
+def ev_bill(segments: pd.DataFrame, grid: pd.DataFrame) -> float:
+    """Bill of all cars, sum of (buy Pc - sell Pd) dt at the car's region, to the second."""
+    return float(segment_bills(segments, grid).sum())
+
+
+def segment_bills(segments: pd.DataFrame, grid: pd.DataFrame) -> FloatArray:
+    """Bill of each segment, shape (n_segments,); 0 where no power flows.
+
+    Notes
+    -----
+    The integral of a price over a segment is a difference of its running integral, which is linear within
+    each step: one interpolation per segment end, however many steps a segment spans.
+    """
+    bills = np.zeros(len(segments))
+    power_kw = segments["power_kw"].to_numpy(np.float64)
+    region = segments["region"].to_numpy(object)
+    for name, rows in grid.groupby("region"):
+        ordered = rows.sort_values("step_start_s")
+        here = np.flatnonzero((power_kw != 0) & (region == name))
+        if here.size == 0:
+            continue
+        edges_s = np.append(
+            ordered["step_start_s"].to_numpy(np.int64), ordered["step_start_s"].iloc[-1] + STEP_S
+        )
+        start_s = segments["start_s"].to_numpy(np.int64)[here]
+        end_s = segments["end_s"].to_numpy(np.int64)[here]
+        for column, sign in (("buy_price_per_kwh", 1.0), ("sell_price_per_kwh", -1.0)):
+            running = np.append(0.0, np.cumsum(ordered[column].to_numpy(np.float64) * STEP_S))
+            price_h = (np.interp(end_s, edges_s, running) - np.interp(start_s, edges_s, running)) / 3600.0
+            bills[here] += sign * np.maximum(sign * power_kw[here], 0.0) * price_h
+    return bills
+
+
+def battery_change_kwh(storage: pd.DataFrame, scenario: Scenario) -> float:
+    """Energy in stationary batteries at the end less that at the start."""
+    units = [battery for region in scenario.regions for battery in region.batteries]
+    start_kwh = sum(battery.capacity_kwh * battery.initial_soc for battery in units)
+    last = storage[storage["step_start_s"] == storage["step_start_s"].max()]
+    return float(last["energy_kwh"].sum()) - start_kwh if units else 0.0
+
+
+def energy_at_departure_kwh(trips: pd.DataFrame, segments: pd.DataFrame) -> FloatArray:
+    """Energy stored at each trip's departure, shape (n_trips,); NaN for trips not begun.
+
+    Notes
+    -----
+    Trips that follow each other without a stay may share a driving row: the energy of those before in the
+    same row is taken off its start.
+    """
+    result = np.full(len(trips), np.nan)
+    begun = np.flatnonzero(trips["depart_s"].notna().to_numpy())
+    driving = segments[(segments["activity"] == "driving").to_numpy()]
+    if begun.size == 0 or driving.empty:
+        return result
+    span = int(segments["end_s"].max()) + DAY_S
+    row_key = driving["vehicle_id"].to_numpy(np.int64) * span + driving["start_s"].to_numpy(np.int64)
+    row_order = np.argsort(row_key)
+    depart_s = trips["depart_s"].iloc[begun].to_numpy(np.int64)
+    trip_key = trips["vehicle_id"].iloc[begun].to_numpy(np.int64) * span + depart_s
+    trip_order = np.argsort(trip_key, kind="stable")
+    row = np.searchsorted(row_key[row_order], trip_key[trip_order], side="right") - 1
+    spent = (trips["energy_kwh"] - trips["unmet_kwh"]).to_numpy(np.float64)[begun][trip_order]
+    before = np.cumsum(spent) - spent
+    _, first = np.unique(row, return_index=True)
+    before -= np.repeat(before[first], np.diff(np.append(first, len(row))))
+    start_kwh = driving["energy_start_kwh"].to_numpy(np.float64)[row_order][row]
+    result[begun[trip_order]] = start_kwh - before
+    return result
+
+
+def _frame(table: pd.DataFrame | pa.Table) -> pd.DataFrame:
+    if isinstance(table, pd.DataFrame):
+        return table
+    frame: pd.DataFrame = table.to_pandas(integer_object_nulls=False)
+    return frame
+
+
+def _costs(grid: GridArrays, storage: pd.DataFrame, scenario: Scenario) -> dict[str, float]:
+    prices = scenario.economics
+    battery_kw = storage["power_kw"].to_numpy(np.float64)
+    discharged_kwh = (grid["ev_discharge_kw"].sum() + np.maximum(-battery_kw, 0.0).sum()) * STEP_H
+    operation = prices.battery_operation_per_kwh * np.abs(battery_kw).sum()
+    operation += prices.turbine_operation_per_kwh * grid["turbine_kw"].sum()
+    traded = grid["buy_price_per_kwh"] * grid["import_kw"] - grid["sell_price_per_kwh"] * grid["export_kw"]
+    curtailed = grid["curtailment_price_per_kwh"] * (grid["pv_curtailed_kw"] + grid["wind_curtailed_kw"])
+    return {
+        "fuel_cost_{cur}": _fuel_cost_per_h(scenario, grid["turbine_kw"]).sum() * STEP_H,
+        "operation_cost_{cur}": operation * STEP_H,
+        "wear_cost_{cur}": prices.throughput_price_per_kwh * discharged_kwh,
+        "grid_cost_{cur}": traded.sum() * STEP_H,
+        "curtailment_cost_{cur}": curtailed.sum() * STEP_H,
+    }
+
+
+def _fuel_cost_per_h(scenario: Scenario, power_kw: FloatArray) -> FloatArray:
+    cost = np.zeros_like(power_kw)
+    for r, region in enumerate(scenario.regions):
+        if region.turbine is not None:
+            cost[:, r] = region.turbine.gas_price_per_m3 * fuel_m3_per_h(region.turbine, power_kw[:, r])
+    return cost
+
+
+def _energies(grid: GridArrays) -> dict[str, float]:
+    curtailed_kwh = (grid["pv_curtailed_kw"] + grid["wind_curtailed_kw"]).sum() * STEP_H
+    total_import_kw = grid["import_kw"].sum(axis=1)
+    return {
+        "energy_import_kwh": total_import_kw.sum() * STEP_H,
+        "energy_export_kwh": grid["export_kw"].sum() * STEP_H,
+        "peak_import_kw": total_import_kw.max(initial=0.0),
+        "renewables_used_kwh": (grid["pv_kw"] + grid["wind_kw"]).sum() * STEP_H - curtailed_kwh,
+        "curtailed_kwh": curtailed_kwh,
+        "ev_charged_kwh": grid["ev_charge_kw"].sum() * STEP_H,
+        "ev_discharged_kwh": grid["ev_discharge_kw"].sum() * STEP_H,
+        "unserved_kwh": grid["unserved_kw"].sum() * STEP_H,
+    }
+
+
+def _cars(trips: pd.DataFrame, segments: pd.DataFrame) -> dict[str, float]:
+    begun = trips["depart_s"].notna().to_numpy()
+    depart_s = trips["depart_s"].to_numpy(np.float64, na_value=np.inf)
+    shortfall_kwh = trips["required_kwh"].to_numpy(np.float64) - energy_at_departure_kwh(trips, segments)
+    end_s = segments["end_s"].max() if len(segments) else 0
+    first = (segments["start_s"] == 0).to_numpy()
+    last = (segments["end_s"] == end_s).to_numpy()
+    return {
+        "ev_stored_change_kwh": segments["energy_end_kwh"][last].sum()
+        - segments["energy_start_kwh"][first].sum(),
+        "unmet_kwh": trips["unmet_kwh"].sum(),
+        "departure_shortfall_kwh": np.maximum(shortfall_kwh[begun], 0.0).sum(),
+        "late_departures": (depart_s > trips["planned_depart_s"].to_numpy(np.float64)).sum(),
+        "trips": begun.sum(),
+        "distance_km": trips["distance_km"][begun].sum(),
+    }
+
+
+def _decisions(decisions: pd.DataFrame) -> dict[str, float]:
+    gaps = decisions["gap"].to_numpy(np.float64, na_value=np.nan)
+    gaps = gaps[np.isfinite(gaps)]
+    return {
+        "decisions": len(decisions),
+        "fallbacks": decisions["fallback"].sum(),
+        "max_gap": gaps.max(initial=0.0),
+        "lowered_kwh": decisions["lowered_kwh"].sum(),
+    }
