@@ -115,6 +115,8 @@ class Trips:
     is_plugged: BoolArray  # at the destination: the stop's plug-in draw (and the region has chargers)
     energy_kwh: FloatArray  # of the trip
     required_kwh: FloatArray  # at departure: the domain's lower bound
+    # (n,) stored by every car now, also off the charger; of a car under way: at its departure, the trip not yet taken
+    car_energy_kwh: FloatArray | None = None
 
     def __post_init__(self) -> None:
         freeze(self)
