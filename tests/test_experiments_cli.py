@@ -1,0 +1,102 @@
+"""The command line: mistakes end in plain lines and exit code 2, nothing half-written."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SMALL = ("--set", "fleet.size=5", "--set", "output.report=false")
+
+
+def voltwalk(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.cli", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_run_prints_the_folder_last(tmp_path: Path) -> None:
+    """Key figures first, the run's folder on the last line; the folder is whole."""
+    done = voltwalk("run", "multi-microgrid", *SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / done.stdout.strip().splitlines()[-1]
+    assert (folder / "kpis.json").is_file()
+    assert "total_cost_cny" in done.stdout
+    assert folder.name == "multi-microgrid-rolling-1"
+    again = voltwalk("run", "multi-microgrid", *SMALL, cwd=tmp_path)
+    assert again.stdout.strip().splitlines()[-1].endswith("multi-microgrid-rolling-1-2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("run", "no-such-scenario"), "no-such-scenario"),
+        (("run", "multi-microgird"), "multi-microgrid"),
+        (("run", "multi-microgrid", "--policy", "roling"), "rolling"),
+        (("run", "multi-microgrid", "--policy", "no_such_module:Policy"), "no_such_module"),
+        (("run", "multi-microgrid", "--set", "fleet.sise=5"), "fleet.size"),
+        (("run", "multi-microgrid", "--set", "fleet.size=-5"), "fleet.size"),
+        (("run", "multi-microgrid", "--set", "fleet.size"), "key=value"),
+        (("run", "multi-microgrid", "--set", "simulation.days=soon"), "simulation.days"),
+        (("run", "multi-microgrid", "--out", "taken"), "taken"),
+        (("audit", "taken"), "taken"),
+        (("trace", "nowhere"), "nowhere"),
+        (("report", "taken"), "taken"),
+        (("export", "taken"), "taken"),
+        (("validate", "broken.toml"), "broken.toml"),
+        (("compare", "multi-microgrid", "--policies", "uncontrolled,nothing"), "nothing"),
+    ],
+)
+def test_mistakes_end_in_plain_lines(tmp_path: Path, arguments: tuple[str, ...], expected: str) -> None:
+    """Exit code 2, no traceback, the place is named, and nothing is left behind."""
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "broken.toml").write_text("[scenario\nname = 1", encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    done = voltwalk(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert expected in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
+    """Three mistakes, three lines."""
+    mistakes = ("fleet.size=-1", "fleet.shortage=beg", "dispatch.horizon_steps=0")
+    settings = [part for item in mistakes for part in ("--set", item)]
+    done = voltwalk("validate", "multi-microgrid", *settings, cwd=tmp_path)
+    assert done.returncode == 2
+    for place in ("fleet.size", "fleet.shortage", "dispatch.horizon_steps"):
+        assert place in done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_no_partial_folder(tmp_path: Path) -> None:
+    """SIGINT in the middle of a long run: exit code 130, no folder, no temporary folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.cli", "run", "multi-microgrid", "--set", "simulation.days=30"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/.*partial*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(2.0)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert not [path for path in (tmp_path / "runs").iterdir()]
