@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -19,17 +19,42 @@ Unlimited = Literal["unlimited"]
 
 
 class Part(BaseModel):
-    """Base of all parts: unknown keys are faults, values are frozen and finite."""
+    """Base of all parts: unknown keys are faults; values are frozen, finite and of the type they should be."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+def _by_key(tag_of_key: dict[str, str], otherwise: str) -> Discriminator:
+    """Choose a union's member by a key that only it has, so that faults are told of that member alone."""
+
+    def tag(value: Any) -> str:
+        for key, found in tag_of_key.items():
+            if key in value if isinstance(value, dict) else hasattr(value, key):
+                return found
+        return otherwise
+
+    return Discriminator(tag)
+
+
+def _by_kind(value: Any) -> str | None:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return f"<{kind}>" if isinstance(kind, str) else None
+
+
+def _number_or_table(value: Any) -> str:
+    return "<series>" if isinstance(value, dict | SeriesRef) else "<number>"
 
 
 class About(Part):
     """What the scenario is, for people."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Short name; names run folders.")]
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Short name; names run folders.")
+    ]
     description: Annotated[str, Field(description="One or two sentences for people.")] = ""
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code of all money in this scenario.")]
+    currency: Annotated[
+        str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code of all money in this scenario.")
+    ]
 
 
 class Simulation(Part):
@@ -49,7 +74,9 @@ class Law(Part):
         Literal["gamma", "lognorm", "genextreme", "weibull_min", "norm", "expon", "uniform", "constant"],
         Field(description="Family by its scipy.stats name, or `constant`."),
     ]
-    shape: Annotated[float | None, Field(description="Shape: gamma a, lognorm s, genextreme c, weibull_min c.")] = None
+    shape: Annotated[
+        float | None, Field(description="Shape: gamma a, lognorm s, genextreme c, weibull_min c.")
+    ] = None
     loc: Annotated[float, Field(description="Location (scipy's loc; the value of `constant`).")] = 0.0
     scale: Annotated[float, Field(gt=0, description="Scale (scipy's scale).")] = 1.0
     low: Annotated[float | None, Field(description="Lower end of the truncation.")] = None
@@ -73,7 +100,9 @@ class MileageWindow(Part):
     """Normal law of a trip's distance, given that its duration lies in a window."""
 
     from_min: Annotated[float, Field(ge=0, description="Window's beginning, minutes (inclusive).")]
-    to_min: Annotated[float, Field(gt=0, description="Window's end, minutes (exclusive; the last window's inclusive).")]
+    to_min: Annotated[
+        float, Field(gt=0, description="Window's end, minutes (exclusive; the last window's inclusive).")
+    ]
     mean_km: Annotated[float, Field(description="mu of the normal law.")]
     sd_km: Annotated[float, Field(gt=0, description="sigma of the normal law.")]
 
@@ -82,7 +111,9 @@ class TripClass(Part):
     """Duration and distance of one class of trips (I: home to elsewhere, II: elsewhere to elsewhere, III: to home)."""
 
     duration_min: Annotated[Law, Field(description="Law of the duration in minutes.")]
-    mileage: Annotated[list[MileageWindow], Field(min_length=1, description="Distance given the duration's window.")]
+    mileage: Annotated[
+        list[MileageWindow], Field(min_length=1, description="Distance given the duration's window.")
+    ]
 
 
 class TripLimits(Part):
@@ -95,7 +126,9 @@ class TripLimits(Part):
     @model_validator(mode="after")
     def _ordered(self) -> TripLimits:
         if self.min_speed_kmh >= self.max_speed_kmh:
-            raise ValueError(f"min_speed_kmh {self.min_speed_kmh:g} is not below max_speed_kmh {self.max_speed_kmh:g}")
+            raise ValueError(
+                f"min_speed_kmh {self.min_speed_kmh:g} is not below max_speed_kmh {self.max_speed_kmh:g}"
+            )
         return self
 
 
@@ -118,18 +151,28 @@ class Travel(Part):
     ] = None
     itineraries_outside: Annotated[
         Literal["repeat", "stay"],
-        Field(description="Days the file does not cover (-1 and the one after): repeat the nearest day, or stay at home."),
+        Field(
+            description="Days the file does not cover (-1 and the one after): repeat the nearest day, or stay at home."
+        ),
     ] = "repeat"
     home: Annotated[str, Field(description="Place type where days begin and end.")]
     work: Annotated[str, Field(description="Place type of which each car has one fixed region.")]
     distance: Annotated[
         Literal["law", "road"],
-        Field(description="law: duration and distance are drawn; road: shortest path of the road graph over its speed."),
+        Field(
+            description="law: duration and distance are drawn; road: shortest path of the road graph over its speed."
+        ),
     ]
-    max_trips_per_day: Annotated[int, Field(ge=2, le=12, description="A chain that would be longer goes home.")]
-    leave_again_probability: Annotated[Fraction, Field(description="After coming home, chance to set out again.")]
+    max_trips_per_day: Annotated[
+        int, Field(ge=2, le=12, description="A chain that would be longer goes home.")
+    ]
+    leave_again_probability: Annotated[
+        Fraction, Field(description="After coming home, chance to set out again.")
+    ]
     stay_home_share_weekday: Annotated[Fraction, Field(description="Share of cars not used on a weekday.")]
-    stay_home_share_weekend: Annotated[Fraction, Field(description="Share of cars not used on a weekend day.")]
+    stay_home_share_weekend: Annotated[
+        Fraction, Field(description="Share of cars not used on a weekend day.")
+    ]
     chain: ChainMatrices
     first_departure_h: Annotated[Law, Field(description="Clock hour of the first departure.")]
     trip_from_home: Annotated[TripClass, Field(description="Class I.")]
@@ -159,7 +202,9 @@ class VehicleClass(Part):
         if self.soc_min >= self.soc_max:
             raise ValueError(f"soc_min {self.soc_min:g} is not below soc_max {self.soc_max:g}")
         if not self.soc_min <= self.initial_soc <= self.soc_max:
-            raise ValueError(f"initial_soc {self.initial_soc:g} is outside {self.soc_min:g}..{self.soc_max:g}")
+            raise ValueError(
+                f"initial_soc {self.initial_soc:g} is outside {self.soc_min:g}..{self.soc_max:g}"
+            )
         return self
 
 
@@ -169,18 +214,25 @@ class FleetPart(Part):
     size: Annotated[int, Field(ge=0, le=5_000_000, description="Number of cars; 0 is legal.")]
     shortage: Annotated[
         Literal["help", "wait"],
-        Field(description="A car short for its next trip is helped out (unmet energy) or waits at a charger (late)."),
+        Field(
+            description="A car short for its next trip is helped out (unmet energy) or waits at a charger (late)."
+        ),
     ]
     departure_soc: Annotated[
         Fraction | Literal["none"],
-        Field(description="S_user: least state of charge at a day's first departure from home; none: what the chain needs."),
+        Field(
+            description="S_user: least state of charge at a day's first departure from home; none: what the chain needs."
+        ),
     ]
     plug_in_probability: Annotated[
-        dict[str, Fraction], Field(description="By place type: chance that a stop plugs in, drawn once per stop.")
+        dict[str, Fraction],
+        Field(description="By place type: chance that a stop plugs in, drawn once per stop."),
     ]
     arrival_power: Annotated[
         Literal["none", "full"],
-        Field(description="Power of a car from its arrival to the next boundary, under policies that schedule."),
+        Field(
+            description="Power of a car from its arrival to the next boundary, under policies that schedule."
+        ),
     ]
     classes: Annotated[list[VehicleClass], Field(min_length=1)]
 
@@ -190,18 +242,28 @@ class SeriesRef(Part):
 
     file: Annotated[str, Field(description="Path relative to this scenario, absolute, or `shipped:NAME`.")]
     column: Annotated[str, Field(description="Column with the values; its name ends in the unit.")]
-    time_column: Annotated[str | None, Field(description="Column with instants; none: rows follow `start` evenly.")] = None
-    start: Annotated[str | None, Field(description="Instant of the first row, without a time column (ISO).")] = None
+    time_column: Annotated[
+        str | None, Field(description="Column with instants; none: rows follow `start` evenly.")
+    ] = None
+    start: Annotated[
+        str | None, Field(description="Instant of the first row, without a time column (ISO).")
+    ] = None
     step_minutes: Annotated[int, Field(ge=1, le=1440, description="Length of a row.")]
-    zone: Annotated[str, Field(description="IANA zone of the instants, `UTC`, or `scenario`: clock hours, not converted.")]
-    stamp: Annotated[Literal["beginning", "ending"], Field(description="Which end of its interval a row is stamped with.")]
+    zone: Annotated[
+        str, Field(description="IANA zone of the instants, `UTC`, or `scenario`: clock hours, not converted.")
+    ]
+    stamp: Annotated[
+        Literal["beginning", "ending"], Field(description="Which end of its interval a row is stamped with.")
+    ]
     to_quarter_hours: Annotated[
         Literal["mean", "hold", "linear"],
         Field(description="mean of finer rows; hold an hour's value; linear between the hours' middles."),
     ]
     wrap: Annotated[
         Literal["none", "year"],
-        Field(description="year: the same clock time of the file's year serves any year (29 February uses the 28th)."),
+        Field(
+            description="year: the same clock time of the file's year serves any year (29 February uses the 28th)."
+        ),
     ]
 
 
@@ -209,7 +271,9 @@ class LoadMix(Part):
     """A load as a weighted mix of profile columns, scaled to a daily energy."""
 
     weights: Annotated[dict[str, Positive], Field(min_length=1, description="Column: weight.")]
-    mean_kwh_per_day: Annotated[NonNegative, Field(description="The mix is scaled to this in the series' whole mean.")]
+    mean_kwh_per_day: Annotated[
+        NonNegative, Field(description="The mix is scaled to this in the series' whole mean.")
+    ]
     series: Annotated[SeriesRef, Field(description="The file; `column` is ignored here and must be `*`.")]
 
 
@@ -276,7 +340,9 @@ class GasTurbine(Part):
     ramp_kw_per_h: Positive
     gas_price_per_m3: NonNegative
     lower_heating_value_kwh_per_m3: Positive
-    efficiency_cubic: Annotated[float, Field(description="g1 of eta(x) = g1 x^3 - g2 x^2 + g3 x + rho, x = P / limit.")]
+    efficiency_cubic: Annotated[
+        float, Field(description="g1 of eta(x) = g1 x^3 - g2 x^2 + g3 x + rho, x = P / limit.")
+    ]
     efficiency_square: Annotated[float, Field(description="g2")]
     efficiency_linear: Annotated[float, Field(description="g3")]
     efficiency_constant: Annotated[float, Field(gt=0, description="rho")]
@@ -299,24 +365,46 @@ class StationaryBattery(Part):
         if self.soc_min >= self.soc_max:
             raise ValueError(f"soc_min {self.soc_min:g} is not below soc_max {self.soc_max:g}")
         if not self.soc_min <= self.initial_soc <= self.soc_max:
-            raise ValueError(f"initial_soc {self.initial_soc:g} is outside {self.soc_min:g}..{self.soc_max:g}")
+            raise ValueError(
+                f"initial_soc {self.initial_soc:g} is outside {self.soc_min:g}..{self.soc_max:g}"
+            )
         return self
+
+
+Load = Annotated[
+    Annotated[LoadMix, Tag("<mix>")] | Annotated[LoadSeries, Tag("<series>")],
+    _by_key({"weights": "<mix>", "mean_kwh_per_day": "<mix>"}, "<series>"),
+]
+Pv = Annotated[
+    Annotated[PvWeather, Tag("<weather>")] | Annotated[SupplySeries, Tag("<series>")],
+    _by_key({"series": "<series>"}, "<weather>"),
+]
+Wind = Annotated[
+    Annotated[WindDraw, Tag("<draw>")]
+    | Annotated[WindWeather, Tag("<weather>")]
+    | Annotated[SupplySeries, Tag("<series>")],
+    _by_key({"series": "<series>", "speed": "<weather>"}, "<draw>"),
+]
 
 
 class Region(Part):
     """A place with a microgrid of its own."""
 
     name: Annotated[str, Field(min_length=1)]
-    place_type: Annotated[str, Field(min_length=1, description="Such as H, W or O; several regions may share one.")]
+    place_type: Annotated[
+        str, Field(min_length=1, description="Such as H, W or O; several regions may share one.")
+    ]
     weight: Annotated[Positive, Field(description="Weight in choosing among regions of the same type.")]
-    chargers: Annotated[int | Unlimited, Field(description="Number of chargers.")]
+    chargers: Annotated[Annotated[int, Field(ge=0)] | Unlimited, Field(description="Number of chargers.")]
     import_limit_kw: Annotated[NonNegative | Unlimited, Field(description="Of the grid connection.")]
     export_limit_kw: Annotated[NonNegative | Unlimited, Field(description="0: no export; unlimited: free.")]
-    load: LoadMix | LoadSeries | None
-    pv: PvWeather | SupplySeries | None
-    wind: WindDraw | WindWeather | SupplySeries | None
-    turbine: GasTurbine | None
-    batteries: list[StationaryBattery]
+    load: Annotated[Load | None, Field(description="Load; none where the table is left out.")]
+    pv: Annotated[Pv | None, Field(description="Photovoltaics; none where the table is left out.")]
+    wind: Annotated[Wind | None, Field(description="Wind power; none where the table is left out.")]
+    turbine: Annotated[
+        GasTurbine | None, Field(description="Micro-turbine; none where the table is left out.")
+    ]
+    batteries: Annotated[list[StationaryBattery], Field(description="Stationary batteries; may be empty.")]
 
     @model_validator(mode="before")
     @classmethod
@@ -349,7 +437,10 @@ class TariffPeriod(Part):
     """Prices of some clock hours."""
 
     name: str
-    hours: Annotated[list[tuple[float, float]], Field(min_length=1, description="Clock hours [from, to), to 15 minutes.")]
+    hours: Annotated[
+        list[Annotated[tuple[float, float], Field(strict=False)]],
+        Field(min_length=1, description="Clock hours [from, to), to 15 minutes."),
+    ]
     buy_per_kwh: float
     sell_per_kwh: float
     curtailment_per_kwh: NonNegative
@@ -367,7 +458,9 @@ class ScheduleTariff(Part):
 
     kind: Literal["schedule"]
     file: Annotated[str, Field(description="JSON with a `schedule` list, or `shipped:NAME`.")]
-    sell_fraction: Annotated[float, Field(ge=0, description="Selling price as a fraction of the buying price.")]
+    sell_fraction: Annotated[
+        float, Field(ge=0, description="Selling price as a fraction of the buying price.")
+    ]
     curtailment_per_kwh: NonNegative
 
 
@@ -382,24 +475,42 @@ class SeriesTariff(Part):
     curtailment_per_kwh: NonNegative
 
 
+Tariff = Annotated[
+    Annotated[PeriodTariff, Tag("<periods>")]
+    | Annotated[ScheduleTariff, Tag("<schedule>")]
+    | Annotated[SeriesTariff, Tag("<series>")],
+    Discriminator(_by_kind),
+]
+
+
 class Economics(Part):
     """Prices inside and beside the tariff."""
 
-    throughput_price_per_kwh: Annotated[NonNegative, Field(description="Wear w per kWh discharged, cars and batteries.")]
+    throughput_price_per_kwh: Annotated[
+        NonNegative, Field(description="Wear w per kWh discharged, cars and batteries.")
+    ]
     energy_value_per_kwh: Annotated[
         NonNegative | Literal["auto"],
-        Field(description="lambda: a stored kWh at the end; auto: max(0, lowest buying price) / fleet-mean charge efficiency."),
+        Field(
+            description="lambda: a stored kWh at the end; auto: max(0, lowest buying price) / fleet-mean charge efficiency."
+        ),
     ]
     battery_operation_per_kwh: Annotated[NonNegative, Field(description="theta_BA of equation (20).")]
     turbine_operation_per_kwh: Annotated[NonNegative, Field(description="theta_MT of equation (20).")]
     unserved_price_per_kwh: Annotated[Positive, Field(description="Inside a decision: load not served.")]
-    shortfall_price_per_kwh: Annotated[Positive, Field(description="Inside a decision: energy a car lacks at departure.")]
+    shortfall_price_per_kwh: Annotated[
+        Positive, Field(description="Inside a decision: energy a car lacks at departure.")
+    ]
 
 
 class Emissions(Part):
     """Emission factors."""
 
-    grid_kg_per_kwh: Annotated[NonNegative | SeriesRef, Field(description="Of imported energy: a factor, or a series in kg/kWh.")]
+    grid_kg_per_kwh: Annotated[
+        Annotated[NonNegative, Tag("<number>")] | Annotated[SeriesRef, Tag("<series>")],
+        Discriminator(_number_or_table),
+        Field(description="Of imported energy: a factor, or a series in kg/kWh."),
+    ]
     gas_kg_per_m3: Annotated[NonNegative, Field(description="Of turbine fuel.")]
 
 
@@ -409,26 +520,35 @@ class Dispatch(Part):
     policy: Annotated[str, Field(description="uncontrolled, own-cost, rolling, or package.module:Class.")]
     horizon_steps: Annotated[int, Field(ge=1, le=672, description="Steps ahead of 15 minutes (96 = 24 h).")]
     window: Annotated[
-        Literal["rolling", "shrinking"], Field(description="shrinking: the horizon never reaches beyond the run's end.")
+        Literal["rolling", "shrinking"],
+        Field(description="shrinking: the horizon never reaches beyond the run's end."),
     ]
     departing_energy_value: Annotated[
         Literal["median_price", "lambda"] | NonNegative,
-        Field(description="What a kWh is worth that drives away: eta_d x median buying price, lambda, or a number."),
+        Field(
+            description="What a kWh is worth that drives away: eta_d x median buying price, lambda, or a number."
+        ),
     ]
     exclusivity: Annotated[
         Literal["relaxation", "repair", "milp"],
-        Field(description="Below the exact throughput price: repair the relaxation, or binaries where it cheats; relaxation: repair too, checked."),
+        Field(
+            description="Below the exact throughput price: repair the relaxation, or binaries where it cheats; relaxation: repair too, checked."
+        ),
     ]
     mip_relative_gap: Annotated[Positive, Field(description="Of exclusivity = milp.")]
     mip_node_limit: Annotated[int, Field(ge=1, description="Deterministic limit of exclusivity = milp.")]
     turbine: Annotated[
         Literal["convex", "off"],
-        Field(description="convex: certified under-estimator of the fuel cost, compared at true cost; off: never started."),
+        Field(
+            description="convex: certified under-estimator of the fuel cost, compared at true cost; off: never started."
+        ),
     ]
     iteration_limit: Annotated[int, Field(ge=1, description="Simplex iterations of one solve.")]
     fallback: Annotated[
         Literal["charge", "idle"],
-        Field(description="After a failed solve: cars charge at full power, or only what must be; batteries idle."),
+        Field(
+            description="After a failed solve: cars charge at full power, or only what must be; batteries idle."
+        ),
     ]
     max_exact_cars: Annotated[int, Field(ge=1, description="Above this the exact policy refuses.")]
 
@@ -443,7 +563,9 @@ class Output(Part):
     """Which heavy tables a run writes."""
 
     report: bool = True
-    forecasts_max_days: Annotated[int, Field(ge=0, description="forecasts.parquet is written up to this many days ...")]
+    forecasts_max_days: Annotated[
+        int, Field(ge=0, description="forecasts.parquet is written up to this many days ...")
+    ]
     forecasts_max_regions: Annotated[int, Field(ge=0, description="... and this many regions.")]
 
 
@@ -456,7 +578,7 @@ class Scenario(Part):
     forecast: ForecastPart
     economics: Economics
     emissions: Emissions
-    tariff: Annotated[PeriodTariff | ScheduleTariff | SeriesTariff, Field(discriminator="kind")]
+    tariff: Tariff
     travel: Travel
     fleet: FleetPart
     regions: Annotated[list[Region], Field(min_length=1)]

@@ -1,0 +1,247 @@
+"""A scenario's raw tables before validation: TOML, ``extends``, ``[set]`` and ``--set``.
+
+Merging with the base: tables merge key by key; lists and single values replace. A table that names its ``kind``,
+``family`` or ``file`` replaces the base's whole table, and so does a row of a transition matrix, for their keys belong
+together. Then ``[set]`` of the file and ``--set`` of the command line change single entries by dotted path, where
+``regions.home``, ``regions[0]`` and ``regions.*`` are one region by name, by index, and all of them.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from sim.errors import ScenarioError
+
+FindScenario = Callable[[str, Path], Path]
+"""From a name or path, and the folder of the file that says it, to a scenario's path."""
+
+_WHOLE_TABLES: Final = ("kind", "family", "file")
+_MATRICES: Final = (("travel", "chain", "weekday"), ("travel", "chain", "weekend"))
+_PATH_KEYS: Final = ("file", "itineraries")
+_SHIPPED: Final = "shipped:"
+_TOKEN: Final = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|\[(\d+)\]|([^.\[\]"'\s]+))\s*(\.|(?=\[)|$)""")
+
+
+def read_tables(path: Path, overrides: Sequence[str], find_scenario: FindScenario) -> dict[str, Any]:
+    """Tables of a scenario, with its base merged in, paths absolute and overrides applied.
+
+    Parameters
+    ----------
+    path
+        The scenario's file.
+    overrides
+        ``key=value`` strings; relative paths in them are relative to the working folder.
+    find_scenario
+        Finds what ``extends`` names.
+
+    Raises
+    ------
+    ScenarioError
+        When a file is missing or broken, or an override leads nowhere.
+    """
+    tables = _read_toml(path)
+    base_name, changes = tables.pop("extends", None), tables.pop("set", {})
+    if base_name is not None:
+        tables = merge(_read_base(base_name, path, find_scenario), tables)
+    faults: list[str] = []
+    if not isinstance(changes, dict):
+        faults.append("set: must be a table of dotted paths and values")
+        changes = {}
+    for key, value in _flat(changes):
+        faults += set_entry(tables, key, _absolute_value(key, value, path.parent.resolve()))
+    faults += apply_overrides(tables, overrides)
+    if faults:
+        raise ScenarioError(faults)
+    return tables
+
+
+def apply_overrides(tables: dict[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Change entries as ``--set`` says; returns what is wrong with the overrides themselves.
+
+    >>> tables = {"fleet": {"size": 100}}
+    >>> apply_overrides(tables, ["fleet.size=3", "fleet.departure_soc=none", "fleet"]), tables
+    (['--set fleet: must read key=value'], {'fleet': {'size': 3, 'departure_soc': 'none'}})
+    """
+    return [fault for text in overrides for fault in _override(tables, text)]
+
+
+def merge(base: Mapping[str, Any], own: Mapping[str, Any], place: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Base tables with one's own put over them.
+
+    >>> merge({"a": {"x": 1, "y": 2}, "b": [1, 2]}, {"a": {"y": 3}, "b": [4]})
+    {'a': {'x': 1, 'y': 3}, 'b': [4]}
+    >>> merge({"law": {"family": "gamma", "shape": 2}}, {"law": {"family": "expon"}})
+    {'law': {'family': 'expon'}}
+    """
+    merged = dict(base)
+    for key, value in own.items():
+        below = merged.get(key)
+        whole = place in _MATRICES or (
+            isinstance(value, dict) and any(name in value for name in _WHOLE_TABLES)
+        )
+        if isinstance(below, dict) and isinstance(value, dict) and not whole:
+            merged[key] = merge(below, value, (*place, key))
+        else:
+            merged[key] = value
+    return merged
+
+
+def set_entry(tables: dict[str, Any], dotted: str, value: Any) -> list[str]:
+    """Set the entries that a dotted path means; returns what is wrong with the path.
+
+    >>> tables = {"regions": [{"name": "home", "weight": 1.0}, {"name": "work", "weight": 1.0}]}
+    >>> set_entry(tables, "regions.home.weight", 2.0), set_entry(tables, "regions.*.chargers", 4)
+    ([], [])
+    >>> tables["regions"]
+    [{'name': 'home', 'weight': 2.0, 'chargers': 4}, {'name': 'work', 'weight': 1.0, 'chargers': 4}]
+    >>> set_entry(tables, "regions.hom.weight", 2.0)
+    ["regions.hom.weight: no entry of regions is called 'hom' (home, work)"]
+    """
+    keys = _split(dotted)
+    if keys is None:
+        return [f"{dotted}: is no dotted path (such as fleet.size or regions.home.import_limit_kw)"]
+    try:
+        _set(tables, keys, value, ())
+    except LookupError as error:
+        return [f"{dotted}: {error.args[0]}"]
+    return []
+
+
+def parse_value(text: str) -> Any:
+    """Value of an override: TOML, or else the bare text.
+
+    >>> parse_value("3"), parse_value("0.5"), parse_value("none"), parse_value("[1, 2]")
+    (3, 0.5, 'none', [1, 2])
+    """
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+    return parsed["value"] if parsed.keys() == {"value"} else text.strip()
+
+
+def _override(tables: dict[str, Any], text: str) -> list[str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        return [f"--set {text}: must read key=value"]
+    return set_entry(tables, key.strip(), _absolute_value(key.strip(), parse_value(value), Path.cwd()))
+
+
+def _read_base(name: Any, path: Path, find_scenario: FindScenario) -> dict[str, Any]:
+    if not isinstance(name, str):
+        raise ScenarioError([f"extends: must be the name or path of a scenario, is {name!r}"])
+    base_path = find_scenario(name, path.parent)
+    base = _read_toml(base_path)
+    deeper = base.pop("extends", None)
+    if deeper is not None:
+        raise ScenarioError(
+            [
+                f"extends: {base_path.name} itself extends {deeper!r}; one level only, so extend that one instead"
+            ]
+        )
+    faults = []
+    for key, value in _flat(base.pop("set", {})):
+        faults += set_entry(base, key, value)
+    if faults:
+        raise ScenarioError(faults)
+    return base
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ScenarioError([f"no scenario file {path}"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError([f"{path} cannot be read: {error}"]) from None
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError([f"{path} is not valid TOML: {error}"]) from None
+    _make_paths_absolute(tables, path.parent.resolve())
+    return tables
+
+
+def _make_paths_absolute(node: Any, folder: Path) -> None:
+    """Paths are relative to the file that names them, so they are settled before files are merged."""
+    if isinstance(node, list):
+        for item in node:
+            _make_paths_absolute(item, folder)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key in _PATH_KEYS:
+                node[key] = _absolute_value(key, value, folder)
+            _make_paths_absolute(value, folder)
+
+
+def _absolute_value(key: str, value: Any, folder: Path) -> Any:
+    if isinstance(value, dict | list):
+        value = copy.deepcopy(value)
+        _make_paths_absolute(value, folder)
+        return value
+    is_path = key.rpartition(".")[2] in _PATH_KEYS and isinstance(value, str)
+    if not is_path or value.startswith(_SHIPPED):
+        return value
+    return str((folder / Path(value).expanduser()).resolve())
+
+
+def _flat(changes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Entries of ``[set]``: dotted paths in quotes, or nested tables written without them."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and "." not in key:
+            yield from ((f"{key}.{below}", item) for below, item in _flat(value))
+        else:
+            yield key, value
+
+
+def _split(dotted: str) -> list[str | int] | None:
+    keys: list[str | int] = []
+    position = 0
+    while position < len(dotted):
+        match = _TOKEN.match(dotted, position)
+        if match is None or match.end() == position:
+            return None
+        double, single, index, bare, end = match.groups()
+        keys.append(
+            int(index) if index is not None else next(k for k in (double, single, bare) if k is not None)
+        )
+        position = match.end()
+        if end == "." and position == len(dotted):
+            return None
+    return keys or None
+
+
+def _set(node: Any, keys: list[str | int], value: Any, place: tuple[str | int, ...]) -> None:
+    key, rest = keys[0], keys[1:]
+    for found in _entries(node, key, place):
+        if not rest:
+            node[found] = copy.deepcopy(value)
+            continue
+        below = node.setdefault(found, {}) if isinstance(node, dict) else node[found]
+        if not isinstance(below, dict | list):
+            below = node[found] = {}
+        _set(below, rest, value, (*place, found))
+
+
+def _entries(node: Any, key: str | int, place: tuple[str | int, ...]) -> Sequence[Any]:
+    """Keys or indices of a node that one element of a path means."""
+    where = ".".join(str(part) for part in place) or "the scenario"
+    if isinstance(node, dict):
+        return list(node) if key == "*" else [str(key)]
+    if key == "*":
+        return range(len(node))
+    index = int(key) if isinstance(key, int) or key.isdigit() else None
+    if index is not None:
+        if index >= len(node):
+            raise LookupError(f"{where} has {len(node)} entries, 0 to {len(node) - 1}, so no [{index}]")
+        return [index]
+    names = [entry.get("name") if isinstance(entry, dict) else None for entry in node]
+    if key not in names:
+        known = ", ".join(str(name) for name in names if name is not None) or "none has a name"
+        raise LookupError(f"no entry of {where} is called {key!r} ({known})")
+    return [names.index(key)]
