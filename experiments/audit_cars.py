@@ -1,0 +1,339 @@
+"""Audit of each car's life: its rows tile the run, its energy follows from power, its limits hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from experiments.audit_findings import ENERGY_KWH, BoolArray, Findings, FloatArray, IntArray, clock, differs
+from experiments.audit_folder import STEP_S, Folder
+
+CAR = "vehicle {vehicle}"
+ROW = "vehicle {vehicle} at {start_s}"
+
+
+@dataclass(frozen=True)
+class Life:
+    """Columns of ``segments`` as arrays, in order of car and time."""
+
+    vehicle: IntArray
+    start_s: IntArray
+    end_s: IntArray
+    region: IntArray  # -1 while driving or away
+    activity: Any  # of str
+    plugged: BoolArray
+    power_kw: FloatArray
+    start_kwh: FloatArray
+    end_kwh: FloatArray
+
+    @cached_property
+    def parked(self) -> BoolArray:
+        """Whether the car is parked."""
+        return np.asarray([kind == "parked" for kind in self.activity], dtype=np.bool_)
+
+    @cached_property
+    def driving(self) -> BoolArray:
+        """Whether the car is driving."""
+        return np.asarray([kind == "driving" for kind in self.activity], dtype=np.bool_)
+
+    @cached_property
+    def is_first(self) -> BoolArray:
+        """Whether the row is its car's first."""
+        return starts(self.vehicle)
+
+    @cached_property
+    def is_last(self) -> BoolArray:
+        """Whether the row is its car's last."""
+        return np.roll(starts(self.vehicle), -1)
+
+    def before(self, values: Any) -> Any:
+        """Entries of the row before (the first row gets the last one's: mask it)."""
+        return np.roll(values, 1)
+
+    def note(self, findings: Findings, bad: Any, check: str, claim: str, **values: Any) -> None:
+        """Note rows at fault; the claim may name any column."""
+        columns = {
+            "vehicle": self.vehicle,
+            "start_s": self.start_s,
+            "end_s": self.end_s,
+            "activity": self.activity,
+            "power": self.power_kw,
+            "start": self.start_kwh,
+            "end": self.end_kwh,
+        }
+        findings.rows(bad, check, "segments", ROW, claim, **{**columns, **values})
+
+
+def starts(vehicle: IntArray) -> BoolArray:
+    """Tell where a column in order of car comes to the next car.
+
+    >>> starts(np.array([0, 0, 4, 5, 5]))
+    array([ True, False,  True,  True, False])
+    """
+    return np.not_equal(np.diff(vehicle, prepend=-1), 0)
+
+
+def life_of(folder: Folder) -> Life:
+    """Arrays of the segments table."""
+    rows = folder.segments
+    return Life(
+        vehicle=rows["vehicle_id"].to_numpy(np.int64),
+        start_s=rows["start_s"].to_numpy(np.int64),
+        end_s=rows["end_s"].to_numpy(np.int64),
+        region=folder.region_code(rows["region"]),
+        activity=rows["activity"].to_numpy(object),
+        plugged=rows["plugged"].to_numpy(bool),
+        power_kw=rows["power_kw"].to_numpy(np.float64),
+        start_kwh=rows["energy_start_kwh"].to_numpy(np.float64),
+        end_kwh=rows["energy_end_kwh"].to_numpy(np.float64),
+    )
+
+
+def per_car(folder: Folder, column: str) -> FloatArray:
+    """Numeric column of ``vehicles``, shape (n,), in vehicle_id order."""
+    return folder.vehicles[column].to_numpy(np.float64)
+
+
+def energy_bounds(folder: Folder) -> tuple[FloatArray, FloatArray]:
+    """Least and largest stored energy of each car [kWh]."""
+    rated = per_car(folder, "battery_kwh")
+    return rated * per_car(folder, "soc_min"), rated * per_car(folder, "soc_max")
+
+
+def check_vehicles(folder: Folder, findings: Findings) -> bool:
+    """Check the fleet against the scenario; False when cars cannot be told apart."""
+    cars, size = folder.vehicles, folder.scenario["fleet"]["size"]
+    ids = cars["vehicle_id"].to_numpy(np.int64)
+    if not np.array_equal(ids, np.arange(size)):
+        findings.add("fleet", "vehicles", f"{len(ids)} rows, should be one for each of 0..{size - 1}")
+        return False
+    for table in ("segments", "trips"):
+        unknown = ~np.isin(getattr(folder, table)["vehicle_id"].to_numpy(np.int64), ids)
+        if unknown.any():
+            findings.add("fleet", table, f"{unknown.sum()} rows of cars that are not in vehicles")
+            return False
+    _check_classes(folder, findings)
+    _check_places(folder, findings)
+    _check_chains(folder, findings)
+    return True
+
+
+def _check_classes(folder: Folder, findings: Findings) -> None:
+    classes = {one["name"]: one for one in folder.scenario["fleet"]["classes"]}
+    ids, names = folder.vehicles["vehicle_id"], folder.vehicles["vehicle_class"].to_numpy(object)
+    known = np.isin(names, list(classes))
+    findings.rows(
+        ~known, "fleet", "vehicles", CAR, "class {name!r} is not of the scenario", vehicle=ids, name=names
+    )
+    for field in sorted(set(folder.vehicles.columns) & set(next(iter(classes.values())))):
+        values = per_car(folder, field)
+        expected = np.array(
+            [classes[name][field] if name in classes else np.nan for name in names], dtype=float
+        )
+        findings.rows(
+            known & differs(values, expected, 1e-12),
+            "fleet",
+            "vehicles",
+            CAR,
+            "{field} is {value}, should be {expected}",
+            vehicle=ids,
+            field=np.full(len(ids), field, dtype=object),
+            value=values,
+            expected=expected,
+        )
+
+
+def _check_places(folder: Folder, findings: Findings) -> None:
+    travel, cars = folder.scenario["travel"], folder.vehicles
+    for column, place in (("home_region", travel["home"]), ("work_region", travel["work"])):
+        allowed = [region["name"] for region in folder.regions if region["place_type"] == place] or [""]
+        values = cars[column].to_numpy(object)
+        claim = f"{column} {{value!r}} is not of type {place}"
+        wrong = ~np.isin(values, allowed)
+        findings.rows(wrong, "fleet", "vehicles", CAR, claim, vehicle=cars["vehicle_id"], value=values)
+
+
+def _check_chains(folder: Folder, findings: Findings) -> None:
+    place_type = {region["name"]: region["place_type"] for region in folder.regions}
+    first_day = folder.trips[folder.trips["day"] == 0]
+    visited: dict[int, list[str]] = {}
+    for vehicle, place in zip(first_day["vehicle_id"], first_day["destination"], strict=True):
+        visited.setdefault(int(vehicle), []).append(place_type[place])
+    home = folder.scenario["travel"]["home"]
+    chains = folder.vehicles["chain"].to_numpy(object)
+    expected = ["-".join([home, *visited.get(i, [])]) for i in range(folder.n_vehicles)]
+    findings.rows(
+        chains != np.array(expected, dtype=object),
+        "fleet",
+        "vehicles",
+        CAR,
+        "chain {chain!r}, its trips of day 0 say {expected!r}",
+        vehicle=folder.vehicles["vehicle_id"],
+        chain=chains,
+        expected=expected,
+    )
+
+
+def check_tiling(folder: Folder, life: Life, findings: Findings) -> bool:
+    """Check that each car's rows cover the run once and end only where something changes.
+
+    Returns
+    -------
+    bool
+        Whether they tile: without that no further check of cars makes sense.
+    """
+    noted = len(findings.items)
+    missing = np.setdiff1d(np.arange(folder.n_vehicles), life.vehicle)
+    if len(missing):
+        findings.add(
+            "tiling", "segments", f"{len(missing)} cars have no rows, the first is vehicle {missing[0]}"
+        )
+    previous_s = life.before(life.end_s)
+    run_end = clock(folder.end_s)
+    life.note(findings, life.end_s <= life.start_s, "tiling", "ends at {end_s}, not after its beginning")
+    life.note(
+        findings, life.is_first & (life.start_s != 0), "tiling", "the first row does not begin at 00:00"
+    )
+    life.note(
+        findings,
+        life.is_last & (life.end_s != folder.end_s),
+        "tiling",
+        f"the last row ends at {{end_s}}, the run at {run_end}",
+    )
+    life.note(
+        findings,
+        ~life.is_first & (life.start_s != previous_s),
+        "tiling",
+        "the row before ends at {previous_s}",
+        previous_s=previous_s,
+    )
+    tiled = len(findings.items) == noted
+    previous_kwh = life.before(life.end_kwh)
+    life.note(
+        findings,
+        ~life.is_first & differs(life.start_kwh, previous_kwh),
+        "continuity",
+        "begins with {start} kWh, the row before ended with {previous} kWh",
+        previous=previous_kwh,
+    )
+    same = life.parked & ~life.is_first
+    for column in (life.parked, life.region, life.plugged, life.power_kw):
+        same &= column == life.before(column)
+    life.note(findings, same, "merging", "nothing changes here, yet a row begins")
+    return tiled
+
+
+def check_states(folder: Folder, life: Life, findings: Findings) -> None:
+    """Check activities, places, plugs and power limits of every row."""
+    known = np.isin(life.activity, ["parked", "driving", "away"])
+    life.note(findings, ~known, "states", "activity {activity!r} is unknown")
+    placed = life.region >= 0
+    life.note(
+        findings, known & (life.parked != placed), "states", "a region must stand exactly where it is parked"
+    )
+    life.note(findings, life.plugged & ~life.parked, "states", "plugged in while {activity}")
+    life.note(findings, (life.power_kw != 0) & ~life.plugged, "states", "{power} kW without a plug")
+    charge = per_car(folder, "charge_limit_kw")[life.vehicle]
+    discharge = per_car(folder, "discharge_limit_kw")[life.vehicle]
+    life.note(
+        findings,
+        (life.power_kw > charge + ENERGY_KWH) | (life.power_kw < -discharge - ENERGY_KWH),
+        "power limit",
+        "{power} kW, limits are {low} and {high} kW",
+        low=-discharge,
+        high=charge,
+    )
+
+
+def check_energy(folder: Folder, life: Life, findings: Findings) -> None:
+    """Check energies: initial, within the state-of-charge bounds, and by the one-way formula of signed power.
+
+    E_end = E_start + eta_c P h where P >= 0, and E_start + P h / eta_d where P < 0   (Zhang 2025, Eq. 10)
+    """
+    classes = {one["name"]: one for one in folder.scenario["fleet"]["classes"]}
+    initial_soc = [classes[name]["initial_soc"] for name in folder.vehicles["vehicle_class"]]
+    initial = (per_car(folder, "battery_kwh") * np.array(initial_soc, dtype=float))[life.vehicle]
+    life.note(
+        findings,
+        life.is_first & differs(life.start_kwh, initial),
+        "initial energy",
+        "starts the run with {start} kWh, should be {expected} kWh",
+        expected=initial,
+    )
+    low, high = (bound[life.vehicle] for bound in energy_bounds(folder))
+    least, most = np.minimum(life.start_kwh, life.end_kwh), np.maximum(life.start_kwh, life.end_kwh)
+    life.note(
+        findings,
+        (least < low - ENERGY_KWH) | (most > high + ENERGY_KWH),
+        "energy bounds",
+        "{start} to {end} kWh, bounds are {low} and {high} kWh",
+        low=low,
+        high=high,
+    )
+    expected = life.start_kwh + stored_rate_kw(folder, life) * (life.end_s - life.start_s) / 3600.0
+    life.note(
+        findings,
+        ~life.driving & differs(life.end_kwh, expected),
+        "energy balance",
+        "{power} kW until {end_s} makes {expected} of {start} kWh, not {end} kWh",
+        expected=expected,
+    )
+
+
+def stored_rate_kw(folder: Folder, life: Life) -> FloatArray:
+    """Change of stored energy per hour in each row, by its signed power."""
+    charge = per_car(folder, "charge_efficiency")[life.vehicle]
+    discharge = per_car(folder, "discharge_efficiency")[life.vehicle]
+    rate: FloatArray = np.where(life.power_kw >= 0, life.power_kw * charge, life.power_kw / discharge)
+    return rate
+
+
+def check_chargers(folder: Folder, life: Life, findings: Findings) -> None:
+    """Check that no region has more cars plugged in than chargers, at any second."""
+    for r, limit in enumerate(folder.region_limits("chargers")):
+        rows = life.plugged & (life.region == r)
+        if not np.isfinite(limit) or not rows.any():
+            continue
+        times = np.concatenate([life.start_s[rows], life.end_s[rows]])
+        change = np.repeat([1, -1], rows.sum())
+        order = np.lexsort((change, times))  # who leaves frees the charger first
+        count = np.cumsum(change[order])
+        if count.max() > limit:
+            where = f"{folder.region_names[r]} at {clock(times[order][np.argmax(count)])}"
+            findings.add("chargers", "segments", f"{count.max()} cars at {limit:.0f} chargers", where)
+
+
+def check_plugs(folder: Folder, life: Life, findings: Findings) -> None:
+    """Check where a car must be at a charger: at home at the start, and in stays without a queue."""
+    chargers = folder.region_limits("chargers")
+    unlimited = np.isinf(chargers)
+    free = life.parked & (life.region >= 0)
+    free[free] = unlimited[life.region[free]]
+    homes = folder.region_code(folder.vehicles["home_region"])[life.vehicle]
+    elsewhere = life.is_first & (life.region != homes)
+    life.note(findings, elsewhere, "plugs", "does not start the run at home")
+    life.note(findings, life.is_first & free & ~life.plugged, "plugs", "does not start the run plugged in")
+    same_stay = ~life.is_first & free & life.before(life.parked)
+    switched = same_stay & (life.plugged != life.before(life.plugged))
+    life.note(findings, switched, "plugs", "the plug changes during a stay, though there is no queue")
+    odds = folder.scenario["fleet"]["plug_in_probability"]
+    always = np.array([odds[region["place_type"]] == 1.0 for region in folder.regions])
+    must = free.copy()
+    must[must] = always[life.region[must]]
+    life.note(findings, must & ~life.plugged, "plugs", "not plugged in where every stop plugs in")
+
+
+def check_instants(folder: Folder, life: Life, findings: Findings) -> None:
+    """Check that set-points change at boundaries: inside a step, power begins only where a car plugs in."""
+    fleet, policy = folder.scenario["fleet"], folder.scenario["dispatch"]["policy"]
+    at_once = fleet["arrival_power"] == "full" or policy not in ("own-cost", "rolling")
+    queues = bool(np.isfinite(folder.region_limits("chargers")).any())
+    if fleet["shortage"] == "wait" or queues:
+        return  # a waiting car may charge from any second on
+    inside = (life.start_s % STEP_S != 0) & (life.power_kw != 0)
+    if at_once:
+        inside &= life.before(life.plugged) & ~life.is_first
+    life.note(findings, inside, "set-points", "{power} kW begins inside a step")

@@ -1,0 +1,122 @@
+"""Audit of prices: the scenario's tariff read again, by the table of hours, the schedule or the series."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.audit_findings import Findings, FloatArray, differs
+from experiments.audit_folder import Folder
+from experiments.audit_grid import Grid
+
+PRICE = 1e-9
+"""Two prices are the same within this, in currency per kWh."""
+STEPS = 96
+SHIPPED = Path(__file__).parent / "data" / "tariffs"
+
+
+def check_prices(grid: Grid) -> None:
+    """Compare each step's prices with the tariff; prices are the same in all regions.
+
+    Of a price series, whose file is not in the folder, only the relation of buying and selling is checked.
+    """
+    folder = grid.folder
+    tariff = folder.scenario["tariff"]
+    kind = tariff["kind"]
+    if kind == "series":
+        _check_series(grid, tariff)
+        return
+    days = [
+        folder.scenario["simulation"]["start"] + timedelta(days=d) for d in range(folder.n_steps // STEPS)
+    ]
+    if kind == "periods":
+        table = np.tile(_period_day(tariff), (len(days), 1))
+    else:
+        schedule = read_schedule(tariff["file"], grid.findings)
+        if schedule is None:
+            return
+        buy = np.concatenate([_schedule_day(schedule, day) for day in days])
+        phi = np.full(len(buy), tariff["curtailment_per_kwh"])
+        table = np.column_stack([buy, tariff["sell_fraction"] * buy, phi])
+    for column, expected in zip(("buy", "sell", "curtailment"), table.T, strict=True):
+        values = grid[f"{column}_price_per_kwh"]
+        by_row = np.repeat(expected, len(folder.regions))
+        claim = f"{column} price is {{value}}, the tariff says {{expected}}"
+        grid.note(differs(values, by_row, PRICE), "price", claim, value=values, expected=by_row)
+
+
+def energy_value_per_kwh(folder: Folder, findings: Findings) -> float:
+    """Value lambda of a stored kWh: as stated, or max(0, lowest buying price) / mean charge efficiency."""
+    stated = folder.scenario["economics"]["energy_value_per_kwh"]
+    if stated != "auto":
+        return float(stated)
+    tariff = folder.scenario["tariff"]
+    if tariff["kind"] == "periods":
+        lowest = min(float(period["buy_per_kwh"]) for period in tariff["periods"])
+    else:
+        schedule = read_schedule(tariff["file"], findings) or []
+        lowest = min((min(entry["tariffs"]) for entry in schedule), default=float("nan"))
+    classes = folder.scenario["fleet"]["classes"]
+    shares = sum(one["share"] for one in classes)
+    efficiency = sum(one["share"] * one["charge_efficiency"] for one in classes) / shares
+    return float(max(0.0, lowest) / efficiency)
+
+
+def read_schedule(name: str, findings: Findings) -> list[dict[str, Any]] | None:
+    """Entries of a published schedule."""
+    shipped = name.removeprefix("shipped:")
+    path = Path(name) if shipped == name else SHIPPED / f"{shipped}.json"
+    try:
+        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["schedule"]
+    except (OSError, ValueError, KeyError) as error:
+        findings.add("price", "grid", f"the tariff's schedule {name} cannot be read: {error}")
+        return None
+    return entries
+
+
+def _period_day(tariff: dict[str, Any]) -> FloatArray:
+    """Buying, selling and curtailment price of each step of a day, shape (96, 3)."""
+    day = np.full((STEPS, 3), np.nan)
+    for period in tariff["periods"]:
+        prices = [period[f"{what}_per_kwh"] for what in ("buy", "sell", "curtailment")]
+        for begin, end in period["hours"]:
+            day[round(4 * begin) : round(4 * end)] = prices
+    return day
+
+
+def _schedule_day(entries: list[dict[str, Any]], day: date) -> FloatArray:
+    """Buying price of each step of a day, shape (96,); not a number where no entry holds."""
+    prices = np.full(STEPS, np.nan)
+    today = (day.month, day.day)
+    for entry in entries:
+        first, last = (
+            tuple(int(x) for x in entry[f"effective_{end}"].split("-")) for end in ("start", "end")
+        )
+        in_season = first <= today <= last if first <= last else (today >= first or today <= last)
+        weekend = day.weekday() >= 5
+        if not in_season or {"ALL": False, "WEEKDAYS": weekend, "WEEKENDS": not weekend}[entry["dow_mask"]]:
+            continue
+        hours = np.arange(STEPS) / 4
+        prices = np.array(entry["tariffs"])[np.searchsorted(entry["times"], hours, side="right") - 1]
+    return np.asarray(prices, dtype=np.float64)
+
+
+def _check_series(grid: Grid, tariff: dict[str, Any]) -> None:
+    folder = grid.folder
+    buy = folder.by_step("buy_price_per_kwh")
+    same = np.repeat(buy[:, 0], buy.shape[1])
+    values = grid["buy_price_per_kwh"]
+    grid.note(differs(values, same, PRICE), "price", "buy price is {value}, in the first region {same}",
+              value=values, same=same)  # fmt: skip
+    sell = tariff["sell_fraction"] * (values - tariff["buy_adder_per_kwh"])
+    claim = "sell price is {value}, the buy price makes {sell}"
+    grid.note(differs(grid["sell_price_per_kwh"], sell, PRICE), "price", claim,
+              value=grid["sell_price_per_kwh"], sell=sell)  # fmt: skip
+    phi = np.full(len(values), float(tariff["curtailment_per_kwh"]))
+    claim = "curtailment price is {value}, the tariff says {phi}"
+    grid.note(differs(grid["curtailment_price_per_kwh"], phi, PRICE), "price", claim,
+              value=grid["curtailment_price_per_kwh"], phi=phi)  # fmt: skip
