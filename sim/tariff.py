@@ -29,7 +29,7 @@ _DAYS_OF: Final = {"ALL": range(7), "WEEKDAYS": range(5), "WEEKENDS": _WEEKEND}
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prices:
-    """Prices per step, shapes (S,), per kWh."""
+    """Prices per kWh and step; arrays (S,), or (S, R) by region."""
 
     buy_per_kwh: FloatArray
     sell_per_kwh: FloatArray

@@ -1,0 +1,256 @@
+"""Settlement of one step by what really happened, at least cost; pure.
+
+Set-points of batteries and turbines stand, and the cars have drawn what they drew. What is left to choose is
+flows over ties, import, export and curtailment. Where no choice balances a region, cuts follow in a fixed
+order: with too little power battery charging, then load (cars were cut before, by ``charging_caps``); with
+too much battery discharging, then turbines. Balance per region (``sim.trace``)::
+
+    load - unserved + battery + ev_charge - ev_discharge + export
+        = pv - pv_curtailed + wind - wind_curtailed + turbine + import + tie
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from sim.contracts import FloatArray, Site, freeze
+from sim.ties import HEADROOM_KW, Need, exchange, net_inflow_kw, tie_loss_kw
+
+ROUNDING_KW: Final = 1e-9  # a lack or an excess below this is floating-point rounding, not a cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepTruth:
+    """What the world brings: means over a step, arrays (R,), or over the steps of a window, (K, R)."""
+
+    load_kw: FloatArray
+    pv_kw: FloatArray
+    wind_kw: FloatArray
+    buy_price_per_kwh: FloatArray
+    sell_price_per_kwh: FloatArray
+    curtailment_price_per_kwh: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Settled:
+    """How a step was balanced; means over the step, (R,) unless stated."""
+
+    import_kw: FloatArray
+    export_kw: FloatArray  # import_kw * export_kw = 0
+    pv_curtailed_kw: FloatArray
+    wind_curtailed_kw: FloatArray
+    unserved_kw: FloatArray
+    tie_kw: FloatArray  # net into the region
+    tie_flow_kw: FloatArray  # (T,), signed, leaving tie_from_index
+    tie_loss_kw: FloatArray  # (T,)
+    battery_kw: FloatArray  # (B,), after cuts
+    turbine_kw: FloatArray  # after cuts
+    battery_cut_kw: FloatArray  # (B,), part of the set-point that could not be kept
+    turbine_cut_kw: FloatArray
+    over_limit_kw: FloatArray  # import or export above its limit; 0 when the cars kept to their caps
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    @property
+    def cut_kw(self) -> float:
+        """Battery and turbine power that could not be kept, summed."""
+        return float(self.battery_cut_kw.sum() + self.turbine_cut_kw.sum())
+
+
+def settle(  # noqa: PLR0917 - the order of the simulation's facts
+    site: Site,
+    truth: StepTruth,
+    ev_charge_kw: FloatArray,
+    ev_discharge_kw: FloatArray,
+    battery_kw: FloatArray,
+    turbine_kw: FloatArray,
+) -> Settled:
+    """Balance one step.
+
+    Parameters
+    ----------
+    truth
+        Load, PV, wind and prices of the step.
+    ev_charge_kw, ev_discharge_kw : ndarray, shape (R,)
+        What the cars took and gave, means over the step.
+    battery_kw : ndarray, shape (B,)
+        Admissible set-points, charging positive.
+    turbine_kw : ndarray, shape (R,)
+        Admissible set-points.
+    """
+    charging_kw, discharging_kw = _by_region(site, battery_kw)
+    demand_kw = truth.load_kw + ev_charge_kw - ev_discharge_kw + charging_kw - discharging_kw - turbine_kw
+    flow_kw = np.zeros(0)
+    if len(site.tie_from_index):
+        none = np.zeros(site.n_regions)
+        need = _need(truth, demand_kw, (charging_kw, discharging_kw), turbine_kw, (none, none))
+        flow_kw = exchange(site, need).flow_kw
+    tie_kw = net_inflow_kw(site, flow_kw)
+    net_kw = demand_kw - tie_kw
+    renewable_kw = truth.pv_kw + truth.wind_kw
+    lack_kw = _beyond_rounding(net_kw - renewable_kw - site.import_limit_kw)
+    excess_kw = _beyond_rounding(-site.export_limit_kw - net_kw)
+    charge_cut_kw, lack_kw = _take(lack_kw, charging_kw)
+    unserved_kw, lack_kw = _take(lack_kw, truth.load_kw)
+    discharge_cut_kw, excess_kw = _take(excess_kw, discharging_kw)
+    turbine_cut_kw, excess_kw = _take(excess_kw, turbine_kw)
+    net_kw = net_kw - charge_cut_kw - unserved_kw + discharge_cut_kw + turbine_cut_kw
+    curtailed = _least_cost_curtailed_kw(site, truth, net_kw - renewable_kw, renewable_kw)
+    grid_kw = net_kw - renewable_kw + curtailed
+    share = np.divide(curtailed, renewable_kw, out=np.zeros_like(curtailed), where=renewable_kw > 0.0)
+    battery_cut_kw = _shared_cut(site, battery_kw, charge_cut_kw, discharge_cut_kw)
+    return Settled(
+        import_kw=np.maximum(grid_kw, 0.0),
+        export_kw=np.maximum(-grid_kw, 0.0),
+        pv_curtailed_kw=truth.pv_kw * share,
+        wind_curtailed_kw=truth.wind_kw * share,
+        unserved_kw=unserved_kw,
+        tie_kw=tie_kw,
+        tie_flow_kw=flow_kw,
+        tie_loss_kw=tie_loss_kw(site, flow_kw),
+        battery_kw=battery_kw - np.sign(battery_kw) * battery_cut_kw,
+        turbine_kw=turbine_kw - turbine_cut_kw,
+        battery_cut_kw=battery_cut_kw,
+        turbine_cut_kw=turbine_cut_kw,
+        over_limit_kw=lack_kw + excess_kw,
+    )
+
+
+def charging_caps(  # noqa: PLR0917 - as ``settle``
+    site: Site,
+    truth: StepTruth,
+    battery_kw: FloatArray,
+    turbine_kw: FloatArray,
+    requested_charge_kw: FloatArray,
+    requested_discharge_kw: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Caps on each region's car charging and discharging for the coming step, ``inf`` where nothing can bind.
+
+    Set-points of batteries and turbines stand; PV and wind may be curtailed to nothing. With car powers
+    within the caps (and what was requested of the other direction delivered) settlement cuts neither load nor
+    a set-point because of cars. In regions without ties the caps are all that the connection can carry, so
+    cars that arrive within the step find room; with ties, discharging that fits is not capped, for it begins
+    at boundaries only.
+
+    Parameters
+    ----------
+    battery_kw : ndarray, shape (B,)
+        Set-points, charging positive.
+    turbine_kw : ndarray, shape (R,)
+        Set-points.
+    requested_charge_kw, requested_discharge_kw : ndarray, shape (R,)
+        What the cars are to take and give.
+
+    Returns
+    -------
+    charge_cap_kw, discharge_cap_kw : ndarray, shape (R,)
+    """
+    batteries = _by_region(site, battery_kw)
+    base_kw = truth.load_kw + batteries[0] - batteries[1] - turbine_kw
+    renewable_kw = truth.pv_kw + truth.wind_kw
+    most_charge = site.import_limit_kw + renewable_kw - base_kw + requested_discharge_kw
+    most_discharge = site.export_limit_kw + base_kw + requested_charge_kw
+    charge_cap, discharge_cap = np.maximum(most_charge, 0.0), np.maximum(most_discharge, 0.0)
+    too_much = (requested_charge_kw > charge_cap) | (requested_discharge_kw > discharge_cap)
+    tied = np.union1d(site.tie_from_index, site.tie_to_index)
+    if not too_much[tied].any():
+        return charge_cap, discharge_cap
+    demand_kw = base_kw + requested_charge_kw - requested_discharge_kw
+    requested = (requested_charge_kw, requested_discharge_kw)
+    together = exchange(
+        site, _free_of_charge(_need(truth, demand_kw, batteries, turbine_kw, requested)), headroom_value=1.0
+    )
+    room = requested_charge_kw - together.car_charge_cut_kw + together.headroom_kw
+    left = requested_discharge_kw - together.car_discharge_cut_kw
+    reaches = (together.headroom_kw < HEADROOM_KW / 2.0) & np.isfinite(site.import_limit_kw)
+    charge_cap[tied] = np.where(reaches, room, np.inf)[tied]
+    is_cut = together.car_discharge_cut_kw > ROUNDING_KW
+    discharge_cap[tied] = np.where(is_cut, left, np.inf)[tied]
+    return charge_cap, discharge_cap
+
+
+def _by_region(site: Site, battery_kw: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Charging and discharging of stationary batteries, summed by region."""
+    index, n = site.battery_region_index, site.n_regions
+    charging_kw, discharging_kw = np.zeros(n), np.zeros(n)
+    np.add.at(charging_kw, index, np.maximum(battery_kw, 0.0))
+    np.add.at(discharging_kw, index, np.maximum(-battery_kw, 0.0))
+    return charging_kw, discharging_kw
+
+
+def _beyond_rounding(power_kw: FloatArray) -> FloatArray:
+    return np.where(power_kw > ROUNDING_KW, power_kw, 0.0)
+
+
+def _take(wanted_kw: FloatArray, available_kw: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Take what is wanted of the available; returns it and what is still wanted then."""
+    taken_kw = np.minimum(wanted_kw, available_kw)
+    return taken_kw, wanted_kw - taken_kw
+
+
+def _shared_cut(
+    site: Site, battery_kw: FloatArray, charge_cut_kw: FloatArray, discharge_cut_kw: FloatArray
+) -> FloatArray:
+    """Cuts of each battery, in proportion to its power among those of its region that do the same."""
+    charging_kw, discharging_kw = _by_region(site, battery_kw)
+    index = site.battery_region_index
+    is_charging = battery_kw > 0.0
+    cut_kw = np.where(is_charging, charge_cut_kw[index], discharge_cut_kw[index])
+    total_kw = np.where(is_charging, charging_kw[index], discharging_kw[index])
+    share = np.divide(np.abs(battery_kw), total_kw, out=np.zeros_like(battery_kw), where=total_kw > 0.0)
+    return cut_kw * share
+
+
+def _least_cost_curtailed_kw(
+    site: Site, truth: StepTruth, net_kw: FloatArray, renewable_kw: FloatArray
+) -> FloatArray:
+    """Curtailment that balances at least cost, each region on its own.
+
+    With net power m = n + c (import positive) the cost buy max(m, 0) - sell max(-m, 0) + phi c is linear
+    between the least curtailment, the one that stops export, and the most: the cheapest of these three is the
+    optimum, whatever the signs of the prices. Among equals the least curtailment is taken.
+    """
+    least = np.clip(-site.export_limit_kw - net_kw, 0.0, renewable_kw)
+    most = np.clip(site.import_limit_kw - net_kw, least, renewable_kw)
+    candidates = np.stack([least, np.clip(-net_kw, least, most), most])
+    grid_kw = net_kw + candidates
+    cost = (
+        truth.buy_price_per_kwh * np.maximum(grid_kw, 0.0)
+        - truth.sell_price_per_kwh * np.maximum(-grid_kw, 0.0)
+        + truth.curtailment_price_per_kwh * candidates
+    )
+    best: FloatArray = np.take_along_axis(candidates, np.argmin(cost, axis=0)[None, :], axis=0)[0]
+    return best
+
+
+def _need(
+    truth: StepTruth,
+    demand_kw: FloatArray,
+    batteries: tuple[FloatArray, FloatArray],
+    turbine_kw: FloatArray,
+    cars: tuple[FloatArray, FloatArray],
+) -> Need:
+    renewable_kw = truth.pv_kw + truth.wind_kw
+    return Need(
+        net_kw=demand_kw - renewable_kw,
+        renewable_kw=renewable_kw,
+        load_kw=truth.load_kw,
+        battery_charge_kw=batteries[0],
+        battery_discharge_kw=batteries[1],
+        turbine_kw=turbine_kw,
+        car_charge_kw=cars[0],
+        car_discharge_kw=cars[1],
+        buy_price_per_kwh=truth.buy_price_per_kwh,
+        sell_price_per_kwh=truth.sell_price_per_kwh,
+        curtailment_price_per_kwh=truth.curtailment_price_per_kwh,
+    )
+
+
+def _free_of_charge(need: Need) -> Need:
+    """Set all prices to zero: what is possible, not what is cheap."""
+    free = np.zeros_like(need.net_kw)
+    return replace(need, buy_price_per_kwh=free, sell_price_per_kwh=free, curtailment_price_per_kwh=free)
