@@ -1,0 +1,208 @@
+"""The fleet: a mesa model of cars whose lives are SimPy processes and whose state is in columns.
+
+At a boundary the simulation calls, in this order: ``close_step``, ``cars`` / ``trips`` / ``stays``, ``limit``,
+``apply``, ``domain``; between boundaries the cars' processes call ``depart``, ``arrive`` and the like. A car's energy
+follows from its charge plan (``agents.charging``), so a battery that fills needs no event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mesa
+import numpy as np
+import simpy
+from mesa.agent import Agent
+
+from agents.capacity_domain import lower_bound, upper_bound
+from agents.columns import DRIVING, Columns
+from agents.itineraries import Itineraries
+from agents.itinerary_file import read_itineraries
+from agents.plan import has_chargers, plan_travel
+from agents.population import Population, draw_population
+from agents.power import Power
+from agents.recording import SegmentLog
+from agents.stops import Stops
+from agents.tables import segment_columns, trip_columns, vehicle_columns
+from agents.travel_chain import sample_itineraries
+from agents.trip_log import TripLog
+from agents.vehicle import Vehicle
+from sim.clock import NEVER_S
+from sim.contracts import Cars, DomainSums, FloatArray, Stays, StepEnergy, Trips
+from sim.regions import place_choices
+from sim.scenario import Scenario
+
+
+class VehicleFleet(mesa.Model):
+    """Cars on travel chains; implements ``sim.contracts.Fleet``.
+
+    Parameters
+    ----------
+    scenario
+        Of the run: fleet, travel, regions, seed and replication.
+    base_dir
+        Folder that a relative path of itineraries counts from; the working folder when not given.
+    creation_order
+        Order in which the agents are made, a permutation of the vehicle_ids. It has no effect on any result: processes
+        start in vehicle_id order.
+
+    Raises
+    ------
+    ScenarioError
+        When travel cannot be sampled, or the user's itineraries have faults (all at once).
+    """
+
+    def __init__(
+        self, scenario: Scenario, *, base_dir: Path | None = None, creation_order: Sequence[int] | None = None
+    ) -> None:
+        super().__init__(seed=0)  # mesa's own generators are never used
+        self.n = scenario.fleet.size
+        self._settings = scenario
+        self.population, itineraries = _who_and_where(scenario, base_dir or Path())
+        self.plan = plan_travel(scenario, self.population, itineraries)
+        self._n_regions = len(scenario.regions)
+        self._has_chargers = has_chargers(scenario)
+        self._stays_short = scenario.fleet.shortage == "wait"
+        self._segments = SegmentLog()
+        self._trip_log = TripLog(self.plan, self.population)
+        self.vehicles = self._make_vehicles(creation_order)
+        self._stops = Stops(scenario, self.population)
+
+    def _make_vehicles(self, creation_order: Sequence[int] | None) -> list[Vehicle]:
+        made = {i: Vehicle(self, i) for i in (range(self.n) if creation_order is None else creation_order)}
+        Agent._ids.pop(self, None)  # mesa 3.3 would keep every model alive through this counter
+        return [made[i] for i in range(self.n)]
+
+    # --- the run ------------------------------------------------------------------------------------------------
+
+    def start(self, environment: simpy.Environment, *, charges_on_arrival: bool) -> None:
+        """(Re)set every car to its initial energy, at home and plugged, and set it going; see the contract."""
+        now = int(environment.now)
+        self.columns = Columns(self.population, now)
+        self._segments.restart(is_on=now >= 0)
+        self._power = Power(self.columns, self.population, self._n_regions, self._segments)
+        self._trip_log.restart(self.columns, now)
+        self._stops.start(
+            environment, self.columns, self._power, self._trip_log, charges_on_arrival=charges_on_arrival
+        )
+        for vehicle in self.vehicles:
+            environment.process(vehicle.life(environment))
+
+    def close_step(self, now_s: int) -> StepEnergy:
+        """Integrate every car up to the boundary; energy at the bus by region since the last boundary."""
+        return self._power.close_step(now_s)
+
+    def limit(self, charge_cap_kw: FloatArray, discharge_cap_kw: FloatArray) -> None:
+        """Caps on each region's total car power for the coming step."""
+        self._power.limit(charge_cap_kw, discharge_cap_kw)
+
+    def apply(self, now_s: int, car_power_kw: FloatArray) -> None:
+        """Set-points of the plugged cars from now on."""
+        self._power.apply(now_s, car_power_kw)
+
+    def finish(self, now_s: int) -> None:
+        """Close all open segments at the run's end."""
+        everyone = np.arange(self.n)
+        parked = everyone[self.columns.region_index != DRIVING]
+        self._power.close_many(parked, np.full(len(parked), now_s, dtype=np.int64))
+        self._trip_log.record_unfinished(self._segments, now_s)
+        self._end_s = now_s
+
+    # --- what a car does ----------------------------------------------------------------------------------------
+
+    def has_trip(self, car: int) -> bool:
+        """Whether another trip is planned."""
+        return self.columns.departure_s.item(car) != NEVER_S
+
+    def departure_s(self, car: int) -> int:
+        """Planned departure of the car's next trip, with its delay so far."""
+        return int(self.columns.departure_s.item(car))
+
+    def must_wait(self, car: int, now_s: int) -> bool:
+        """Whether the driver, ready to leave, stays at a charger for want of energy."""
+        if not self._stays_short or not self._has_chargers[self.columns.region_index.item(car)]:
+            return False
+        return self._power.energy(car, now_s) < self._trip_log.waits_until_kwh(car)
+
+    def wait_for_energy(self, car: int, now_s: int) -> simpy.Event:
+        """Charge at full power, or queue for it; the event tells when to look again."""
+        return self._stops.wait_for_energy(car, now_s)
+
+    def depart(self, car: int, now_s: int) -> int:
+        """Leave on the next trip, helped out if short; return the second of its arrival."""
+        energy = self._stops.unplug(car, now_s)
+        return self._trip_log.begin(car, now_s, energy)
+
+    def arrive(self, car: int, now_s: int) -> None:
+        """End the trip under way and plug in if the stop does."""
+        energy = self._trip_log.end(car, now_s, self._segments)
+        self._stops.park(car, now_s, energy)
+
+    # --- what others see ----------------------------------------------------------------------------------------
+
+    def cars(self, now_s: int) -> Cars:
+        """What plugged cars show at a boundary; a car waiting for energy declares the next second at the earliest."""
+        c, p = self.columns, self.population
+        return Cars(
+            vehicle_id=np.arange(self.n),
+            region_index=c.region_index,
+            is_plugged=c.is_plugged,
+            energy_kwh=np.where(c.is_plugged, self._power.energies(now_s), 0.0),
+            departure_s=np.where(c.is_plugged, np.maximum(c.declared_departure_s, now_s + 1), NEVER_S),
+            required_kwh=np.where(c.is_plugged, c.declared_required_kwh, 0.0),
+            energy_min_kwh=p.energy_min_kwh,
+            energy_max_kwh=p.energy_max_kwh,
+            charge_limit_kw=p.charge_limit_kw,
+            discharge_limit_kw=p.discharge_limit_kw,
+            charge_efficiency=p.charge_efficiency,
+            discharge_efficiency=p.discharge_efficiency,
+        )
+
+    def trips(self, now_s: int, until_s: int) -> Trips:
+        """The true trips from now on (under way, or beginning before ``until_s``), delays so far included."""
+        return self._trip_log.ahead(now_s, until_s)
+
+    def stays(self, since_s: int) -> Stays:
+        """Plugged stays that began after ``since_s``; cars plugged by a start count from the first start."""
+        return self._stops.stays(since_s)
+
+    def domain(self, now_s: int) -> DomainSums:
+        """Sums of the capacity domain over the cars plugged now."""
+        c, p = self.columns, self.population
+        rate = p.charge_limit_kw * p.charge_efficiency
+        departure = np.maximum(c.declared_departure_s, now_s)
+        lower = lower_bound(now_s, departure, c.declared_required_kwh, rate, p.energy_min_kwh)
+        upper = upper_bound(now_s, c.upper_since_s, c.upper_kwh, rate, p.energy_max_kwh)
+        plugged = np.flatnonzero(c.is_plugged)
+        region = c.region_index[plugged]
+
+        def total(values: FloatArray) -> FloatArray:
+            return np.bincount(region, weights=values[plugged], minlength=self._n_regions)
+
+        return DomainSums(
+            n_plugged=np.bincount(region, minlength=self._n_regions),
+            energy_kwh=total(self._power.energies(now_s)),
+            lower_kwh=total(lower),
+            upper_kwh=total(upper),
+        )
+
+    def vehicle_columns(self) -> dict[str, Any]:
+        """Columns of ``vehicles.parquet``."""
+        return vehicle_columns(self._settings, self.population, self.plan.itineraries)
+
+    def trip_columns(self) -> dict[str, Any]:
+        """Columns of ``trips.parquet``: the trips planned to begin within the run."""
+        return trip_columns(self._settings, self._trip_log, self._end_s)
+
+    def segment_columns(self) -> dict[str, Any]:
+        """Columns of ``segments.parquet``."""
+        return segment_columns(self._settings, self._segments.segments())
+
+
+def _who_and_where(scenario: Scenario, base_dir: Path) -> tuple[Population, Itineraries]:
+    population = draw_population(scenario, place_choices(scenario))
+    if scenario.travel.source == "itineraries":
+        return read_itineraries(scenario, population, base_dir)
+    return population, sample_itineraries(scenario, population)

@@ -1,0 +1,54 @@
+"""The fleet's planned trips with what they ask of each car: energy and requirement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.capacity_domain import required_at_departure
+from agents.itineraries import Itineraries
+from agents.population import Population
+from sim.contracts import BoolArray, FloatArray, freeze
+from sim.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TravelPlan:
+    """Itineraries, and per trip its energy, its requirement and whether its stop can charge; shapes (n_trips,)."""
+
+    itineraries: Itineraries
+    energy_kwh: FloatArray
+    required_kwh: FloatArray
+    is_plugged: BoolArray  # at the destination: the plug-in draw, where there are chargers
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+def has_chargers(scenario: Scenario) -> BoolArray:
+    """Which regions have at least one charger; shape (R,)."""
+    return np.array([region.chargers == "unlimited" or region.chargers > 0 for region in scenario.regions])
+
+
+def plan_travel(scenario: Scenario, population: Population, itineraries: Itineraries) -> TravelPlan:
+    """Derive what the trips ask of each car."""
+    car = itineraries.vehicle_index
+    energy = itineraries.distance_km * population.consumption_kwh_per_km[car]
+    plugged = itineraries.plugs_in & has_chargers(scenario)[itineraries.destination_index]
+    return TravelPlan(
+        itineraries=itineraries,
+        energy_kwh=energy,
+        is_plugged=plugged,
+        required_kwh=required_at_departure(
+            first_trip=itineraries.first_trip,
+            depart_s=itineraries.depart_s,
+            arrive_s=itineraries.arrive_s,
+            energy_kwh=energy,
+            wanted_kwh=np.where(itineraries.is_first_from_home, population.departure_kwh[car], 0.0),
+            plugs_in=plugged,
+            charge_kw=population.charge_limit_kw * population.charge_efficiency,
+            energy_min_kwh=population.energy_min_kwh,
+            energy_max_kwh=population.energy_max_kwh,
+        ),
+    )

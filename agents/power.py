@@ -1,0 +1,232 @@
+"""Power of the plugged cars: set-points and caps in, plans, bus energy and segments out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from agents.charging import ENERGY_TOLERANCE_KWH, bus_energy, make_plan, make_plans, stored_energy
+from agents.columns import Columns
+from agents.population import Population
+from agents.recording import SegmentLog
+from sim.contracts import FloatArray, IntArray, StepEnergy
+
+_HOUR_S = 3600.0
+
+
+def shared_power(
+    request_kw: FloatArray, region_index: IntArray, charge_cap_kw: FloatArray, discharge_cap_kw: FloatArray
+) -> FloatArray:
+    """Requests cut pro rata, so that each region's charging and discharging stay within its caps.
+
+    Parameters
+    ----------
+    request_kw, region_index
+        Shape (n,): of plugged cars, charging positive.
+    charge_cap_kw, discharge_cap_kw
+        Shape (R,), ``inf`` for none.
+
+    >>> shared_power(np.array([5.0, 3.0, -4.0]), np.array([0, 0, 0]), np.array([4.0]), np.array([1.0])).tolist()
+    [2.5, 1.5, -1.0]
+    """
+    n_regions = len(charge_cap_kw)
+    charging, discharging = np.maximum(request_kw, 0.0), np.maximum(-request_kw, 0.0)
+    scale = []
+    for wanted, cap in ((charging, charge_cap_kw), (discharging, discharge_cap_kw)):
+        total = np.bincount(region_index, weights=wanted, minlength=n_regions)
+        scale.append(np.where(total > cap, cap / np.where(total > 0.0, total, 1.0), 1.0)[region_index])
+    return charging * scale[0] - discharging * scale[1]
+
+
+class Power:
+    """Keeps the plans of all cars, books what they take and give, and records their segments."""
+
+    def __init__(
+        self, columns: Columns, population: Population, n_regions: int, segments: SegmentLog
+    ) -> None:
+        self.columns = columns
+        self._population = population
+        self._segments = segments
+        self._charge_kwh, self._discharge_kwh = np.zeros(n_regions), np.zeros(n_regions)
+        self._charge_cap_kw, self._discharge_cap_kw = np.full(n_regions, np.inf), np.full(n_regions, np.inf)
+        self._is_capped = np.zeros(n_regions, dtype=np.bool_)
+        self.on_change: Callable[[IntArray], None] = lambda cars: None
+
+    def limit(self, charge_cap_kw: FloatArray, discharge_cap_kw: FloatArray) -> None:
+        """Caps per region from now on; they bite at the next change."""
+        self._charge_cap_kw, self._discharge_cap_kw = charge_cap_kw.copy(), discharge_cap_kw.copy()
+        self._is_capped = np.isfinite(charge_cap_kw) | np.isfinite(discharge_cap_kw)
+
+    def energy(self, car: int, now_s: int) -> float:
+        """Energy stored in one car, kWh."""
+        c = self.columns
+        if now_s >= c.end_s.item(car):
+            return float(c.end_kwh.item(car))
+        return float(c.since_kwh.item(car) + self._bus_kwh(car, now_s) * c.factor.item(car))
+
+    def energies(self, now_s: int) -> FloatArray:
+        """Energy stored in every car, kWh."""
+        return stored_energy(self.columns.plans(np.arange(self._population.n)), now_s)
+
+    def rest(self, car: int, now_s: int, energy_kwh: float) -> None:
+        """Give one car, whose last plan is closed, a plan of no power."""
+        self.columns.request_kw[car] = 0.0
+        self._run(car, now_s, energy_kwh, 0.0)
+
+    def request(self, car: int, now_s: int, energy_kwh: float, request_kw: float) -> None:
+        """Give one car, whose last plan is closed, a new request."""
+        c = self.columns
+        c.request_kw[car] = request_kw
+        region = c.region_index.item(car)
+        if region >= 0 and self._is_capped[region]:
+            self._run(car, now_s, energy_kwh, 0.0)
+            self.share(now_s, c.plugged_in(region))
+        else:
+            self._run(car, now_s, energy_kwh, request_kw)
+
+    def close(self, car: int, now_s: int) -> float:
+        """End one car's plan: record its segments, book its energy; return what it has stored."""
+        c = self.columns
+        since, last, end = c.since_s.item(car), c.last_s.item(car), c.end_s.item(car)
+        energy, region, plugged = self.energy(car, now_s), c.region_index.item(car), c.is_plugged.item(car)
+        if now_s <= last:
+            self._segments.append(
+                car, since, now_s, region, plugged, c.set_kw.item(car), (c.since_kwh.item(car), energy)
+            )
+        else:
+            at_last = self.energy(car, last)
+            pieces = (since, last, c.set_kw.item(car)), (last, min(now_s, end), c.last_kw.item(car))
+            self._segments.append(
+                car, *pieces[0][:2], region, plugged, pieces[0][2], (c.since_kwh.item(car), at_last)
+            )
+            self._segments.append(car, *pieces[1][:2], region, plugged, pieces[1][2], (at_last, energy))
+            self._segments.append(car, end, now_s, region, plugged, 0.0, (energy, energy))
+        if c.set_kw.item(car) != 0.0:
+            self._book_one(car, region, self._bus_kwh(car, now_s))
+        return energy
+
+    def apply(self, now_s: int, car_power_kw: FloatArray) -> None:
+        """Requests of all plugged cars from now on, within their own limits; a waiting driver takes full power."""
+        c, p = self.columns, self._population
+        within = np.clip(car_power_kw, -p.discharge_limit_kw, p.charge_limit_kw)
+        c.request_kw = np.where(c.is_plugged, np.where(c.is_waiting, p.charge_limit_kw, within), 0.0)
+        self.share(now_s, np.flatnonzero(c.is_plugged))
+
+    def reshare(self, now_s: int, region: int) -> None:
+        """Share a region's caps anew, after one of its cars has left."""
+        if self._is_capped[region]:
+            self.share(now_s, self.columns.plugged_in(region))
+
+    def share(self, now_s: int, cars: IntArray) -> None:
+        """Bring the cars' set-points to their requests, cut by the caps; cars whose power stays are left alone."""
+        c, p = self.columns, self._population
+        energy = stored_energy(c.plans(cars), now_s)
+        wanted = c.request_kw[cars]
+        is_full = p.energy_max_kwh[cars] - energy <= ENERGY_TOLERANCE_KWH
+        is_empty = energy - p.energy_min_kwh[cars] <= ENERGY_TOLERANCE_KWH
+        wanted = np.where(((wanted > 0.0) & is_full) | ((wanted < 0.0) & is_empty), 0.0, wanted)
+        if self._is_capped.any():
+            wanted = shared_power(wanted, c.region_index[cars], self._charge_cap_kw, self._discharge_cap_kw)
+        standing = np.where(now_s >= c.end_s[cars], 0.0, c.set_kw[cars])
+        moved = np.flatnonzero(wanted != standing)
+        if len(moved):
+            at = np.full(len(moved), now_s, dtype=np.int64)
+            self._run_many(cars[moved], at, self.close_many(cars[moved], at), wanted[moved])
+            self.on_change(cars[moved])
+
+    def close_many(self, cars: IntArray, at_s: IntArray) -> FloatArray:
+        """`close` for several cars, each at an instant of its own."""
+        c = self.columns
+        plans = c.plans(cars)
+        energy = stored_energy(plans, at_s)
+        at_last = stored_energy(plans, np.minimum(plans.last_s, at_s))
+        same = dict(vehicle_index=cars, region_index=c.region_index[cars], is_plugged=c.is_plugged[cars])
+        pieces = (
+            (plans.since_s, np.minimum(plans.last_s, at_s), plans.set_kw, plans.since_kwh, at_last),
+            (plans.last_s, np.minimum(plans.end_s, at_s), plans.last_kw, at_last, energy),
+            (plans.end_s, at_s, np.zeros(len(cars)), energy, energy),
+        )
+        for start, end, power, energy_start, energy_end in pieces:
+            self._segments.extend(
+                **same,
+                start_s=start,
+                end_s=end,
+                power_kw=power,
+                energy_start_kwh=energy_start,
+                energy_end_kwh=energy_end,
+            )
+        self._book(cars, at_s)
+        return energy
+
+    def close_step(self, now_s: int) -> StepEnergy:
+        """What the regions' cars took and gave since the last call; ended plans become plans of no power."""
+        c = self.columns
+        moving = np.flatnonzero(c.set_kw)
+        self._book(moving, np.full(len(moving), now_s, dtype=np.int64))
+        ended = moving[c.end_s[moving] <= now_s]
+        if len(ended):
+            at = c.end_s[ended]
+            self._run_many(ended, at, self.close_many(ended, at), np.zeros(len(ended)))
+        result = StepEnergy(charge_kwh=self._charge_kwh, discharge_kwh=self._discharge_kwh)
+        self._charge_kwh, self._discharge_kwh = (
+            np.zeros_like(self._charge_kwh),
+            np.zeros_like(self._discharge_kwh),
+        )
+        return result
+
+    def _bus_kwh(self, car: int, now_s: int) -> float:
+        c = self.columns
+        set_kw = c.set_kw.item(car)
+        if set_kw == 0.0:
+            return 0.0
+        last = c.last_s.item(car)
+        first = min(now_s, last) - c.since_s.item(car)
+        second = max(min(now_s, c.end_s.item(car)) - last, 0)
+        return float((set_kw * first + c.last_kw.item(car) * second) / _HOUR_S)
+
+    def _book_one(self, car: int, region: int, total_kwh: float) -> None:
+        new = total_kwh - self.columns.counted_kwh.item(car)
+        if new > 0.0:
+            self._charge_kwh[region] += new
+        else:
+            self._discharge_kwh[region] -= new
+
+    def _book(self, cars: IntArray, at_s: IntArray) -> None:
+        """Book bus energy up to an instant of each car."""
+        c = self.columns
+        is_moving = c.set_kw[cars] != 0.0
+        moving = cars[is_moving]
+        total = bus_energy(c.plans(moving), at_s[is_moving])
+        new = total - c.counted_kwh[moving]
+        c.counted_kwh[moving] = total
+        region, n_regions = c.region_index[moving], len(self._charge_kwh)
+        self._charge_kwh += np.bincount(region, weights=np.maximum(new, 0.0), minlength=n_regions)
+        self._discharge_kwh += np.bincount(region, weights=np.maximum(-new, 0.0), minlength=n_regions)
+
+    def _run(self, car: int, now_s: int, energy_kwh: float, set_kw: float) -> None:
+        c, p = self.columns, self._population
+        c.since_s[car], c.since_kwh[car], c.counted_kwh[car] = now_s, energy_kwh, 0.0
+        bound, factor = energy_kwh, 1.0
+        if set_kw > 0.0:
+            bound, factor = p.energy_max_kwh.item(car), p.charge_efficiency.item(car)
+        elif set_kw < 0.0:
+            bound, factor = p.energy_min_kwh.item(car), 1.0 / p.discharge_efficiency.item(car)
+        gap = bound - energy_kwh if set_kw > 0.0 else energy_kwh - bound
+        plan = make_plan(now_s, set_kw, gap, factor)
+        c.set_kw[car], c.last_s[car], c.last_kw[car], c.end_s[car] = plan
+        c.end_kwh[car], c.factor[car] = bound, factor
+
+    def _run_many(self, cars: IntArray, at_s: IntArray, energy_kwh: FloatArray, set_kw: FloatArray) -> None:
+        c, p = self.columns, self._population
+        c.since_s[cars], c.since_kwh[cars], c.counted_kwh[cars] = at_s, energy_kwh, 0.0
+        charges, discharges = set_kw > 0.0, set_kw < 0.0
+        bound = np.where(
+            charges, p.energy_max_kwh[cars], np.where(discharges, p.energy_min_kwh[cars], energy_kwh)
+        )
+        factor = np.where(
+            charges, p.charge_efficiency[cars], np.where(discharges, 1.0 / p.discharge_efficiency[cars], 1.0)
+        )
+        gap = np.where(charges, bound - energy_kwh, energy_kwh - bound)
+        c.set_kw[cars], c.last_s[cars], c.last_kw[cars], c.end_s[cars] = make_plans(at_s, set_kw, gap, factor)
+        c.end_kwh[cars], c.factor[cars] = bound, factor

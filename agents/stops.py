@@ -1,0 +1,208 @@
+"""What happens where cars stand: plugging in, queueing, waiting for energy, unplugging; the stays as measured."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import simpy
+
+from agents.chargers import ChargerQueue
+from agents.charging import ENERGY_TOLERANCE_KWH
+from agents.columns import DRIVING, Columns
+from agents.driver import declare
+from agents.plan import has_chargers
+from agents.population import Population
+from agents.power import Power
+from agents.recording import RowLog
+from agents.trip_log import TripLog
+from sim.clock import NEVER_S
+from sim.contracts import IntArray, Stays
+from sim.scenario import Scenario
+
+_HOUR_S = 3600.0
+
+
+class Stops:
+    """Plugs cars in and out, and measures their stays across restarts."""
+
+    def __init__(self, scenario: Scenario, population: Population) -> None:
+        self._population = population
+        self._has_chargers = has_chargers(scenario)
+        self._n_chargers = {
+            index: region.chargers
+            for index, region in enumerate(scenario.regions)
+            if region.chargers != "unlimited" and 0 < region.chargers < population.n
+        }
+        self._full_on_arrival = scenario.fleet.arrival_power == "full"
+        self._log = RowLog((np.int64, np.int64, np.int64, np.int64, np.float64, np.float64))
+        self._first_start_s: int | None = None
+        self._columns: Columns | None = None
+
+    def start(
+        self,
+        environment: simpy.Environment,
+        columns: Columns,
+        power: Power,
+        trips: TripLog,
+        *,
+        charges_on_arrival: bool,
+    ) -> None:
+        """Plug the cars in at home. A home stay that was open goes on; other cars count from the first start."""
+        now, before = int(environment.now), self._columns
+        self._first_start_s = now if self._first_start_s is None else self._first_start_s
+        self._environment, self._columns, self._power, self._trips = environment, columns, power, trips
+        self._takes_power = charges_on_arrival or self._full_on_arrival
+        self._wakes: dict[int, simpy.Event] = {}
+        power.on_change = self._wake
+        self._queues = {
+            region: ChargerQueue(environment, n_chargers, self._plug_in_queued)
+            for region, n_chargers in self._n_chargers.items()
+        }
+        columns.is_plugged[:] = self._plugged_at_start()
+        columns.plug_s[:] = self._first_start_s
+        if before is not None:
+            self._carry_stays(before, columns, now)
+        plugged = np.flatnonzero(columns.is_plugged)
+        for car in plugged.tolist():
+            self._declare(car)
+        if charges_on_arrival:
+            columns.request_kw[plugged] = self._population.charge_limit_kw[plugged]
+            power.share(now, plugged)
+
+    def _plugged_at_start(self) -> IntArray:
+        home = self._population.home_index
+        plugged = self._has_chargers[home]
+        for region, queue in self._queues.items():
+            at_home = np.flatnonzero(home == region)
+            plugged[at_home] = False
+            plugged[queue.take_first(at_home.tolist())] = True
+        return plugged
+
+    def _carry_stays(self, before: Columns, now: Columns, now_s: int) -> None:
+        at_home = before.region_index == self._population.home_index
+        carried = before.is_plugged & at_home & now.is_plugged
+        now.plug_s[carried] = before.plug_s[carried]
+        now.arriving_kwh[carried] = before.arriving_kwh[carried]
+        for car in np.flatnonzero(before.is_plugged & ~carried).tolist():
+            self._record_stay(before, car, now_s)
+
+    def park(self, car: int, now_s: int, energy_kwh: float) -> None:
+        """A car has arrived: it plugs in if its stop does, or whatever that says if it is short for its next trip."""
+        c = self._columns
+        region = c.region_index.item(car)
+        is_short = energy_kwh < self._trips.drivable_kwh(car) - ENERGY_TOLERANCE_KWH
+        self._power.rest(car, now_s, energy_kwh)
+        if not (self._trips.plugs_in(car) or (is_short and self._has_chargers[region])):
+            return
+        if region in self._queues:
+            self._queues[region].join(car, waits_for_energy=is_short)
+        else:
+            self._plug_in(car, now_s, energy_kwh)
+
+    def unplug(self, car: int, now_s: int) -> float:
+        """A car leaves its place; return its energy."""
+        c, p = self._columns, self._population
+        energy, region = self._power.close(car, now_s), c.region_index.item(car)
+        if c.is_plugged[car]:
+            self._record_stay(c, car, now_s)
+            rate = p.charge_limit_kw.item(car) * p.charge_efficiency.item(car)
+            gained = rate * (now_s - c.upper_since_s.item(car)) / _HOUR_S
+            c.upper_kwh[car] = min(p.energy_max_kwh.item(car), c.upper_kwh.item(car) + gained)
+        if region in self._queues:
+            self._queues[region].leave(car)
+        c.is_plugged[car], c.is_waiting[car], c.region_index[car] = False, False, DRIVING
+        self._wakes.pop(car, None)
+        self._power.rest(car, now_s, energy)
+        self._power.reshare(now_s, region)
+        return energy
+
+    def wait_for_energy(self, car: int, now_s: int) -> simpy.Event:
+        """Make a car charge at full power, or queue for it; the event comes when it may be ready or its power changes."""
+        c = self._columns
+        if not c.is_waiting[car]:
+            self._begin_waiting(car, now_s)
+        wake = self._wakes[car] = self._environment.event()
+        rate = c.set_kw.item(car) * c.factor.item(car)
+        if rate <= 0.0:
+            c.departure_s[car] = now_s
+            return wake
+        needed = self._trips.waits_until_kwh(car)
+        seconds = math.ceil((needed - self._power.energy(car, now_s)) * _HOUR_S / rate)
+        ready_s = min(now_s + max(seconds, 1), c.end_s.item(car))
+        c.departure_s[car] = ready_s
+        c.declared_departure_s[car], c.declared_required_kwh[car] = declare(ready_s, needed)
+        return self._environment.timeout(ready_s - now_s) | wake
+
+    def _begin_waiting(self, car: int, now_s: int) -> None:
+        c = self._columns
+        region = c.region_index.item(car)
+        c.is_waiting[car] = True
+        if c.is_plugged[car]:
+            energy = self._power.close(car, now_s)
+            self._power.request(car, now_s, energy, self._population.charge_limit_kw.item(car))
+        elif region in self._queues:
+            self._queues[region].join(car, waits_for_energy=True)
+        else:
+            self._plug_in(car, now_s, self._power.close(car, now_s))
+
+    def stays(self, since_s: int) -> Stays:
+        """Stays that began after an instant, open ones included."""
+        c, p = self._columns, self._population
+        closed = self._log.columns()
+        car = np.flatnonzero(c.is_plugged)
+        never = np.full(len(car), NEVER_S, dtype=np.int64)
+        still = [
+            car,
+            c.region_index[car],
+            c.plug_s[car],
+            never,
+            c.arriving_kwh[car],
+            c.declared_required_kwh[car],
+        ]
+        recent = [closed[2] > since_s, still[2] > since_s]
+        rows = [np.concatenate([a[recent[0]], b[recent[1]]]) for a, b in zip(closed, still, strict=True)]
+        order = np.lexsort((rows[2], rows[0]))
+        vehicle, region, plug, unplug, arriving, required = (values[order] for values in rows)
+        return Stays(
+            vehicle_index=vehicle,
+            region_index=region,
+            plug_s=plug,
+            unplug_s=unplug,
+            arriving_kwh=arriving,
+            required_kwh=required,
+            energy_min_kwh=p.energy_min_kwh[vehicle],
+            energy_max_kwh=p.energy_max_kwh[vehicle],
+            charge_limit_kw=p.charge_limit_kw[vehicle],
+            discharge_limit_kw=p.discharge_limit_kw[vehicle],
+        )
+
+    def _plug_in_queued(self, car: int) -> None:
+        now = int(self._environment.now)
+        self._plug_in(car, now, self._power.close(car, now))
+        self._wake(np.array([car]))
+
+    def _plug_in(self, car: int, now_s: int, energy_kwh: float) -> None:
+        c = self._columns
+        c.is_plugged[car] = True
+        c.plug_s[car], c.arriving_kwh[car], c.upper_since_s[car] = now_s, energy_kwh, now_s
+        self._declare(car)
+        full = self._takes_power or c.is_waiting.item(car)
+        self._power.request(
+            car, now_s, energy_kwh, self._population.charge_limit_kw.item(car) if full else 0.0
+        )
+
+    def _declare(self, car: int) -> None:
+        c = self._columns
+        word = declare(c.departure_s.item(car), self._trips.required_kwh(car))
+        c.declared_departure_s[car], c.declared_required_kwh[car] = word
+
+    def _record_stay(self, c: Columns, car: int, now_s: int) -> None:
+        begun = c.region_index.item(car), c.plug_s.item(car)
+        self._log.append((car, *begun, now_s, c.arriving_kwh.item(car), c.declared_required_kwh.item(car)))
+
+    def _wake(self, cars: IntArray) -> None:
+        if self._wakes:
+            for car in cars.tolist():
+                if car in self._wakes:
+                    self._wakes.pop(car).succeed()

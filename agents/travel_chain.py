@@ -1,0 +1,195 @@
+"""Sampled travel: where each car goes on each day (Zhang 2025, Eqs. 1-9), for the whole fleet at once.
+
+Uniforms. Car v has for day d the blocks ``(seed, replication, TRAVEL, v, d, block)`` of 64 uniforms. With M =
+``max_trips_per_day``, the first 1 + 3 M of block 0 choose the chain: one for "stays at home", then per trip one for
+the next place type, one for the region, one for the stop's plug-in draw. Attempts to draw its times use 1 + 3 M each
+(``agents.trip_times``): as many as fit into the rest of block 0, then whole blocks filled from their start. Every
+place has its own uniform whether it is needed or not, so no probability or policy shifts another draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+
+from agents.itineraries import Itineraries, assemble_itineraries
+from agents.population import Population
+from agents.trip_times import Chains, draw_times
+from agents.uniforms import uniform_blocks
+from sim.contracts import BoolArray, FloatArray, IntArray
+from sim.errors import ScenarioError
+from sim.randomness import Stream
+from sim.regions import PlaceChoice, place_choices, region_graph, road_tables
+from sim.scenario import Scenario, TransitionMatrix
+
+BLOCK_SIZE: Final = 64
+_SATURDAY: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Draws:
+    """Uniforms of the chain; per trip shapes (n_rows, max_trips)."""
+
+    stays_home: FloatArray
+    place: FloatArray
+    region: FloatArray
+    plug: FloatArray
+
+
+def sample_itineraries(scenario: Scenario, population: Population) -> Itineraries:
+    """Sample every car's trips for the days -1 to N inclusive.
+
+    Raises
+    ------
+    ScenarioError
+        When a place type of the chain has no region, no transitions or no dwell law, or no road leads where cars go.
+    """
+    faults = chain_faults(scenario)
+    if faults:
+        raise ScenarioError(faults)
+    n, n_days = population.n, scenario.simulation.days + 2
+    car = np.repeat(np.arange(n, dtype=np.int64), n_days)
+    day = np.tile(np.arange(-1, n_days - 1, dtype=np.int64), n)
+    draws, attempts = _uniforms(scenario, car, day)
+    place, n_trips = _chains(scenario, draws, _is_weekend(scenario, day))
+    chains = _regions(scenario, population, car, day, place, n_trips, draws)
+    roads = road_tables(region_graph(scenario)) if scenario.travel.distance == "road" else None
+    times = draw_times(scenario, chains, attempts, roads)
+    taken = chains.is_trip
+    stop_type = np.array([scenario.place_types.index(region.place_type) for region in scenario.regions])
+    probability = np.array([scenario.fleet.plug_in_probability.get(t, 0.0) for t in scenario.place_types])
+    return assemble_itineraries(
+        home_index=population.home_index,
+        vehicle_index=np.repeat(car, n_trips),
+        origin_index=chains.origin_index[taken],
+        destination_index=chains.destination_index[taken],
+        depart_s=times.depart_s[taken],
+        arrive_s=times.arrive_s[taken],
+        distance_km=times.distance_km[taken],
+        plugs_in=(draws.plug < probability[stop_type[chains.destination_index]])[taken],
+        redrawn_days=times.redrawn_days,
+        compressed_days=times.compressed_days,
+    )
+
+
+def chain_faults(scenario: Scenario) -> list[str]:
+    """What keeps a scenario's chain from being sampled, one line each."""
+    travel, types = scenario.travel, set(scenario.place_types)
+    faults = [] if travel.home in types else [f"travel.home: no region has place type {travel.home!r}"]
+    for name, matrix in (("weekday", travel.chain.weekday), ("weekend", travel.chain.weekend)):
+        visited = {travel.home} | {target for row in matrix.values() for target, p in row.items() if p > 0}
+        for place in sorted(visited):
+            where = f"travel.chain.{name}.{place}"
+            if place not in types:
+                faults.append(f"{where}: no region has this place type")
+            if place != travel.home and place not in travel.dwell_min:
+                faults.append(f"travel.dwell_min.{place}: missing, the {name} chain visits it")
+            total = sum(matrix.get(place, {}).values())
+            if abs(total - 1.0) > 1e-6:
+                faults.append(f"{where}: probabilities sum to {total:g}, not 1")
+    if travel.leave_again_probability > 0 and travel.home not in travel.dwell_min:
+        faults.append(f"travel.dwell_min.{travel.home}: missing, leave_again_probability is above 0")
+    return faults
+
+
+class _Attempts:
+    """Uniforms of the attempts to draw times, as the module's text lays them out."""
+
+    def __init__(self, scenario: Scenario, car: IntArray, day: IntArray, rest: FloatArray, size: int) -> None:
+        self._key = (scenario.simulation.seed, scenario.simulation.replication)
+        self._car, self._day, self._rest, self._size = car, day, rest, size
+
+    def uniforms(self, rows: IntArray, attempt: int) -> FloatArray:
+        """Uniforms of one attempt for some car-days; shape (len(rows), 1 + 3 M)."""
+        in_first = self._rest.shape[1] // self._size
+        if attempt < in_first:
+            return self._rest[rows, attempt * self._size : (attempt + 1) * self._size]
+        block, slot = divmod(attempt - in_first, BLOCK_SIZE // self._size)
+        used = (slot + 1) * self._size
+        drawn = uniform_blocks(*self._key, Stream.TRAVEL, self._car[rows], self._day[rows], used, block + 1)
+        return drawn[:, used - self._size :]
+
+
+def _uniforms(scenario: Scenario, car: IntArray, day: IntArray) -> tuple[_Draws, _Attempts]:
+    m = scenario.travel.max_trips_per_day
+    simulation = scenario.simulation
+    block = uniform_blocks(simulation.seed, simulation.replication, Stream.TRAVEL, car, day, BLOCK_SIZE)
+    per_trip = block[:, 1 : 1 + 3 * m].reshape(len(car), m, 3)
+    draws = _Draws(
+        stays_home=block[:, 0], place=per_trip[:, :, 0], region=per_trip[:, :, 1], plug=per_trip[:, :, 2]
+    )
+    return draws, _Attempts(scenario, car, day, block[:, 1 + 3 * m :], 1 + 3 * m)
+
+
+def _is_weekend(scenario: Scenario, day: IntArray) -> BoolArray:
+    first = (scenario.simulation.start + timedelta(days=-1)).weekday()
+    return (first + day + 1) % 7 >= _SATURDAY
+
+
+def _cumulative(scenario: Scenario, matrix: TransitionMatrix) -> FloatArray:
+    """Cumulative transition probabilities, rows and columns in the order of the scenario's place types."""
+    types = scenario.place_types
+    rows = np.array([[matrix.get(a, {}).get(b, 0.0) for b in types] for a in types])
+    return np.cumsum(rows, axis=1) / np.maximum(rows.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+
+
+def _chains(scenario: Scenario, draws: _Draws, is_weekend: BoolArray) -> tuple[IntArray, IntArray]:
+    """Place types visited, shape (n_rows, M) with -1 after the chain's end, and each chain's length."""
+    travel = scenario.travel
+    home = scenario.place_types.index(travel.home)
+    cumulative = np.stack(
+        [_cumulative(scenario, travel.chain.weekday), _cumulative(scenario, travel.chain.weekend)]
+    )
+    stay_share = np.where(is_weekend, travel.stay_home_share_weekend, travel.stay_home_share_weekday)
+    m, matrix = travel.max_trips_per_day, is_weekend.astype(np.int64)
+    place = np.full((len(is_weekend), m), -1, dtype=np.int64)
+    here = np.full(len(is_weekend), home, dtype=np.int64)
+    goes_on = draws.stays_home >= stay_share
+    for k in range(m):
+        u = draws.place[:, k]
+        if k > 0:  # back home, one uniform both decides to leave again and, rescaled, where to
+            leaves = (u < travel.leave_again_probability) & (k < m - 1)
+            goes_on &= (here != home) | leaves
+            u = np.where(here == home, u / max(travel.leave_again_probability, np.finfo(float).tiny), u)
+        drawn = (cumulative[matrix, here] <= np.minimum(u, 1.0)[:, None]).sum(axis=1)
+        drawn = np.minimum(drawn, len(scenario.place_types) - 1) if k < m - 1 else np.full_like(here, home)
+        here = np.where(goes_on, drawn, here)
+        place[:, k] = np.where(goes_on, here, -1)
+    return place, (place >= 0).sum(axis=1)
+
+
+def _regions(
+    scenario: Scenario,
+    population: Population,
+    car: IntArray,
+    day: IntArray,
+    place: IntArray,
+    n_trips: IntArray,
+    draws: _Draws,
+) -> Chains:
+    """Regions of a chain's stops: the car's own home and work, elsewhere by weight."""
+    choices: dict[str, PlaceChoice] = place_choices(scenario)
+    destination = np.repeat(population.home_index[car, None], place.shape[1], axis=1)
+    for index, name in enumerate(scenario.place_types):
+        if name == scenario.travel.home:
+            continue
+        if name == scenario.travel.work:
+            chosen = np.broadcast_to(population.work_index[car, None], place.shape)
+        else:
+            chosen = choices[name].choose(draws.region)
+        destination = np.where(place == index, chosen, destination)
+    origin = np.column_stack([population.home_index[car], destination[:, :-1]])
+    home = scenario.place_types.index(scenario.travel.home)
+    origin_place = np.column_stack([np.full(len(car), home), place[:, :-1]])
+    return Chains(
+        day=day,
+        n_trips=n_trips,
+        place=place,
+        origin_place=origin_place,
+        origin_index=origin,
+        destination_index=destination,
+        home_place=home,
+    )
