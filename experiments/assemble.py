@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from agents.fleet import VehicleFleet
 from dispatch.policies import load_policy
-from dispatch.rolling_horizon import DispatchOptions
+from dispatch.options import DispatchOptions
 from dispatch.stationary import WithStationary
 from experiments.shipped import locate
 from sim.contracts import Dispatcher, Forecaster
@@ -41,8 +40,8 @@ def assemble(
     on_step
         Called with (steps done, steps in all).
     """
-    world = build_world(scenario, _locate)
-    site = build_site(scenario)
+    world = build_world(scenario, locate)
+    site = build_site(scenario, locate)
     fleet = VehicleFleet(scenario)
     measurements = Measurements(site.n_regions)
     kinds: dict[str, Callable[[], Forecaster]] = {
@@ -64,7 +63,3 @@ def assemble(
         and len(scenario.regions) <= output.forecasts_max_regions,
     )
     return Simulation(actors, on_step), actors
-
-
-def _locate(file: str) -> Path:
-    return locate(file)

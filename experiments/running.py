@@ -20,6 +20,7 @@ from experiments.reading import Run, read_run
 from experiments.report import write_report
 from experiments.run_folder import check_free, default_folder, whole_folder, write_json, write_table
 from experiments.shipped import load_scenario
+from sim.clock import STEPS_PER_DAY
 from sim.contracts import Dispatcher, Fleet
 from sim.recorder import Recorder
 from sim.scenario import Scenario
@@ -172,8 +173,13 @@ def _simulate_into(
     recorder = simulation.run()
     tables = _write_tables(folder, recorder, actors.fleet)
     (folder / "scenario.toml").write_text(dump_scenario(scenario), encoding="utf-8")
+    world, n_steps = actors.world, scenario.simulation.days * STEPS_PER_DAY
     figures = key_figures(
-        scenario, tables, energy_value=actors.site.energy_value_per_kwh, clipped_kwh=recorder.clipped_kwh
+        scenario,
+        tables,
+        energy_value=actors.site.energy_value_per_kwh,
+        grid_kg_per_kwh=world.grid_kg_per_kwh[world.rows(0, n_steps)],
+        clipped_kwh=recorder.clipped_kwh + recorder.cut_kwh,
     )
     write_json(folder / "kpis.json", figures)
     manifest: dict[str, Any] = {

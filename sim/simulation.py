@@ -213,6 +213,7 @@ class Simulation:
             plant.turbine_set_kw,
         )
         site = actors.site
+        # admissible set-points keep the bounds; what is clipped here is rounding
         plant.battery_kwh = np.clip(
             stored_energy(
                 plant.battery_kwh,

@@ -1,0 +1,1 @@
+"""Measured figures: ``python -m benchmarks`` prints the table and writes ``benchmarks/results.md``."""
