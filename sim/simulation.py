@@ -192,10 +192,11 @@ class Simulation:
             np.bincount(region_index[here], weights=part[here], minlength=actors.site.n_regions)
             for part in (np.maximum(car_power_kw, 0.0), np.maximum(-car_power_kw, 0.0))
         )
-        caps = charging_caps(
+        charge_cap_kw, discharge_cap_kw = charging_caps(
             actors.site, self._truth(step), plant.battery_set_kw, plant.turbine_set_kw, charge, discharge
         )
-        actors.fleet.limit(*caps)
+        # Discharging begins at boundaries only: what fits now needs no watching within the step.
+        actors.fleet.limit(charge_cap_kw, np.where(discharge <= discharge_cap_kw, np.inf, discharge_cap_kw))
         actors.fleet.apply(step * STEP_S, car_power_kw)
 
     def _close(self, step: int) -> None:
