@@ -1,7 +1,7 @@
 """Audit of a run's folder: everything derived again from its tables, by code of its own.
 
 Nothing here is shared with the simulator but the schema of the tables (``sim.trace``); there are no stored
-checksums, so a folder whose tables were rewritten with the same rows passes. Tolerances stand in ``audit_findings``.
+checksums, so a folder whose tables were rewritten with the same rows passes. Tolerances: ``audit_findings``.
 """
 
 from __future__ import annotations
