@@ -1,7 +1,7 @@
-"""The capacity domain of cars (Zhang 2025, section 2.6): between which energies a planned itinerary keeps a car.
+"""The capacity domain of cars: between which energies a planned itinerary keeps a car.
 
-The lower bound runs backward from the departures, the upper bound forward as if charging at full power at every
-plugged second; the domain is empty exactly where the lower exceeds the upper.
+Zhang 2025, section 2.6. The lower bound runs backward from the departures, the upper bound forward as if
+charging at full power at every plugged second; the domain is empty exactly where the lower exceeds the upper.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def required_at_departure(
     energy_min_kwh: FloatArray,
     energy_max_kwh: FloatArray,
 ) -> FloatArray:
-    """Stored energy that each departure needs: the domain's lower bound there.
+    """Return the stored energy that each departure needs: the domain's lower bound there.
 
     Solves L_dep = max(E_min, wanted, L_arr + e) and, over the stay after the trip,
     L_arr = max(E_min, L_dep,next - p (dep,next - arr)) backward over each car's trips, capped at E_max.
@@ -35,8 +35,8 @@ def required_at_departure(
     first_trip
         Shape (n + 1,): trips of car i are ``first_trip[i]:first_trip[i + 1]``.
     depart_s, arrive_s, energy_kwh, wanted_kwh, plugs_in
-        Shape (n_trips,): the trip, its energy, the driver's own wish at its departure (0 for none), and whether
-        the stop at its destination can charge.
+        Shape (n_trips,): the trip, its energy, the driver's own wish at its departure (0 for none), and
+        whether the stop at its destination can charge.
     charge_kw
         Shape (n,): rate at which energy enters the battery at full power, eta_c P.
     energy_min_kwh, energy_max_kwh
@@ -114,14 +114,16 @@ def highest_at_departure(
     energy_min_kwh: FloatArray,
     energy_max_kwh: FloatArray,
 ) -> FloatArray:
-    """Upper bound U at each departure, from ``start_kwh`` at ``start_s`` on; arrays as in `required_at_departure`.
+    """Return the upper bound U at each departure, from ``start_kwh`` at ``start_s`` on.
 
-    U = min(E_max, U + p dt) while plugged, U = max(U - e, E_min) over a trip.
+    U = min(E_max, U + p dt) while plugged, U = max(U - e, E_min) over a trip; arrays as in
+    `required_at_departure`.
 
-    >>> highest_at_departure(first_trip=np.array([0, 1]), depart_s=np.array([1800]), arrive_s=np.array([3600]),
-    ...     energy_kwh=np.array([2.0]), plugs_in=np.array([True]), plugged_at_start=np.array([True]), start_s=0,
-    ...     start_kwh=np.array([5.0]), charge_kw=np.array([4.0]), energy_min_kwh=np.array([1.0]),
-    ...     energy_max_kwh=np.array([20.0])).tolist()
+    >>> highest_at_departure(
+    ...     first_trip=np.array([0, 1]), depart_s=np.array([1800]), arrive_s=np.array([3600]),
+    ...     energy_kwh=np.array([2.0]), plugs_in=np.array([True]), plugged_at_start=np.array([True]),
+    ...     start_s=0, start_kwh=np.array([5.0]), charge_kw=np.array([4.0]),
+    ...     energy_min_kwh=np.array([1.0]), energy_max_kwh=np.array([20.0])).tolist()
     [7.0]
     """
     highest = np.zeros(len(depart_s))

@@ -13,8 +13,8 @@ _WAITS_FOR_ENERGY, _STOPS = 0, 1  # a car that cannot make its next trip comes f
 class ChargerQueue:
     """Chargers of one region as a SimPy resource: first come, first served, cars waiting for energy first.
 
-    Cars that come in the same second are served in vehicle_id order: their requests are collected and made after
-    the second's other events, which all were scheduled before it.
+    Cars that come in the same second are served in vehicle_id order: their requests are collected and made
+    after the second's other events, which all were scheduled before it.
 
     Parameters
     ----------

@@ -1,9 +1,10 @@
-"""Charge plans: what a plugged car does from a set-point on, without an event for a battery that fills (pure).
+"""Charge plans: what a plugged car does from a set-point on (pure).
 
-From ``since_s`` a car runs at ``set_kw`` until ``last_s``, then at ``last_kw`` until ``end_s``, then at 0. ``end_s``
-is where the battery is full (or down to its least energy), rounded up to a whole second; ``last_s`` is the step
-boundary before it (or ``since_s``), and ``last_kw`` is lower than ``set_kw`` by just so much that the energy is exact.
-A scalar and an array form of each formula stand side by side; a test holds them equal bit for bit.
+A battery that fills needs no event: from ``since_s`` a car runs at ``set_kw`` until ``last_s``, then at
+``last_kw`` until ``end_s``, then at 0. ``end_s`` is where the battery is full (or down to its least energy),
+rounded up to a whole second; ``last_s`` is the step boundary before it (or ``since_s``), and ``last_kw`` is
+lower than ``set_kw`` by just so much that the energy is exact. A scalar and an array form of the plan stand
+side by side; a test holds them equal bit for bit.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Plan(NamedTuple):
 
 @dataclass(slots=True)
 class Plans:
-    """Plans of many cars, arrays of one shape; ``rate_kw`` is energy into the battery per hour at ``set_kw``."""
+    """Plans of many cars, arrays of one shape."""
 
     since_s: IntArray
     since_kwh: FloatArray

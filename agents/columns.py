@@ -15,8 +15,8 @@ DRIVING = -1  # region of a car on the road
 class Columns:
     """Mutable state of n cars; every array has shape (n,).
 
-    A car's energy is not stored but follows from its plan: see ``agents.charging``. All cars begin at home, not
-    plugged, with their initial energy.
+    A car's energy is not stored but follows from its plan: see ``agents.charging``. All cars begin at home,
+    not plugged, with their initial energy.
     """
 
     def __init__(self, population: Population, now_s: int) -> None:

@@ -1,8 +1,9 @@
 """The fleet: a mesa model of cars whose lives are SimPy processes and whose state is in columns.
 
-At a boundary the simulation calls, in this order: ``close_step``, ``cars`` / ``trips`` / ``stays``, ``limit``,
-``apply``, ``domain``; between boundaries the cars' processes call ``depart``, ``arrive`` and the like. A car's energy
-follows from its charge plan (``agents.charging``), so a battery that fills needs no event.
+At a boundary the simulation calls, in this order: ``close_step``, ``cars`` / ``trips`` / ``stays``,
+``limit``, ``apply``, ``domain``; between boundaries the cars' processes call ``depart``, ``arrive`` and the
+like. A car's energy follows from its charge plan (``agents.charging``), so a battery that fills needs no
+event.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class VehicleFleet(mesa.Model):
     base_dir
         Folder that a relative path of itineraries counts from; the working folder when not given.
     creation_order
-        Order in which the agents are made, a permutation of the vehicle_ids. It has no effect on any result: processes
-        start in vehicle_id order.
+        Order in which the agents are made, a permutation of the vehicle_ids. It has no effect on any result:
+        processes start in vehicle_id order.
 
     Raises
     ------
@@ -75,10 +76,10 @@ class VehicleFleet(mesa.Model):
         Agent._ids.pop(self, None)  # mesa 3.3 would keep every model alive through this counter
         return [made[i] for i in range(self.n)]
 
-    # --- the run ------------------------------------------------------------------------------------------------
+    # --- the run ---
 
     def start(self, environment: simpy.Environment, *, charges_on_arrival: bool) -> None:
-        """(Re)set every car to its initial energy, at home and plugged, and set it going; see the contract."""
+        """(Re)set every car to its initial energy, at home and plugged, and set it going."""
         now = int(environment.now)
         self.columns = Columns(self.population, now)
         self._segments.restart(is_on=now >= 0)
@@ -110,7 +111,7 @@ class VehicleFleet(mesa.Model):
         self._trip_log.record_unfinished(self._segments, now_s)
         self._end_s = now_s
 
-    # --- what a car does ----------------------------------------------------------------------------------------
+    # --- what a car does ---
 
     def has_trip(self, car: int) -> bool:
         """Whether another trip is planned."""
@@ -140,10 +141,10 @@ class VehicleFleet(mesa.Model):
         energy = self._trip_log.end(car, now_s, self._segments)
         self._stops.park(car, now_s, energy)
 
-    # --- what others see ----------------------------------------------------------------------------------------
+    # --- what others see ---
 
     def cars(self, now_s: int) -> Cars:
-        """What plugged cars show at a boundary; a car waiting for energy declares the next second at the earliest."""
+        """Return what plugged cars tell at a boundary; one that waits for energy leaves after now."""
         c, p = self.columns, self.population
         return Cars(
             vehicle_id=np.arange(self.n),
@@ -161,7 +162,7 @@ class VehicleFleet(mesa.Model):
         )
 
     def trips(self, now_s: int, until_s: int) -> Trips:
-        """The true trips from now on (under way, or beginning before ``until_s``), delays so far included."""
+        """Return the true trips under way, or beginning before ``until_s``, delays so far included."""
         return self._trip_log.ahead(now_s, until_s)
 
     def stays(self, since_s: int) -> Stays:
@@ -169,7 +170,7 @@ class VehicleFleet(mesa.Model):
         return self._stops.stays(since_s)
 
     def domain(self, now_s: int) -> DomainSums:
-        """Sums of the capacity domain over the cars plugged now."""
+        """Sum the capacity domain over the cars plugged now, by region, by region."""
         c, p = self.columns, self.population
         rate = p.charge_limit_kw * p.charge_efficiency
         departure = np.maximum(c.declared_departure_s, now_s)
@@ -179,10 +180,11 @@ class VehicleFleet(mesa.Model):
         region = c.region_index[plugged]
 
         def total(values: FloatArray) -> FloatArray:
-            return np.bincount(region, weights=values[plugged], minlength=self._n_regions)
+            sums = np.bincount(region, weights=values[plugged], minlength=self._n_regions)
+            return sums.astype(np.float64)  # bincount counts in integers where there is nothing to weigh
 
         return DomainSums(
-            n_plugged=np.bincount(region, minlength=self._n_regions),
+            n_plugged=np.bincount(region, minlength=self._n_regions).astype(np.int64),
             energy_kwh=total(self._power.energies(now_s)),
             lower_kwh=total(lower),
             upper_kwh=total(upper),

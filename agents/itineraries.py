@@ -14,8 +14,8 @@ from sim.contracts import BoolArray, FloatArray, IntArray, freeze
 class Itineraries:
     """Planned trips of every car, independent of any policy.
 
-    Trips of car i are ``first_trip[i]:first_trip[i + 1]``; all other arrays have shape (n_trips,). A car is at its
-    home region before its first trip, and stays at a trip's destination until its next one.
+    Trips of car i are ``first_trip[i]:first_trip[i + 1]``; all other arrays have shape (n_trips,). A car is
+    at its home region before its first trip, and stays at a trip's destination until its next one.
     """
 
     first_trip: IntArray  # (n + 1,)
@@ -92,11 +92,13 @@ def _position_in_group(starts: BoolArray) -> IntArray:
 def _first_true_in_group(starts: BoolArray, flags: BoolArray) -> BoolArray:
     """Mark the first true flag of each group.
 
-    >>> _first_true_in_group(np.array([True, False, True, False]), np.array([False, True, True, True])).tolist()
+    >>> starts, flags = np.array([True, False, True, False]), np.array([False, True, True, True])
+    >>> _first_true_in_group(starts, flags).tolist()
     [False, True, True, False]
     """
     if not len(flags):
         return flags
-    before = np.cumsum(flags) - flags
-    at_start = before[np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))]
-    return flags & (before == at_start)
+    before: IntArray = np.cumsum(flags) - flags
+    at_start: IntArray = before[np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))]
+    is_first: BoolArray = flags & (before == at_start)
+    return is_first

@@ -15,7 +15,7 @@ from sim.scenario import Scenario
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TravelPlan:
-    """Itineraries, and per trip its energy, its requirement and whether its stop can charge; shapes (n_trips,)."""
+    """Itineraries, and per trip its energy, requirement and whether its stop charges; shapes (n_trips,)."""
 
     itineraries: Itineraries
     energy_kwh: FloatArray

@@ -54,7 +54,9 @@ def draw_population(scenario: Scenario, choices: dict[str, PlaceChoice]) -> Popu
     simulation = scenario.simulation
     cars = np.arange(n, dtype=np.int64)
     days = np.full(n, _PER_CAR_DAY, dtype=np.int64)
-    uniforms = uniform_blocks(simulation.seed, simulation.replication, Stream.VEHICLE, cars, days, _BLOCK)
+    uniforms = uniform_blocks(
+        simulation.seed, simulation.replication, Stream.VEHICLE, cars, days, size=_BLOCK
+    )
     shares = np.array([vehicle_class.share for vehicle_class in scenario.fleet.classes])
     cumulative = np.cumsum(shares) / shares.sum()
     class_index = np.minimum(

@@ -18,7 +18,7 @@ _HOUR_S = 3600.0
 def shared_power(
     request_kw: FloatArray, region_index: IntArray, charge_cap_kw: FloatArray, discharge_cap_kw: FloatArray
 ) -> FloatArray:
-    """Requests cut pro rata, so that each region's charging and discharging stay within its caps.
+    """Cut requests pro rata, so that each region's charging and discharging stay within its caps.
 
     Parameters
     ----------
@@ -27,7 +27,8 @@ def shared_power(
     charge_cap_kw, discharge_cap_kw
         Shape (R,), ``inf`` for none.
 
-    >>> shared_power(np.array([5.0, 3.0, -4.0]), np.array([0, 0, 0]), np.array([4.0]), np.array([1.0])).tolist()
+    >>> request, region = np.array([5.0, 3.0, -4.0]), np.array([0, 0, 0])
+    >>> shared_power(request, region, np.array([4.0]), np.array([1.0])).tolist()
     [2.5, 1.5, -1.0]
     """
     n_regions = len(charge_cap_kw)
@@ -36,7 +37,8 @@ def shared_power(
     for wanted, cap in ((charging, charge_cap_kw), (discharging, discharge_cap_kw)):
         total = np.bincount(region_index, weights=wanted, minlength=n_regions)
         scale.append(np.where(total > cap, cap / np.where(total > 0.0, total, 1.0), 1.0)[region_index])
-    return charging * scale[0] - discharging * scale[1]
+    shared: FloatArray = charging * scale[0] - discharging * scale[1]
+    return shared
 
 
 class Power:
@@ -87,27 +89,23 @@ class Power:
 
     def close(self, car: int, now_s: int) -> float:
         """End one car's plan: record its segments, book its energy; return what it has stored."""
-        c = self.columns
+        c, record = self.columns, self._segments.append
         since, last, end = c.since_s.item(car), c.last_s.item(car), c.end_s.item(car)
-        energy, region, plugged = self.energy(car, now_s), c.region_index.item(car), c.is_plugged.item(car)
+        energy, region = self.energy(car, now_s), c.region_index.item(car)
+        place, at_since = (region, c.is_plugged.item(car)), c.since_kwh.item(car)
         if now_s <= last:
-            self._segments.append(
-                car, since, now_s, region, plugged, c.set_kw.item(car), (c.since_kwh.item(car), energy)
-            )
+            record(car, (since, now_s), place, c.set_kw.item(car), (at_since, energy))
         else:
             at_last = self.energy(car, last)
-            pieces = (since, last, c.set_kw.item(car)), (last, min(now_s, end), c.last_kw.item(car))
-            self._segments.append(
-                car, *pieces[0][:2], region, plugged, pieces[0][2], (c.since_kwh.item(car), at_last)
-            )
-            self._segments.append(car, *pieces[1][:2], region, plugged, pieces[1][2], (at_last, energy))
-            self._segments.append(car, end, now_s, region, plugged, 0.0, (energy, energy))
+            record(car, (since, last), place, c.set_kw.item(car), (at_since, at_last))
+            record(car, (last, min(now_s, end)), place, c.last_kw.item(car), (at_last, energy))
+            record(car, (end, now_s), place, 0.0, (energy, energy))
         if c.set_kw.item(car) != 0.0:
             self._book_one(car, region, self._bus_kwh(car, now_s))
         return energy
 
     def apply(self, now_s: int, car_power_kw: FloatArray) -> None:
-        """Requests of all plugged cars from now on, within their own limits; a waiting driver takes full power."""
+        """Ask powers of all plugged cars, within their own limits; a waiting driver takes full power."""
         c, p = self.columns, self._population
         within = np.clip(car_power_kw, -p.discharge_limit_kw, p.charge_limit_kw)
         c.request_kw = np.where(c.is_plugged, np.where(c.is_waiting, p.charge_limit_kw, within), 0.0)
@@ -119,7 +117,7 @@ class Power:
             self.share(now_s, self.columns.plugged_in(region))
 
     def share(self, now_s: int, cars: IntArray) -> None:
-        """Bring the cars' set-points to their requests, cut by the caps; cars whose power stays are left alone."""
+        """Bring cars' set-points to their requests, cut by the caps; those whose power stays are left."""
         c, p = self.columns, self._population
         energy = stored_energy(c.plans(cars), now_s)
         wanted = c.request_kw[cars]
@@ -160,7 +158,7 @@ class Power:
         return energy
 
     def close_step(self, now_s: int) -> StepEnergy:
-        """What the regions' cars took and gave since the last call; ended plans become plans of no power."""
+        """Return what cars took and gave since the last call; ended plans become plans of no power."""
         c = self.columns
         moving = np.flatnonzero(c.set_kw)
         self._book(moving, np.full(len(moving), now_s, dtype=np.int64))

@@ -87,16 +87,14 @@ class SegmentLog:
     def append(
         self,
         car: int,
-        start_s: int,
-        end_s: int,
-        region: int,
-        plugged: bool,
+        span_s: tuple[int, int],
+        place: tuple[int, bool],
         power_kw: float,
         kwh: tuple[float, float],
     ) -> None:
-        """Record one piece; pieces of no length are none."""
-        if self.is_on and end_s > start_s:
-            self._log.append((car, start_s, end_s, region, plugged, power_kw, *kwh))
+        """Record one piece: its span, its region and whether plugged, its power, its energy at both ends."""
+        if self.is_on and span_s[1] > span_s[0]:  # pieces of no length are none
+            self._log.append((car, *span_s, *place, power_kw, *kwh))
 
     def extend(self, **columns: NDArray[Any]) -> None:
         """Record pieces of several cars, given by the names of `Segments`."""

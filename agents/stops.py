@@ -1,4 +1,4 @@
-"""What happens where cars stand: plugging in, queueing, waiting for energy, unplugging; the stays as measured."""
+"""Where cars stand: plugging in, queueing, waiting for energy, unplugging, and the stays as measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agents.power import Power
 from agents.recording import RowLog
 from agents.trip_log import TripLog
 from sim.clock import NEVER_S
-from sim.contracts import IntArray, Stays
+from sim.contracts import BoolArray, IntArray, Stays
 from sim.scenario import Scenario
 
 _HOUR_S = 3600.0
@@ -37,7 +37,7 @@ class Stops:
         self._full_on_arrival = scenario.fleet.arrival_power == "full"
         self._log = RowLog((np.int64, np.int64, np.int64, np.int64, np.float64, np.float64))
         self._first_start_s: int | None = None
-        self._columns: Columns | None = None
+        self._columns = Columns(population, 0)
 
     def start(
         self,
@@ -48,9 +48,8 @@ class Stops:
         *,
         charges_on_arrival: bool,
     ) -> None:
-        """Plug the cars in at home. A home stay that was open goes on; other cars count from the first start."""
+        """Plug the cars in at home. An open home stay goes on; other cars count from the first start."""
         now, before = int(environment.now), self._columns
-        self._first_start_s = now if self._first_start_s is None else self._first_start_s
         self._environment, self._columns, self._power, self._trips = environment, columns, power, trips
         self._takes_power = charges_on_arrival or self._full_on_arrival
         self._wakes: dict[int, simpy.Event] = {}
@@ -60,9 +59,10 @@ class Stops:
             for region, n_chargers in self._n_chargers.items()
         }
         columns.is_plugged[:] = self._plugged_at_start()
+        if self._first_start_s is None:
+            self._first_start_s = now
         columns.plug_s[:] = self._first_start_s
-        if before is not None:
-            self._carry_stays(before, columns, now)
+        self._carry_stays(before, columns, now)
         plugged = np.flatnonzero(columns.is_plugged)
         for car in plugged.tolist():
             self._declare(car)
@@ -70,9 +70,9 @@ class Stops:
             columns.request_kw[plugged] = self._population.charge_limit_kw[plugged]
             power.share(now, plugged)
 
-    def _plugged_at_start(self) -> IntArray:
+    def _plugged_at_start(self) -> BoolArray:
         home = self._population.home_index
-        plugged = self._has_chargers[home]
+        plugged: BoolArray = self._has_chargers[home]
         for region, queue in self._queues.items():
             at_home = np.flatnonzero(home == region)
             plugged[at_home] = False
@@ -88,7 +88,7 @@ class Stops:
             self._record_stay(before, car, now_s)
 
     def park(self, car: int, now_s: int, energy_kwh: float) -> None:
-        """A car has arrived: it plugs in if its stop does, or whatever that says if it is short for its next trip."""
+        """Park a car that has arrived: it plugs in if its stop does, or if it is short for its next trip."""
         c = self._columns
         region = c.region_index.item(car)
         is_short = energy_kwh < self._trips.drivable_kwh(car) - ENERGY_TOLERANCE_KWH
@@ -101,7 +101,7 @@ class Stops:
             self._plug_in(car, now_s, energy_kwh)
 
     def unplug(self, car: int, now_s: int) -> float:
-        """A car leaves its place; return its energy."""
+        """Let a car leave its place; return its energy."""
         c, p = self._columns, self._population
         energy, region = self._power.close(car, now_s), c.region_index.item(car)
         if c.is_plugged[car]:
@@ -118,7 +118,7 @@ class Stops:
         return energy
 
     def wait_for_energy(self, car: int, now_s: int) -> simpy.Event:
-        """Make a car charge at full power, or queue for it; the event comes when it may be ready or its power changes."""
+        """Charge at full power, or queue for it; return an event: it may be ready, or its power changed."""
         c = self._columns
         if not c.is_waiting[car]:
             self._begin_waiting(car, now_s)

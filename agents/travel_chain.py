@@ -1,10 +1,11 @@
 """Sampled travel: where each car goes on each day (Zhang 2025, Eqs. 1-9), for the whole fleet at once.
 
 Uniforms. Car v has for day d the blocks ``(seed, replication, TRAVEL, v, d, block)`` of 64 uniforms. With M =
-``max_trips_per_day``, the first 1 + 3 M of block 0 choose the chain: one for "stays at home", then per trip one for
-the next place type, one for the region, one for the stop's plug-in draw. Attempts to draw its times use 1 + 3 M each
-(``agents.trip_times``): as many as fit into the rest of block 0, then whole blocks filled from their start. Every
-place has its own uniform whether it is needed or not, so no probability or policy shifts another draw.
+``max_trips_per_day``, the first 1 + 3 M of block 0 choose the chain: one for "stays at home", then per trip
+one for the next place type, one for the region, one for the stop's plug-in draw. Attempts to draw its times
+use 1 + 3 M each (``agents.trip_times``): as many as fit into the rest of block 0, then whole blocks filled
+from their start. Every place has its own uniform whether it is needed or not, so no probability or policy
+shifts another draw.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from agents.uniforms import uniform_blocks
 from sim.contracts import BoolArray, FloatArray, IntArray
 from sim.errors import ScenarioError
 from sim.randomness import Stream
-from sim.regions import PlaceChoice, place_choices, region_graph, road_tables
+from sim.regions import place_choices, region_graph, road_tables
 from sim.scenario import Scenario, TransitionMatrix
 
 BLOCK_SIZE: Final = 64
@@ -45,7 +46,8 @@ def sample_itineraries(scenario: Scenario, population: Population) -> Itinerarie
     Raises
     ------
     ScenarioError
-        When a place type of the chain has no region, no transitions or no dwell law, or no road leads where cars go.
+        When a place type of the chain has no region, no transitions or no dwell law, or no road leads where
+        cars go.
     """
     faults = chain_faults(scenario)
     if faults:
@@ -55,7 +57,19 @@ def sample_itineraries(scenario: Scenario, population: Population) -> Itinerarie
     day = np.tile(np.arange(-1, n_days - 1, dtype=np.int64), n)
     draws, attempts = _uniforms(scenario, car, day)
     place, n_trips = _chains(scenario, draws, _is_weekend(scenario, day))
-    chains = _regions(scenario, population, car, day, place, n_trips, draws)
+    home = scenario.place_types.index(scenario.travel.home)
+    origin, destination = _regions(
+        scenario, population.home_index[car], population.work_index[car], place, draws
+    )
+    chains = Chains(
+        day=day,
+        n_trips=n_trips,
+        place=place,
+        origin_place=np.column_stack([np.full(len(car), home), place[:, :-1]]),
+        origin_index=origin,
+        destination_index=destination,
+        home_place=home,
+    )
     roads = road_tables(region_graph(scenario)) if scenario.travel.distance == "road" else None
     times = draw_times(scenario, chains, attempts, roads)
     taken = chains.is_trip
@@ -76,7 +90,7 @@ def sample_itineraries(scenario: Scenario, population: Population) -> Itinerarie
 
 
 def chain_faults(scenario: Scenario) -> list[str]:
-    """What keeps a scenario's chain from being sampled, one line each."""
+    """Tell what keeps a scenario's chain from being sampled, one line each."""
     travel, types = scenario.travel, set(scenario.place_types)
     faults = [] if travel.home in types else [f"travel.home: no region has place type {travel.home!r}"]
     for name, matrix in (("weekday", travel.chain.weekday), ("weekend", travel.chain.weekend)):
@@ -109,14 +123,16 @@ class _Attempts:
             return self._rest[rows, attempt * self._size : (attempt + 1) * self._size]
         block, slot = divmod(attempt - in_first, BLOCK_SIZE // self._size)
         used = (slot + 1) * self._size
-        drawn = uniform_blocks(*self._key, Stream.TRAVEL, self._car[rows], self._day[rows], used, block + 1)
+        drawn = uniform_blocks(
+            *self._key, Stream.TRAVEL, self._car[rows], self._day[rows], size=used, block=block + 1
+        )
         return drawn[:, used - self._size :]
 
 
 def _uniforms(scenario: Scenario, car: IntArray, day: IntArray) -> tuple[_Draws, _Attempts]:
     m = scenario.travel.max_trips_per_day
     simulation = scenario.simulation
-    block = uniform_blocks(simulation.seed, simulation.replication, Stream.TRAVEL, car, day, BLOCK_SIZE)
+    block = uniform_blocks(simulation.seed, simulation.replication, Stream.TRAVEL, car, day, size=BLOCK_SIZE)
     per_trip = block[:, 1 : 1 + 3 * m].reshape(len(car), m, 3)
     draws = _Draws(
         stays_home=block[:, 0], place=per_trip[:, :, 0], region=per_trip[:, :, 1], plug=per_trip[:, :, 2]
@@ -133,7 +149,8 @@ def _cumulative(scenario: Scenario, matrix: TransitionMatrix) -> FloatArray:
     """Cumulative transition probabilities, rows and columns in the order of the scenario's place types."""
     types = scenario.place_types
     rows = np.array([[matrix.get(a, {}).get(b, 0.0) for b in types] for a in types])
-    return np.cumsum(rows, axis=1) / np.maximum(rows.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    cumulative: FloatArray = np.cumsum(rows, axis=1)
+    return cumulative / np.maximum(cumulative[:, -1:], np.finfo(float).tiny)
 
 
 def _chains(scenario: Scenario, draws: _Draws, is_weekend: BoolArray) -> tuple[IntArray, IntArray]:
@@ -162,34 +179,17 @@ def _chains(scenario: Scenario, draws: _Draws, is_weekend: BoolArray) -> tuple[I
 
 
 def _regions(
-    scenario: Scenario,
-    population: Population,
-    car: IntArray,
-    day: IntArray,
-    place: IntArray,
-    n_trips: IntArray,
-    draws: _Draws,
-) -> Chains:
-    """Regions of a chain's stops: the car's own home and work, elsewhere by weight."""
-    choices: dict[str, PlaceChoice] = place_choices(scenario)
-    destination = np.repeat(population.home_index[car, None], place.shape[1], axis=1)
+    scenario: Scenario, home_index: IntArray, work_index: IntArray, place: IntArray, draws: _Draws
+) -> tuple[IntArray, IntArray]:
+    """Regions where each trip begins and ends: the car's own home and work, else by weight; (n_rows, M)."""
+    choices = place_choices(scenario)
+    destination = np.repeat(home_index[:, None], place.shape[1], axis=1)
     for index, name in enumerate(scenario.place_types):
         if name == scenario.travel.home:
             continue
         if name == scenario.travel.work:
-            chosen = np.broadcast_to(population.work_index[car, None], place.shape)
+            chosen = np.broadcast_to(work_index[:, None], place.shape)
         else:
             chosen = choices[name].choose(draws.region)
         destination = np.where(place == index, chosen, destination)
-    origin = np.column_stack([population.home_index[car], destination[:, :-1]])
-    home = scenario.place_types.index(scenario.travel.home)
-    origin_place = np.column_stack([np.full(len(car), home), place[:, :-1]])
-    return Chains(
-        day=day,
-        n_trips=n_trips,
-        place=place,
-        origin_place=origin_place,
-        origin_index=origin,
-        destination_index=destination,
-        home_place=home,
-    )
+    return np.column_stack([home_index, destination[:, :-1]]), destination

@@ -47,7 +47,7 @@ class TripLog:
         return float(trip_kwh + self._population.energy_min_kwh.item(car))
 
     def waits_until_kwh(self, car: int) -> float:
-        """Energy at which a waiting driver leaves: enough for the trip, or a full battery where that is less."""
+        """Energy at which a waiting driver leaves: enough for the trip, at most a full battery."""
         return (
             min(self.drivable_kwh(car), float(self._population.energy_max_kwh.item(car)))
             - ENERGY_TOLERANCE_KWH
@@ -77,7 +77,7 @@ class TripLog:
         self.arrive_s[trip] = now_s
         least, upper = self._population.energy_min_kwh.item(car), c.upper_kwh.item(car)
         c.upper_kwh[car] = max(upper - self.plan.energy_kwh.item(trip), least)
-        segments.append(car, self.depart_s.item(trip), now_s, DRIVING, False, 0.0, (start, energy))
+        segments.append(car, (self.depart_s.item(trip), now_s), (DRIVING, False), 0.0, (start, energy))
         c.region_index[car] = trips.destination_index.item(trip)
         c.next_trip[car] = trip + 1
         if trip + 1 == trips.first_trip.item(car + 1):
@@ -116,10 +116,11 @@ class TripLog:
             share = (now_s - self.depart_s.item(trip)) / length
             used = (self.plan.energy_kwh.item(trip) - self.unmet_kwh.item(trip)) * share
             start = c.since_kwh.item(car)
-            segments.append(car, self.depart_s.item(trip), now_s, DRIVING, False, 0.0, (start, start - used))
+            span = (self.depart_s.item(trip), now_s)
+            segments.append(car, span, (DRIVING, False), 0.0, (start, start - used))
 
     def _delays(self, now_s: int) -> IntArray:
-        """By how much each car's next (or current) trip is later than planned; a waiting car leaves no earlier than now."""
+        """By how much each car's next (or current) trip is late; a waiting car leaves after now."""
         c, trips = self._columns, self.plan.itineraries
         if not trips.n_trips:
             return np.zeros(len(c.next_trip), dtype=np.int64)

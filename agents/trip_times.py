@@ -1,9 +1,10 @@
 """When each trip of a chain begins and ends, and how far it goes (Zhang 2025, Eqs. 1-8).
 
 An attempt uses 1 + 3 M uniforms: one for the first departure, then per trip one for its duration, one for its
-distance and one for the stay after it. "A chain must end by 24:00": where it does not, its times are drawn again,
-the chain kept. After ``MAX_ATTEMPTS`` the last attempt is compressed without chance and counted: stays shrink
-together; where the trips alone are too long the first departure moves to an earlier hour, then the trips shrink too.
+distance and one for the stay after it. "A chain must end by 24:00": where it does not, its times are drawn
+again, the chain kept. After ``MAX_ATTEMPTS`` the last attempt is compressed without chance and counted: stays
+shrink together; where the trips alone are too long the first departure moves to an earlier hour, then the
+trips shrink too.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Chains:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Times:
-    """Instants in seconds since the scenario's start; shapes (n_rows, M), meaningless where there is no trip."""
+    """Instants since the scenario's start; shapes (n_rows, M), meaningless where there is no trip."""
 
     depart_s: IntArray
     arrive_s: IntArray
@@ -107,7 +108,7 @@ def _instants(
 def _attempt(
     scenario: Scenario, chains: Chains, rows: IntArray, u: FloatArray, roads: RoadTables | None
 ) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
-    """First departure (n,), durations and stays (n, M) in whole seconds (0 beyond the chain), distances (n, M)."""
+    """First departure (n,); durations, stays (seconds, 0 beyond the chain) and distances (n, M)."""
     travel = scenario.travel
     m = travel.max_trips_per_day
     per_trip = u[:, 1:].reshape(len(rows), m, 3)
@@ -164,7 +165,7 @@ def _distance(scenario: Scenario, trip_class: TripClass, duration_s: IntArray, u
 
 
 def _compress(first: IntArray, duration: IntArray, stay: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Fit chains into the day: shrink the stays, then leave earlier, then shrink the trips (each stays >= 1 s)."""
+    """Fit chains into the day: shrink the stays, then leave earlier, then shrink the trips."""
     n_stays = (stay > 0).sum(axis=1)
     driving = duration.sum(axis=1)
     shrink = np.minimum(1.0, (_LAST_S - n_stays) / np.maximum(driving, 1))

@@ -1,9 +1,9 @@
 """Blocks of uniforms for many cars and days at once, bit for bit those of ``sim.randomness.uniform_block``.
 
-One ``SeedSequence`` and one ``PCG64`` object per car and day cost about 10 microseconds; here the same arithmetic
-runs on arrays: the entropy hash of O'Neill's ``seed_seq`` as numpy implements it, and the 128-bit congruential
-generator with XSL-RR output (O'Neill 2014, HMC-CS-2014-0905). Both are frozen by numpy's compatibility promise
-for seeded bit generators, and a test compares them with numpy's own objects.
+One ``SeedSequence`` and one ``PCG64`` object per car and day cost about 10 microseconds; here the same
+arithmetic runs on arrays: the entropy hash of O'Neill's ``seed_seq`` as numpy implements it, and the 128-bit
+congruential generator with XSL-RR output (O'Neill 2014, HMC-CS-2014-0905). Both are frozen by numpy's
+compatibility promise for seeded bit generators, and a test compares them with numpy's own objects.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CHUNK: Final = 4096  # rows at a time, so that the working arrays stay in the p
 
 
 def uniform_blocks(
-    seed: int, replication: int, stream: Stream, entity: IntArray, day: IntArray, size: int, block: int = 0
+    seed: int, replication: int, stream: Stream, entity: IntArray, day: IntArray, *, size: int, block: int = 0
 ) -> FloatArray:
     """Uniforms in [0, 1) of many entities and days.
 
@@ -53,7 +53,7 @@ def uniform_blocks(
         Row i equals ``uniform_block(seed, replication, stream, entity[i], day[i], size, block)``.
 
     >>> from sim.randomness import uniform_block
-    >>> rows = uniform_blocks(5, 0, Stream.TRAVEL, np.array([3, 4]), np.array([-1, 0]), 6)
+    >>> rows = uniform_blocks(5, 0, Stream.TRAVEL, np.array([3, 4]), np.array([-1, 0]), size=6)
     >>> bool((rows[1] == uniform_block(5, 0, Stream.TRAVEL, 4, 0, 6)).all())
     True
     """
@@ -61,7 +61,12 @@ def uniform_blocks(
     for start in range(0, len(entity), _CHUNK):
         part = slice(start, start + _CHUNK)
         constant = _words(replication) + _words(int(stream))
-        key = [*constant, entity[part].astype(np.uint32), (day[part] + 1).astype(np.uint32), *_words(block)]
+        key: list[int | _Words] = [
+            *constant,
+            entity[part].astype(np.uint32),
+            (day[part] + 1).astype(np.uint32),
+            *_words(block),
+        ]
         result[part] = _pcg64_doubles(_seed_states(_words(seed), key, len(entity[part])), size)
     return result
 
@@ -84,12 +89,14 @@ class _Hash:
         value = value ^ np.uint32(self._constant)
         self._constant = self._constant * self._multiplier & _WORD
         value = value * np.uint32(self._constant)
-        return value ^ (value >> _HALF_WORD)
+        hashed: _Words = value ^ (value >> _HALF_WORD)
+        return hashed
 
 
 def _mix(x: _Words, y: _Words) -> _Words:
     result = x * _MIX_L - y * _MIX_R
-    return result ^ (result >> _HALF_WORD)
+    mixed: _Words = result ^ (result >> _HALF_WORD)
+    return mixed
 
 
 def _seed_states(seed_words: list[int], key: list[int | _Words], n: int) -> list[_Longs]:
@@ -124,7 +131,8 @@ def _pcg64_doubles(words: list[_Longs], size: int) -> FloatArray:
 
 def _add(x: tuple[_Longs, _Longs], y: tuple[_Longs, _Longs]) -> tuple[_Longs, _Longs]:
     low = x[1] + y[1]
-    return x[0] + y[0] + (low < y[1]), low
+    carry: _Longs = (low < y[1]).astype(np.uint64)
+    return x[0] + y[0] + carry, low
 
 
 def _times_multiplier(x: tuple[_Longs, _Longs]) -> tuple[_Longs, _Longs]:
@@ -138,10 +146,13 @@ def _high_product(x: _Longs, y: np.uint64) -> _Longs:
     x_low, x_high, y_low, y_high = x & mask, x >> half, y & mask, y >> half
     middle = x_high * y_low + (x_low * y_low >> half)
     other = x_low * y_high + (middle & mask)
-    return x_high * y_high + (middle >> half) + (other >> half)
+    upper: _Longs = x_high * y_high + (middle >> half) + (other >> half)
+    return upper
 
 
 def _output(high: _Longs, low: _Longs) -> _Longs:
     """XSL-RR: xor the halves, rotate right by the top six bits."""
-    value, turn = high ^ low, high >> np.uint64(58)
-    return (value >> turn) | (value << (-turn & np.uint64(63)))
+    value: _Longs = high ^ low
+    turn: _Longs = np.right_shift(high, np.uint64(58))
+    back: _Longs = np.bitwise_and(np.negative(turn), np.uint64(63))
+    return np.bitwise_or(np.right_shift(value, turn), np.left_shift(value, back))

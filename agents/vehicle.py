@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Vehicle(mesa.Agent):
-    """A car and its driver. Its numbers are row ``vehicle_id`` of the fleet's columns; here is only what it does."""
+    """A car and its driver: what it does. Its numbers are row ``vehicle_id`` of the fleet's columns."""
 
     model: VehicleFleet
 
@@ -26,8 +26,8 @@ class Vehicle(mesa.Agent):
         fleet, car = self.model, self.vehicle_id
         while fleet.has_trip(car):
             yield environment.timeout(fleet.departure_s(car) - environment.now)
-            while fleet.must_wait(car, environment.now):
-                yield fleet.wait_for_energy(car, environment.now)
-            arrive_s = fleet.depart(car, environment.now)
+            while fleet.must_wait(car, int(environment.now)):
+                yield fleet.wait_for_energy(car, int(environment.now))
+            arrive_s = fleet.depart(car, int(environment.now))
             yield environment.timeout(arrive_s - environment.now)
-            fleet.arrive(car, environment.now)
+            fleet.arrive(car, arrive_s)

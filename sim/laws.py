@@ -1,8 +1,8 @@
 """Truncated probability laws, applied to whole arrays of uniforms by inverse CDF.
 
-A truncated law is the conditional law between its bounds, which is what drawing again until the value fits would
-give, but with one uniform each: ``F^-1(F(a) + u (F(b) - F(a)))``. Where the interval lies in the upper tail the
-survival function takes the CDF's place, so that no digits are lost.
+A truncated law is the conditional law between its bounds, which is what drawing again until the value fits
+would give, but with one uniform each: ``F^-1(F(a) + u (F(b) - F(a)))``. Where the interval lies in the upper
+tail the survival function takes the CDF's place, so that no digits are lost.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def quantile(law: Law, uniforms: ArrayLike) -> FloatArray:
         values = frozen.ppf(start + u * (end - start))
     if not abs(end - start) > 0.0:
         raise ScenarioError([f"law {law.family}: no probability between {low:g} and {high:g}"])
-    return np.clip(values, low, high)  # the inverse may miss a bound by its last digit
+    clipped: FloatArray = np.clip(values, low, high)  # the inverse may miss a bound by its last digit
+    return clipped
 
 
 def truncated_normal(
@@ -77,7 +78,8 @@ def truncated_normal(
     """Values of normal laws, each conditional on an interval of its own.
 
     An interval that is empty, or so far out that it holds no probability in double precision, gives the bound
-    nearest to the mean (its ``high`` where ``low`` exceeds it), so that the result is defined for every input.
+    nearest to the mean (its ``high`` where ``low`` exceeds it), so that the result is defined for every
+    input.
 
     Parameters
     ----------
@@ -87,7 +89,7 @@ def truncated_normal(
     >>> truncated_normal(0.5, 0.0, 1.0, -1.0, 1.0).item()
     0.0
     >>> truncated_normal(0.5, 0.0, 1.0, [2.0, -3.0, 60.0], [1.0, -2.9, 61.0]).round(3).tolist()
-    [1.0, -2.945, 60.0]
+    [1.0, -2.946, 60.0]
     """
     u, mu, sigma, a, b = np.broadcast_arrays(
         *(np.asarray(x, dtype=np.float64) for x in (uniforms, mean, sd, low, high))
@@ -100,7 +102,8 @@ def truncated_normal(
     z = special.ndtri(np.where(mass > 0.0, mass_below + share * mass, 0.5))
     values = mu + sigma * np.where(mirrored, -z, z)
     nearest = np.minimum(np.maximum(mu, a), b)
-    return np.minimum(np.maximum(np.where(mass > 0.0, values, nearest), a), b)
+    result: FloatArray = np.minimum(np.maximum(np.where(mass > 0.0, values, nearest), a), b)
+    return result
 
 
 def _frozen(law: Law) -> Any:

@@ -1,10 +1,11 @@
 """The places of a scenario: a networkx graph of regions, their roads and their electrical ties.
 
-Roads and ties are edges between the same nodes, told apart by the key of a multigraph's edge (``road`` or ``tie``).
+Roads and ties are edges between the same nodes, told apart by their attribute ``kind``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -12,7 +13,7 @@ import numpy as np
 
 from sim.contracts import FloatArray, IntArray, freeze
 from sim.errors import ScenarioError
-from sim.scenario import Scenario
+from sim.scenario import Road, Scenario, Tie
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,7 +69,8 @@ def region_graph(scenario: Scenario) -> nx.MultiGraph[str]:
 def _edge_faults(scenario: Scenario) -> list[str]:
     names = set(scenario.region_names)
     faults = []
-    for kind, edges in (("roads", scenario.roads), ("ties", scenario.ties)):
+    kinds: dict[str, Sequence[Road | Tie]] = {"roads": scenario.roads, "ties": scenario.ties}
+    for kind, edges in kinds.items():
         for number, edge in enumerate(edges):
             for end in (edge.from_region, edge.to_region):
                 if end not in names:
@@ -79,7 +81,7 @@ def _edge_faults(scenario: Scenario) -> list[str]:
 
 
 def road_tables(graph: nx.MultiGraph[str]) -> RoadTables:
-    """All-pairs shortest paths by length over the roads; of parallel roads the shorter, then the faster, counts."""
+    """Find all-pairs shortest paths by length; of parallel roads the shorter, then the faster, counts."""
     roads: nx.Graph[str] = nx.Graph()
     roads.add_nodes_from(graph.nodes)
     for start, end, data in graph.edges(data=True):
