@@ -21,12 +21,18 @@ GOLDEN = Path(__file__).parent / "golden"
 STEP_S = 900
 
 
-@pytest.fixture
-def two_cars(tmp_path: Path) -> Path:
-    """Run folder of the golden case ``two_cars``."""
-    target = tmp_path / "two-cars"
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the golden case ``two_cars`` once."""
+    target = tmp_path_factory.mktemp("golden") / "two-cars"
     write_two_cars(target)
     return target
+
+
+@pytest.fixture
+def two_cars(pristine: Path, tmp_path: Path) -> Path:
+    """Copy the run folder of the golden case ``two_cars``, to be damaged at will."""
+    return Path(shutil.copytree(pristine, tmp_path / "two-cars"))
 
 
 @pytest.fixture
