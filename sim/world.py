@@ -6,7 +6,7 @@ Only settlement and the perfect forecaster look at all of it; everything else is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -15,7 +15,7 @@ import numpy as np
 
 from sim.clock import STEPS_PER_DAY
 from sim.contracts import FloatArray, freeze
-from sim.errors import ScenarioError
+from sim.errors import ScenarioError, SeriesError
 from sim.generation import pv_kw, wind_kw
 from sim.scenario import (
     LoadMix,
@@ -31,13 +31,14 @@ from sim.scenario import (
     WindTurbine,
     WindWeather,
 )
-from sim.series import Span, read_mix, read_series, scenario_span
+from sim.scenario_inputs import series_inputs
+from sim.series import Span, scenario_span
 from sim.settlement import StepTruth
 from sim.tariff import Locate, Prices, period_prices, read_schedule, schedule_prices, series_prices
 from sim.weather import WindLaw, wind_speeds_m_s
 
 FIRST_STEP: Final = -STEPS_PER_DAY  # day -1 is drawn too
-_POWER: Final = ("_kw", "_pu", "_pload")
+_Series = Mapping[str, FloatArray]  # by place in the scenario, as ``sim.scenario_inputs`` names it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -113,134 +114,27 @@ def build_world(scenario: Scenario, locate: Locate) -> World:
     Raises
     ------
     ScenarioError
-        With the faults of every series and of the tariff, or where buying and selling at once would pay.
+        With the faults of every series, or of the tariff.
     """
-    reader = _Reader(locate, _span(scenario))
-    loads = [reader.load(region) for region in scenario.regions]
-    pv = [reader.pv(region) for region in scenario.regions]
-    wind = [reader.wind(region, scenario, index) for index, region in enumerate(scenario.regions)]
-    prices = reader.prices(scenario)
-    emission = reader.emission(scenario)
-    reader.raise_any()
-    if faults := _arbitrage_faults(scenario, prices):
-        raise ScenarioError(faults)
+    span = _span(scenario)
+    series = _read_all(scenario, locate, span)
+    prices = _prices(scenario, series, locate, span)
+    regions = list(enumerate(scenario.regions))
 
     def for_all(values: FloatArray) -> FloatArray:
-        return np.repeat(values[:, None], len(scenario.regions), axis=1)
+        return np.repeat(values[:, None], len(regions), axis=1)
 
     return World(
         first_step=FIRST_STEP,
-        load_kw=np.column_stack(loads),
-        pv_kw=np.column_stack(pv),
-        wind_kw=np.column_stack(wind),
+        load_kw=np.column_stack([_load_kw(region, i, series, span) for i, region in regions]),
+        pv_kw=np.column_stack([_pv_kw(region, i, series, span) for i, region in regions]),
+        wind_kw=np.column_stack([_wind_kw(scenario, i, series, span) for i, _ in regions]),
         buy_price_per_kwh=for_all(prices.buy_per_kwh),
         sell_price_per_kwh=for_all(prices.sell_per_kwh),
         curtailment_price_per_kwh=for_all(prices.curtailment_per_kwh),
-        grid_kg_per_kwh=emission,
+        grid_kg_per_kwh=_grid_kg_per_kwh(scenario, series, span),
         prices_are_published=scenario.tariff.kind != "series",
     )
-
-
-class _Reader:
-    """Makes arrays over the span and collects the faults of all series before any is raised."""
-
-    def __init__(self, locate: Locate, span: Span) -> None:
-        self._locate = locate
-        self._span = span
-        self._faults: list[str] = []
-
-    def raise_any(self) -> None:
-        """Raise all faults found."""
-        if self._faults:
-            raise ScenarioError(dict.fromkeys(self._faults))
-
-    def load(self, region: Region) -> FloatArray:
-        load, place = region.load, f"regions.{region.name}.load"
-        if isinstance(load, LoadMix):
-            mix = load
-            return self._try(place, lambda: read_mix(mix, self._locate(mix.series.file), span=self._span))
-        if isinstance(load, LoadSeries):
-            return load.factor * self._series(place, load.series, ("_kw",))
-        return self._nothing()
-
-    def pv(self, region: Region) -> FloatArray:
-        pv, place = region.pv, f"regions.{region.name}.pv"
-        if isinstance(pv, PvWeather):
-            return pv_kw(
-                self._series(f"{place}.irradiance", pv.irradiance, ("_w_m2",)),
-                self._series(f"{place}.temperature", pv.temperature, ("_degc",)),
-                rated_kw=pv.rated_kw,
-                temperature_coefficient_per_degc=pv.temperature_coefficient_per_degc,
-                cell_heating_degc_per_w_m2=pv.cell_heating_degc_per_w_m2,
-            )
-        return self._supply(place, pv)
-
-    def wind(self, region: Region, scenario: Scenario, region_index: int) -> FloatArray:
-        wind, place = region.wind, f"regions.{region.name}.wind"
-        if isinstance(wind, WindWeather):
-            return _turbine_kw(self._series(f"{place}.speed", wind.speed, ("_m_s",)), wind.turbine)
-        if isinstance(wind, WindDraw):
-            law = WindLaw(
-                scale_m_s=wind.scale_m_s,
-                shape=wind.shape,
-                persistence=wind.persistence,
-                correlation=wind.correlation,
-            )
-            speeds_m_s = wind_speeds_m_s(
-                law,
-                seed=scenario.simulation.seed,
-                replication=scenario.simulation.replication,
-                region_index=region_index,
-                n_days=self._span.n_steps // STEPS_PER_DAY,
-            )
-            return _turbine_kw(speeds_m_s, wind.turbine)
-        return self._supply(place, wind)
-
-    def prices(self, scenario: Scenario) -> Prices:
-        tariff, n_days = scenario.tariff, self._span.n_steps // STEPS_PER_DAY
-        if isinstance(tariff, PeriodTariff):
-            return self._try_prices(lambda: period_prices(tariff, n_days))
-        if isinstance(tariff, ScheduleTariff):
-            first_day = scenario.simulation.start - timedelta(days=1)
-            return self._try_prices(
-                lambda: schedule_prices(tariff, read_schedule(self._locate(tariff.file)), first_day, n_days)
-            )
-        unit = "_per_mwh" if tariff.per_mwh else "_per_kwh"
-        return series_prices(tariff, self._series("tariff.series", tariff.series, (unit,)))
-
-    def emission(self, scenario: Scenario) -> FloatArray:
-        stated = scenario.emissions.grid_kg_per_kwh
-        if isinstance(stated, SeriesRef):
-            return self._series("emissions.grid_kg_per_kwh", stated, ("_kg_per_kwh",))
-        return np.full(self._span.n_steps, float(stated))
-
-    def _supply(self, place: str, supply: SupplySeries | None) -> FloatArray:
-        if supply is None:
-            return self._nothing()
-        return supply.rated_kw * self._series(place, supply.series, _POWER)
-
-    def _series(self, place: str, ref: SeriesRef, units: Iterable[str]) -> FloatArray:
-        return self._try(
-            place, lambda: read_series(ref, self._locate(ref.file), span=self._span, units=units)
-        )
-
-    def _try(self, place: str, read: Callable[[], FloatArray]) -> FloatArray:
-        try:
-            return read()
-        except ScenarioError as error:
-            self._faults += [f"{place}: {fault}" for fault in error.faults]
-            return self._nothing()
-
-    def _try_prices(self, read: Callable[[], Prices]) -> Prices:
-        try:
-            return read()
-        except ScenarioError as error:
-            self._faults += error.faults
-            nothing = self._nothing()
-            return Prices(buy_per_kwh=nothing, sell_per_kwh=nothing, curtailment_per_kwh=nothing)
-
-    def _nothing(self) -> FloatArray:
-        return np.zeros(self._span.n_steps)
 
 
 def _span(scenario: Scenario) -> Span:
@@ -248,6 +142,75 @@ def _span(scenario: Scenario) -> Span:
     days_more = max(0, -(-scenario.dispatch.horizon_steps // STEPS_PER_DAY) - 1)
     span = scenario_span(scenario)
     return replace(span, n_steps=span.n_steps + days_more * STEPS_PER_DAY)
+
+
+def _read_all(scenario: Scenario, locate: Locate, span: Span) -> _Series:
+    """Read every series of the scenario; the faults of all are raised together."""
+    series: dict[str, FloatArray] = {}
+    faults: list[str] = []
+    for item in series_inputs(scenario):
+        try:
+            series[item.place] = item.read(locate, span)
+        except ScenarioError as error:
+            faults += error.faults
+    if faults:
+        raise SeriesError(dict.fromkeys(faults))
+    return series
+
+
+def _load_kw(region: Region, index: int, series: _Series, span: Span) -> FloatArray:
+    values = series.get(f"regions[{index}].load.series", np.zeros(span.n_steps))
+    match region.load:
+        case LoadSeries(factor=factor):
+            return factor * values
+        case LoadMix() | None:
+            return values
+
+
+def _pv_kw(region: Region, index: int, series: _Series, span: Span) -> FloatArray:
+    at = f"regions[{index}].pv"
+    match region.pv:
+        case PvWeather() as pv:
+            return pv_kw(
+                series[f"{at}.irradiance"],
+                series[f"{at}.temperature"],
+                rated_kw=pv.rated_kw,
+                temperature_coefficient_per_degc=pv.temperature_coefficient_per_degc,
+                cell_heating_degc_per_w_m2=pv.cell_heating_degc_per_w_m2,
+            )
+        case SupplySeries(rated_kw=rated_kw):
+            return rated_kw * series[f"{at}.series"]
+        case None:
+            return np.zeros(span.n_steps)
+
+
+def _wind_kw(scenario: Scenario, index: int, series: _Series, span: Span) -> FloatArray:
+    at = f"regions[{index}].wind"
+    match scenario.regions[index].wind:
+        case WindDraw() as draw:
+            return _turbine_kw(_drawn_speeds_m_s(scenario, draw, index, span), draw.turbine)
+        case WindWeather(turbine=turbine):
+            return _turbine_kw(series[f"{at}.speed"], turbine)
+        case SupplySeries(rated_kw=rated_kw):
+            return rated_kw * series[f"{at}.series"]
+        case None:
+            return np.zeros(span.n_steps)
+
+
+def _drawn_speeds_m_s(scenario: Scenario, draw: WindDraw, index: int, span: Span) -> FloatArray:
+    law = WindLaw(
+        scale_m_s=draw.scale_m_s,
+        shape=draw.shape,
+        persistence=draw.persistence,
+        correlation=draw.correlation,
+    )
+    return wind_speeds_m_s(
+        law,
+        seed=scenario.simulation.seed,
+        replication=scenario.simulation.replication,
+        region_index=index,
+        n_days=span.n_steps // STEPS_PER_DAY,
+    )
 
 
 def _turbine_kw(speed_m_s: FloatArray, turbine: WindTurbine) -> FloatArray:
@@ -260,18 +223,18 @@ def _turbine_kw(speed_m_s: FloatArray, turbine: WindTurbine) -> FloatArray:
     )
 
 
-def _arbitrage_faults(scenario: Scenario, prices: Prices) -> list[str]:
-    """Selling above the buying price without any limit would earn without end."""
-    above = np.flatnonzero(prices.sell_per_kwh > prices.buy_per_kwh)
-    if above.size == 0:
-        return []
-    step = int(above[0])
-    what = (
-        f"sells at {prices.sell_per_kwh[step]:g} above the buying price {prices.buy_per_kwh[step]:g} "
-        f"(first in step {step + FIRST_STEP}) and neither import nor export is limited"
-    )
-    return [
-        f"regions.{region.name}: {what}"
-        for region in scenario.regions
-        if region.import_limit_kw == "unlimited" and region.export_limit_kw == "unlimited"
-    ]
+def _prices(scenario: Scenario, series: _Series, locate: Locate, span: Span) -> Prices:
+    tariff, n_days = scenario.tariff, span.n_steps // STEPS_PER_DAY
+    if isinstance(tariff, PeriodTariff):
+        return period_prices(tariff, n_days)
+    if isinstance(tariff, ScheduleTariff):
+        first_day = scenario.simulation.start - timedelta(days=1)
+        return schedule_prices(tariff, read_schedule(locate(tariff.file)), first_day, n_days)
+    return series_prices(tariff, series["tariff.series"])
+
+
+def _grid_kg_per_kwh(scenario: Scenario, series: _Series, span: Span) -> FloatArray:
+    stated = scenario.emissions.grid_kg_per_kwh
+    if isinstance(stated, SeriesRef):
+        return series["emissions.grid_kg_per_kwh"]
+    return np.full(span.n_steps, float(stated))
