@@ -1,12 +1,13 @@
 """The scenario: every number that a run depends on, as validated data.
 
-Models forbid unknown keys and carry units in field names. No physical number is a default here: numbers live in the
-TOML files of ``experiments/scenarios``, from which a user's scenario may ``extends``. Reading is in
+Models forbid unknown keys and carry units in field names. No physical number is a default here: numbers live
+in the TOML files of ``experiments/scenarios``, which a user's scenario may extend. Reading is in
 ``sim.scenario_reading``; the reference page of the docs is generated from these descriptions.
 """
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,7 @@ Unlimited = Literal["unlimited"]
 
 
 class Part(BaseModel):
-    """Base of all parts: unknown keys are faults; values are frozen, finite and of the type they should be."""
+    """Base of all parts: unknown keys are faults; values are frozen, finite and of their own type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
@@ -93,7 +94,31 @@ class Law(Part):
             raise ValueError(f"`shape` of a {self.family} law must be above 0, is {self.shape:g}")
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        low, high = self.support
+        if low > high or (low == high and self.family != "constant"):
+            raise ValueError("the law has no probability between `low` and `high`")
         return self
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Least and largest value that can be drawn, truncation included; infinite where nothing bounds it.
+
+        >>> Law(family="gamma", shape=2.0, scale=3.0, high=12.0).support
+        (0.0, 12.0)
+        """
+        low, high = -math.inf, math.inf
+        if self.family in {"gamma", "lognorm", "weibull_min", "expon", "uniform", "constant"}:
+            low = self.loc
+        if self.family == "genextreme" and self.shape:
+            edge = self.loc + self.scale / self.shape
+            low, high = (low, edge) if self.shape > 0 else (edge, high)
+        if self.family in {"uniform", "constant"}:
+            high = self.loc + (self.scale if self.family == "uniform" else 0.0)
+        if self.low is not None:
+            low = max(low, self.low)
+        if self.high is not None:
+            high = min(high, self.high)
+        return low, high
 
 
 class MileageWindow(Part):
@@ -108,20 +133,40 @@ class MileageWindow(Part):
 
 
 class TripClass(Part):
-    """Duration and distance of one class of trips (I: home to elsewhere, II: elsewhere to elsewhere, III: to home)."""
+    """Duration and distance of one class of trips (I: from home, II: between other places, III: to home)."""
 
     duration_min: Annotated[Law, Field(description="Law of the duration in minutes.")]
     mileage: Annotated[
         list[MileageWindow], Field(min_length=1, description="Distance given the duration's window.")
     ]
 
+    @model_validator(mode="after")
+    def _windows_hold_every_duration(self) -> TripClass:
+        for index, window in enumerate(self.mileage):
+            if window.from_min >= window.to_min:
+                raise ValueError(
+                    f"mileage[{index}]: from_min {window.from_min:g} is not below to_min {window.to_min:g}"
+                )
+            if index and window.from_min != self.mileage[index - 1].to_min:
+                raise ValueError(
+                    f"mileage[{index}]: begins at {window.from_min:g} min, "
+                    f"the window before ends at {self.mileage[index - 1].to_min:g}"
+                )
+        low, high = self.duration_min.support
+        first, last = self.mileage[0].from_min, self.mileage[-1].to_min
+        if low < first or high > last:
+            raise ValueError(
+                f"durations of {low:g}..{high:g} min reach outside the windows {first:g}..{last:g}"
+            )
+        return self
+
 
 class TripLimits(Part):
     """Outside these a drawn distance is drawn again (as a conditional law)."""
 
-    max_km: Positive
-    min_speed_kmh: Positive
-    max_speed_kmh: Positive
+    max_km: Annotated[Positive, Field(description="Longest trip.")]
+    min_speed_kmh: Annotated[Positive, Field(description="Least mean speed.")]
+    max_speed_kmh: Annotated[Positive, Field(description="Largest mean speed.")]
 
     @model_validator(mode="after")
     def _ordered(self) -> TripLimits:
@@ -151,16 +196,14 @@ class Travel(Part):
     ] = None
     itineraries_outside: Annotated[
         Literal["repeat", "stay"],
-        Field(
-            description="Days the file does not cover (-1 and the one after): repeat the nearest day, or stay at home."
-        ),
+        Field(description="Days that the file does not cover: repeat the nearest day, or stay at home."),
     ] = "repeat"
     home: Annotated[str, Field(description="Place type where days begin and end.")]
     work: Annotated[str, Field(description="Place type of which each car has one fixed region.")]
     distance: Annotated[
         Literal["law", "road"],
         Field(
-            description="law: duration and distance are drawn; road: shortest path of the road graph over its speed."
+            description="law: duration and distance are drawn; road: shortest path over the roads' speeds."
         ),
     ]
     max_trips_per_day: Annotated[
@@ -173,28 +216,32 @@ class Travel(Part):
     stay_home_share_weekend: Annotated[
         Fraction, Field(description="Share of cars not used on a weekend day.")
     ]
-    chain: ChainMatrices
+    chain: Annotated[ChainMatrices, Field(description="Where a trip leads from each place, equation (9).")]
     first_departure_h: Annotated[Law, Field(description="Clock hour of the first departure.")]
     trip_from_home: Annotated[TripClass, Field(description="Class I.")]
     trip_between: Annotated[TripClass, Field(description="Class II.")]
     trip_to_home: Annotated[TripClass, Field(description="Class III.")]
     dwell_min: Annotated[dict[str, Law], Field(description="Length of a stay by place type, minutes.")]
-    limits: TripLimits
+    limits: Annotated[TripLimits, Field(description="Limits of a drawn distance.")]
 
 
 class VehicleClass(Part):
     """One class of cars."""
 
-    name: str
+    name: Annotated[str, Field(description="Unique name.")]
     share: Annotated[NonNegative, Field(description="Share of the fleet (shares are divided by their sum).")]
-    battery_kwh: Positive
-    consumption_kwh_per_km: NonNegative
-    charge_limit_kw: Positive
+    battery_kwh: Annotated[Positive, Field(description="Energy at a state of charge of 1.")]
+    consumption_kwh_per_km: Annotated[NonNegative, Field(description="Energy per distance.")]
+    charge_limit_kw: Annotated[Positive, Field(description="Largest charging power at the bus.")]
     discharge_limit_kw: Annotated[NonNegative, Field(description="0: no vehicle-to-grid.")]
-    charge_efficiency: Annotated[float, Field(gt=0, le=1)]
-    discharge_efficiency: Annotated[float, Field(gt=0, le=1)]
-    soc_min: Fraction
-    soc_max: Fraction
+    charge_efficiency: Annotated[
+        float, Field(gt=0, le=1, description="eta_c: energy stored per energy taken.")
+    ]
+    discharge_efficiency: Annotated[
+        float, Field(gt=0, le=1, description="eta_d: energy given per energy taken out.")
+    ]
+    soc_min: Annotated[Fraction, Field(description="Least state of charge.")]
+    soc_max: Annotated[Fraction, Field(description="Largest state of charge.")]
     initial_soc: Annotated[Fraction, Field(description="At the start of the run, the same for all policies.")]
 
     @model_validator(mode="after")
@@ -215,13 +262,13 @@ class FleetPart(Part):
     shortage: Annotated[
         Literal["help", "wait"],
         Field(
-            description="A car short for its next trip is helped out (unmet energy) or waits at a charger (late)."
+            description="A car short for its next trip is helped (unmet energy) or waits at a charger (late)."
         ),
     ]
     departure_soc: Annotated[
         Fraction | Literal["none"],
         Field(
-            description="S_user: least state of charge at a day's first departure from home; none: what the chain needs."
+            description="S_user: least SOC at a day's first departure from home; none: what the chain needs."
         ),
     ]
     plug_in_probability: Annotated[
@@ -234,7 +281,10 @@ class FleetPart(Part):
             description="Power of a car from its arrival to the next boundary, under policies that schedule."
         ),
     ]
-    classes: Annotated[list[VehicleClass], Field(min_length=1)]
+    classes: Annotated[
+        list[VehicleClass],
+        Field(min_length=1, description="Classes of cars; each car draws its own by the shares."),
+    ]
 
 
 class SeriesRef(Part):
@@ -261,10 +311,14 @@ class SeriesRef(Part):
     ]
     wrap: Annotated[
         Literal["none", "year"],
-        Field(
-            description="year: the same clock time of the file's year serves any year (29 February uses the 28th)."
-        ),
+        Field(description="year: the file's one year serves any (29 February may use the 28th)."),
     ]
+
+    @model_validator(mode="after")
+    def _has_one_clock(self) -> SeriesRef:
+        if (self.time_column is None) == (self.start is None):
+            raise ValueError("needs `time_column`, or else `start` (the first row's instant)")
+        return self
 
 
 class LoadMix(Part):
@@ -280,15 +334,17 @@ class LoadMix(Part):
 class LoadSeries(Part):
     """A load as measured, in kW."""
 
-    series: SeriesRef
+    series: Annotated[SeriesRef, Field(description="The file; the column ends in _kw.")]
     factor: Annotated[NonNegative, Field(description="Times this.")] = 1.0
 
 
 class PvWeather(Part):
     """PV from irradiance and temperature, equation (14)."""
 
-    rated_kw: NonNegative
-    temperature_coefficient_per_degc: float
+    rated_kw: Annotated[NonNegative, Field(description="Power at 1,000 W/m2 and 25 degC.")]
+    temperature_coefficient_per_degc: Annotated[
+        float, Field(description="k of equation (14), per degC of the cell.")
+    ]
     cell_heating_degc_per_w_m2: Annotated[NonNegative, Field(description="T_cell = T_ambient + this x G.")]
     irradiance: Annotated[SeriesRef, Field(description="Global irradiance, column ending in _w_m2.")]
     temperature: Annotated[SeriesRef, Field(description="Ambient temperature, column ending in _degc.")]
@@ -298,16 +354,16 @@ class SupplySeries(Part):
     """PV or wind as a measured series, kW or per unit of rated power."""
 
     rated_kw: Annotated[NonNegative, Field(description="Factor of a per-unit column; 1 for a column in kW.")]
-    series: SeriesRef
+    series: Annotated[SeriesRef, Field(description="The file; the column ends in _kw or _pu.")]
 
 
 class WindTurbine(Part):
     """Power curve, equation (15)."""
 
-    rated_kw: NonNegative
-    cut_in_m_s: Positive
-    rated_m_s: Positive
-    cut_out_m_s: Positive
+    rated_kw: Annotated[NonNegative, Field(description="Rated power.")]
+    cut_in_m_s: Annotated[Positive, Field(description="Below this it stands still.")]
+    rated_m_s: Annotated[Positive, Field(description="From here on it gives its rated power.")]
+    cut_out_m_s: Annotated[Positive, Field(description="From here on it is stopped.")]
 
     @model_validator(mode="after")
     def _ordered(self) -> WindTurbine:
@@ -317,11 +373,11 @@ class WindTurbine(Part):
 
 
 class WindDraw(Part):
-    """Wind drawn per region: Weibull speeds with persistence (Gaussian copula of an AR(1)) and correlation."""
+    """Wind drawn per region: Weibull speeds, persistent (Gaussian copula of an AR(1)) and correlated."""
 
-    turbine: WindTurbine
-    scale_m_s: Positive
-    shape: Positive
+    turbine: Annotated[WindTurbine, Field(description="The turbine.")]
+    scale_m_s: Annotated[Positive, Field(description="Scale of the Weibull law of wind speeds.")]
+    shape: Annotated[Positive, Field(description="Shape of the Weibull law of wind speeds.")]
     persistence: Annotated[float, Field(ge=0, lt=1, description="AR(1) coefficient per 15 minutes.")]
     correlation: Annotated[Fraction, Field(description="Between regions.")]
 
@@ -329,17 +385,17 @@ class WindDraw(Part):
 class WindWeather(Part):
     """Wind from a speed series."""
 
-    turbine: WindTurbine
+    turbine: Annotated[WindTurbine, Field(description="The turbine.")]
     speed: Annotated[SeriesRef, Field(description="Column ending in _m_s.")]
 
 
 class GasTurbine(Part):
     """Micro-turbine, equations (18), (19), (27), (28)."""
 
-    limit_kw: Positive
-    ramp_kw_per_h: Positive
-    gas_price_per_m3: NonNegative
-    lower_heating_value_kwh_per_m3: Positive
+    limit_kw: Annotated[Positive, Field(description="Rated power.")]
+    ramp_kw_per_h: Annotated[Positive, Field(description="Largest change of power per hour, equation (28).")]
+    gas_price_per_m3: Annotated[NonNegative, Field(description="Price of the fuel.")]
+    lower_heating_value_kwh_per_m3: Annotated[Positive, Field(description="Lower heating value of the fuel.")]
     efficiency_cubic: Annotated[
         float, Field(description="g1 of eta(x) = g1 x^3 - g2 x^2 + g3 x + rho, x = P / limit.")
     ]
@@ -347,18 +403,32 @@ class GasTurbine(Part):
     efficiency_linear: Annotated[float, Field(description="g3")]
     efficiency_constant: Annotated[float, Field(gt=0, description="rho")]
 
+    @model_validator(mode="after")
+    def _efficiency_is_a_fraction(self) -> GasTurbine:
+        for percent in range(1, 101):
+            x = percent / 100
+            eta = self.efficiency_cubic * x**3 - self.efficiency_square * x**2 + self.efficiency_linear * x
+            eta += self.efficiency_constant
+            if not 0.0 < eta <= 1.0:
+                raise ValueError(f"the efficiency at {percent} % of the limit is {eta:g}, outside 0..1")
+        return self
+
 
 class StationaryBattery(Part):
     """Stationary battery, equation (16)."""
 
-    capacity_kwh: Positive
-    charge_limit_kw: Positive
-    discharge_limit_kw: Positive
-    charge_efficiency: Annotated[float, Field(gt=0, le=1)]
-    discharge_efficiency: Annotated[float, Field(gt=0, le=1)]
-    soc_min: Fraction
-    soc_max: Fraction
-    initial_soc: Fraction
+    capacity_kwh: Annotated[Positive, Field(description="Energy at a state of charge of 1.")]
+    charge_limit_kw: Annotated[Positive, Field(description="Largest charging power at the bus.")]
+    discharge_limit_kw: Annotated[Positive, Field(description="Largest discharging power at the bus.")]
+    charge_efficiency: Annotated[
+        float, Field(gt=0, le=1, description="eta_c: energy stored per energy taken.")
+    ]
+    discharge_efficiency: Annotated[
+        float, Field(gt=0, le=1, description="eta_d: energy given per energy taken out.")
+    ]
+    soc_min: Annotated[Fraction, Field(description="Least state of charge.")]
+    soc_max: Annotated[Fraction, Field(description="Largest state of charge.")]
+    initial_soc: Annotated[Fraction, Field(description="At the start of the run.")]
 
     @model_validator(mode="after")
     def _ordered(self) -> StationaryBattery:
@@ -390,7 +460,7 @@ Wind = Annotated[
 class Region(Part):
     """A place with a microgrid of its own."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, description="Unique name; tables and overrides use it.")]
     place_type: Annotated[
         str, Field(min_length=1, description="Such as H, W or O; several regions may share one.")
     ]
@@ -418,8 +488,8 @@ class Region(Part):
 class Tie(Part):
     """Electrical tie between two regions; flows both ways."""
 
-    from_region: str
-    to_region: str
+    from_region: Annotated[str, Field(description="Name of a region.")]
+    to_region: Annotated[str, Field(description="Name of another region.")]
     limit_kw: Annotated[NonNegative | Unlimited, Field(description="unlimited: free pooling.")]
     loss_fraction: Annotated[float, Field(ge=0, lt=1, description="Lost on the way.")] = 0.0
 
@@ -427,52 +497,52 @@ class Tie(Part):
 class Road(Part):
     """Road between two regions; both ways."""
 
-    from_region: str
-    to_region: str
-    km: Positive
-    speed_kmh: Positive
+    from_region: Annotated[str, Field(description="Name of a region.")]
+    to_region: Annotated[str, Field(description="Name of another region.")]
+    km: Annotated[Positive, Field(description="Length.")]
+    speed_kmh: Annotated[Positive, Field(description="Travel speed.")]
 
 
 class TariffPeriod(Part):
     """Prices of some clock hours."""
 
-    name: str
+    name: Annotated[str, Field(description="Name, such as peak.")]
     hours: Annotated[
         list[Annotated[tuple[float, float], Field(strict=False)]],
-        Field(min_length=1, description="Clock hours [from, to), to 15 minutes."),
+        Field(min_length=1, description="Clock hours [from, to), multiples of 0.25."),
     ]
-    buy_per_kwh: float
-    sell_per_kwh: float
-    curtailment_per_kwh: NonNegative
+    buy_per_kwh: Annotated[float, Field(description="Price of imported energy.")]
+    sell_per_kwh: Annotated[float, Field(description="Price of exported energy.")]
+    curtailment_per_kwh: Annotated[NonNegative, Field(description="Price phi of curtailed PV and wind.")]
 
 
 class PeriodTariff(Part):
     """Time-of-use table: the periods cover each day exactly once."""
 
-    kind: Literal["periods"]
-    periods: Annotated[list[TariffPeriod], Field(min_length=1)]
+    kind: Annotated[Literal["periods"], Field(description="Which kind of tariff this is.")]
+    periods: Annotated[list[TariffPeriod], Field(min_length=1, description="Prices and their clock hours.")]
 
 
 class ScheduleTariff(Part):
     """Time-of-use by season and weekday from a shipped or own JSON schedule (published utility tariffs)."""
 
-    kind: Literal["schedule"]
+    kind: Annotated[Literal["schedule"], Field(description="Which kind of tariff this is.")]
     file: Annotated[str, Field(description="JSON with a `schedule` list, or `shipped:NAME`.")]
     sell_fraction: Annotated[
         float, Field(ge=0, description="Selling price as a fraction of the buying price.")
     ]
-    curtailment_per_kwh: NonNegative
+    curtailment_per_kwh: Annotated[NonNegative, Field(description="Price phi of curtailed PV and wind.")]
 
 
 class SeriesTariff(Part):
     """Buying price from a series (per MWh or per kWh by the column's unit)."""
 
-    kind: Literal["series"]
-    series: SeriesRef
+    kind: Annotated[Literal["series"], Field(description="Which kind of tariff this is.")]
+    series: Annotated[SeriesRef, Field(description="The file; the column ends in _per_mwh or _per_kwh.")]
     per_mwh: Annotated[bool, Field(description="Whether the column is per MWh.")]
     buy_adder_per_kwh: Annotated[float, Field(description="Grid fees and taxes on top.")]
     sell_fraction: Annotated[float, Field(ge=0, description="Selling price as a fraction of the series.")]
-    curtailment_per_kwh: NonNegative
+    curtailment_per_kwh: Annotated[NonNegative, Field(description="Price phi of curtailed PV and wind.")]
 
 
 Tariff = Annotated[
@@ -491,9 +561,7 @@ class Economics(Part):
     ]
     energy_value_per_kwh: Annotated[
         NonNegative | Literal["auto"],
-        Field(
-            description="lambda: a stored kWh at the end; auto: max(0, lowest buying price) / fleet-mean charge efficiency."
-        ),
+        Field(description="lambda: a stored kWh at the end; auto: max(0, lowest price) / charge efficiency."),
     ]
     battery_operation_per_kwh: Annotated[NonNegative, Field(description="theta_BA of equation (20).")]
     turbine_operation_per_kwh: Annotated[NonNegative, Field(description="theta_MT of equation (20).")]
@@ -526,29 +594,25 @@ class Dispatch(Part):
     departing_energy_value: Annotated[
         Literal["median_price", "lambda"] | NonNegative,
         Field(
-            description="What a kWh is worth that drives away: eta_d x median buying price, lambda, or a number."
+            description="Worth of a kWh that drives away: eta_d x median buying price, lambda, or a number."
         ),
     ]
     exclusivity: Annotated[
         Literal["relaxation", "repair", "milp"],
-        Field(
-            description="Below the exact throughput price: repair the relaxation, or binaries where it cheats; relaxation: repair too, checked."
-        ),
+        Field(description="Below the exact throughput price: repair the relaxation, or use binaries."),
     ]
     mip_relative_gap: Annotated[Positive, Field(description="Of exclusivity = milp.")]
     mip_node_limit: Annotated[int, Field(ge=1, description="Deterministic limit of exclusivity = milp.")]
     turbine: Annotated[
         Literal["convex", "off"],
         Field(
-            description="convex: certified under-estimator of the fuel cost, compared at true cost; off: never started."
+            description="convex: under-estimator of the fuel cost, compared at true cost; off: never started."
         ),
     ]
     iteration_limit: Annotated[int, Field(ge=1, description="Simplex iterations of one solve.")]
     fallback: Annotated[
         Literal["charge", "idle"],
-        Field(
-            description="After a failed solve: cars charge at full power, or only what must be; batteries idle."
-        ),
+        Field(description="After a failed solve cars charge at full power, or only what must be."),
     ]
     max_exact_cars: Annotated[int, Field(ge=1, description="Above this the exact policy refuses.")]
 
@@ -562,7 +626,7 @@ class ForecastPart(Part):
 class Output(Part):
     """Which heavy tables a run writes."""
 
-    report: bool = True
+    report: Annotated[bool, Field(description="Whether report.html is written.")] = True
     forecasts_max_days: Annotated[
         int, Field(ge=0, description="forecasts.parquet is written up to this many days ...")
     ]
@@ -572,19 +636,19 @@ class Output(Part):
 class Scenario(Part):
     """A whole scenario."""
 
-    scenario: About
-    simulation: Simulation
-    dispatch: Dispatch
-    forecast: ForecastPart
-    economics: Economics
-    emissions: Emissions
-    tariff: Tariff
-    travel: Travel
-    fleet: FleetPart
-    regions: Annotated[list[Region], Field(min_length=1)]
-    ties: list[Tie] = []
-    roads: list[Road] = []
-    output: Output
+    scenario: Annotated[About, Field(description="What the scenario is.")]
+    simulation: Annotated[Simulation, Field(description="When, how long, which draw.")]
+    dispatch: Annotated[Dispatch, Field(description="Who decides, and how.")]
+    forecast: Annotated[ForecastPart, Field(description="What the deciding know.")]
+    economics: Annotated[Economics, Field(description="Prices beside the tariff.")]
+    emissions: Annotated[Emissions, Field(description="Emission factors.")]
+    tariff: Annotated[Tariff, Field(description="Prices of imported and exported energy.")]
+    travel: Annotated[Travel, Field(description="How cars travel.")]
+    fleet: Annotated[FleetPart, Field(description="The cars.")]
+    regions: Annotated[list[Region], Field(min_length=1, description="Places with a microgrid of their own.")]
+    ties: Annotated[list[Tie], Field(description="Electrical ties; none by default.")] = []
+    roads: Annotated[list[Road], Field(description="Roads, for distance = road; none by default.")] = []
+    output: Annotated[Output, Field(description="Which heavy files a run writes.")]
 
     @property
     def region_names(self) -> tuple[str, ...]:

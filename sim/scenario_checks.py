@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import networkx as nx
-import numpy as np
 
-from sim.clock import STEPS_PER_DAY
 from sim.scenario import (
     LoadMix,
     PeriodTariff,
+    Road,
     Scenario,
     ScheduleTariff,
     SeriesTariff,
     SupplySeries,
-    TransitionMatrix,
+    Tie,
 )
 from sim.scenario_inputs import series_inputs
 from sim.scenario_messages import did_you_mean
+from sim.scenario_trade import unbounded_trade
+from sim.scenario_travel import chains, laws, longest_trip, place_types
 from sim.series_time import SCENARIO_ZONE, zone_fault
+from sim.tariff import period_faults
 
-_ROW_TOLERANCE: Final = 1e-6
 Check = Callable[[Scenario], Iterator[str]]
 
 
@@ -71,7 +71,8 @@ def _classes(scenario: Scenario) -> Iterator[str]:
 
 
 def _links(scenario: Scenario) -> Iterator[str]:
-    for kind, links in (("ties", scenario.ties), ("roads", scenario.roads)):
+    both: tuple[tuple[str, Sequence[Tie | Road]], ...] = (("ties", scenario.ties), ("roads", scenario.roads))
+    for kind, links in both:
         for index, link in enumerate(links):
             for end in ("from_region", "to_region"):
                 name = getattr(link, end)
@@ -104,27 +105,8 @@ def _road_graph(scenario: Scenario) -> Iterator[str]:
 
 
 def _tariff(scenario: Scenario) -> Iterator[str]:
-    tariff = scenario.tariff
-    if not isinstance(tariff, PeriodTariff):
-        return
-    count = np.zeros(STEPS_PER_DAY, dtype=np.int64)
-    for index, period in enumerate(tariff.periods):
-        for which, (begin, end) in enumerate(period.hours):
-            place = f"tariff.periods[{index}].hours[{which}]"
-            if not 0.0 <= begin < end <= 24.0:
-                yield f"{place}: [{begin:g}, {end:g}] must hold 0 <= from < to <= 24"
-            elif begin * 4 % 1 or end * 4 % 1:
-                yield f"{place}: [{begin:g}, {end:g}] must be multiples of 0.25 hours"
-            else:
-                count[int(begin * 4) : int(end * 4)] += 1
-    for wrong, words in ((count == 0, "is in no period"), (count > 1, "is in more than one period")):
-        for begin, end in _runs(wrong):
-            yield f"tariff.periods: {begin / 4:g} to {end / 4:g} h {words}"
-
-
-def _runs(flags: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(int(begin), int(end)) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
+    if isinstance(scenario.tariff, PeriodTariff):
+        yield from period_faults(scenario.tariff)
 
 
 def _end_value(scenario: Scenario) -> Iterator[str]:
@@ -145,54 +127,11 @@ def _trade(scenario: Scenario) -> Iterator[str]:
         yield from (f"tariff.sell_fraction: {fault}" for fault in unbounded_trade(scenario, prices))
 
 
-def unbounded_trade(scenario: Scenario, prices: Sequence[tuple[str, float, float]]) -> list[str]:
-    """Where buying and selling at once would earn without end.
-
-    Parameters
-    ----------
-    scenario
-        Its regions and ties tell between which connections power can flow without a cap.
-    prices
-        Name, buying and selling price of the times to look at.
-    """
-    keeps = _best_uncapped(scenario)
-    if keeps is None:
-        return []
-    importer, exporter, kept = keeps
-    where = f"region {importer!r}" if importer == exporter else f"regions {importer!r} and {exporter!r}"
-    return [
-        f"in {name} selling at {sell:g} pays more than buying at {buy:g} per kWh, "
-        f"and {where} import and export without limit"
-        for name, buy, sell in prices
-        if sell * kept > buy
-    ]
-
-
-def _best_uncapped(scenario: Scenario) -> tuple[str, str, float] | None:
-    """Import and export connection without limit that lose least between them, and the share that is kept."""
-    graph: nx.Graph[str] = nx.Graph()
-    graph.add_nodes_from(scenario.region_names)
-    for tie in getattr(scenario, "ties", ()):
-        if tie.limit_kw == "unlimited" and {tie.from_region, tie.to_region} <= set(scenario.region_names):
-            graph.add_edge(tie.from_region, tie.to_region, loss=-float(np.log1p(-tie.loss_fraction)))
-    exporters = {region.name for region in scenario.regions if region.export_limit_kw == "unlimited"}
-    best: tuple[str, str, float] | None = None
-    for region in scenario.regions:
-        if region.import_limit_kw != "unlimited":
-            continue
-        losses = nx.single_source_dijkstra_path_length(graph, region.name, weight="loss")
-        for exporter in exporters & losses.keys():
-            kept = float(np.exp(-losses[exporter]))
-            if best is None or kept > best[2]:
-                best = (region.name, exporter, kept)
-    return best
-
-
 def _series(scenario: Scenario) -> Iterator[str]:
     for item in series_inputs(scenario):
         ref, place = item.ref, item.place
         if item.mix is not None and ref.column != "*":
-            yield f'{place}.column: must be "*" in a mix (its columns stand in `weights`), is {ref.column!r}'
+            yield f'{place}.column: must be "*" in a mix (see `weights`), is {ref.column!r}'
         if item.mix is None and ref.column == "*":
             yield f"{place}.column: must name a column"
         if ref.zone != SCENARIO_ZONE and (fault := zone_fault(ref.zone)):
@@ -208,72 +147,11 @@ def _supply(scenario: Scenario) -> Iterator[str]:
                     f"({part.series.column}), is {part.rated_kw:g}"
                 )
         if isinstance(region.load, LoadMix) and len({_ending(name) for name in region.load.weights}) > 1:
-            yield f"regions[{index}].load.weights: columns of different units: {', '.join(region.load.weights)}"
+            yield f"regions[{index}].load.weights: different units: {', '.join(region.load.weights)}"
 
 
 def _ending(column: str) -> str:
     return column.rpartition("_")[2]
-
-
-def _place_types(scenario: Scenario) -> Iterator[str]:
-    travel, known = scenario.travel, scenario.place_types
-    asked: list[tuple[str, Iterable[str]]] = [("travel.home", [travel.home]), ("travel.work", [travel.work])]
-    if travel.source == "sampled":
-        for day, matrix in (("weekday", travel.chain.weekday), ("weekend", travel.chain.weekend)):
-            asked.append((f"travel.chain.{day}", matrix))
-            asked += [(f"travel.chain.{day}.{name}", row) for name, row in matrix.items()]
-        asked.append(("travel.dwell_min", travel.dwell_min))
-    asked.append(("fleet.plug_in_probability", scenario.fleet.plug_in_probability))
-    for place, names in asked:
-        for name in names:
-            if name not in known:
-                meant = did_you_mean(name, known)
-                yield f"{place}: no region has the place type {name!r} ({', '.join(known)}){meant}"
-    for name in known:
-        if name not in scenario.fleet.plug_in_probability:
-            yield f"fleet.plug_in_probability.{name}: is missing (the place type of a region)"
-
-
-def _chains(scenario: Scenario) -> Iterator[str]:
-    travel = scenario.travel
-    if travel.source == "itineraries":
-        if travel.itineraries is None:
-            yield 'travel.itineraries: is missing (source = "itineraries")'
-        return
-    for day, matrix in (("weekday", travel.chain.weekday), ("weekend", travel.chain.weekend)):
-        yield from _matrix(f"travel.chain.{day}", matrix, travel.home)
-        for name in sorted(_reachable(matrix, travel.home) - travel.dwell_min.keys()):
-            if name != travel.home or travel.leave_again_probability > 0.0:
-                yield f"travel.dwell_min.{name}: is missing (travel.chain.{day} goes there)"
-
-
-def _matrix(place: str, matrix: TransitionMatrix, home: str) -> Iterator[str]:
-    for name, row in matrix.items():
-        total = sum(row.values())
-        if abs(total - 1.0) > _ROW_TOLERANCE:
-            yield f"{place}.{name}: the row sums to {total:.6g}, not 1"
-        if row.get(name, 0.0) > 0.0 and name == home:
-            yield f"{place}.{name}.{name}: a trip from home cannot go home"
-    if home not in matrix:
-        yield f"{place}.{home}: is missing (where days begin)"
-        return
-    for name in sorted(_reachable(matrix, home)):
-        if name not in matrix:
-            yield f"{place}.{name}: is missing (cars go there and would not get away)"
-        elif home not in _reachable(matrix, name):
-            yield f"{place}.{name}: no way leads home ({home}) from there"
-
-
-def _reachable(matrix: TransitionMatrix, origin: str) -> set[str]:
-    """Places that trips from ``origin`` lead to, over any number of stops, less itself unless a way leads back."""
-    found: set[str] = set()
-    frontier = [origin]
-    while frontier:
-        for name, probability in matrix.get(frontier.pop(), {}).items():
-            if probability > 0.0 and name not in found:
-                found.add(name)
-                frontier.append(name)
-    return found
 
 
 _CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
@@ -287,6 +165,8 @@ _CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
     (("tariff", "regions", "ties"), _trade),
     ((), _series),
     (("regions",), _supply),
-    (("regions", "travel", "fleet"), _place_types),
-    (("travel",), _chains),
+    (("regions", "travel", "fleet"), place_types),
+    (("travel",), chains),
+    (("travel",), laws),
+    (("travel", "fleet"), longest_trip),
 )

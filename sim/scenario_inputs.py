@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from sim.clock import STEP_S, STEPS_PER_DAY, label
 from sim.contracts import FloatArray
 from sim.errors import ScenarioError, SeriesError
 from sim.scenario import (
@@ -24,7 +24,10 @@ from sim.scenario import (
     SupplySeries,
     WindWeather,
 )
+from sim.scenario_trade import unbounded_trade
 from sim.series import Span, read_mix, read_series, scenario_span
+from sim.series_time import zone_fault
+from sim.tariff import read_schedule, schedule_prices, series_prices
 
 Locate = Callable[[str], Path]
 """From a ``file`` entry (an absolute path or ``shipped:NAME``) to a path."""
@@ -37,7 +40,6 @@ M_PER_S: Final = ("_m_s",)
 KG_PER_KWH: Final = ("_kg_per_kwh",)
 PER_MWH: Final = ("_per_mwh",)
 PER_KWH: Final = ("_per_kwh",)
-_DAY_MASKS: Final = {"ALL": range(7), "WEEKDAYS": range(5), "WEEKENDS": range(5, 7)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +123,12 @@ def input_faults(scenario: Scenario, locate: Locate) -> list[str]:
     faults = missing_files(scenario, locate)
     absent = {fault.partition(".file: ")[0] for fault in faults}
     tariff = getattr(scenario, "tariff", None)
+    simulation = getattr(scenario, "simulation", None)
+    if simulation is None or zone_fault(simulation.time_zone):
+        return faults
+    span = scenario_span(scenario)
     if isinstance(tariff, ScheduleTariff) and "tariff" not in absent:
-        faults += [f"tariff.file: {fault}" for fault in schedule_faults(locate(tariff.file))]
-    if getattr(scenario, "simulation", None) is None:
-        return faults
-    try:
-        span = scenario_span(scenario)
-    except ScenarioError:
-        return faults
+        faults += _schedule_faults(tariff, locate(tariff.file), span)
     for item in series_inputs(scenario):
         if item.place in absent:
             continue
@@ -156,91 +156,24 @@ def check_inputs(scenario: Scenario, locate: Locate) -> None:
 
 
 def _price_faults(scenario: Scenario, values: FloatArray) -> list[str]:
-    from sim.scenario_checks import unbounded_trade
-
+    """Say when a price series would pay for buying and selling at once without end."""
     tariff = scenario.tariff
-    if not isinstance(tariff, SeriesTariff) or getattr(scenario, "regions", None) is None:
+    if not isinstance(tariff, SeriesTariff) or not hasattr(scenario, "regions"):
         return []
-    price = values / 1000.0 if tariff.per_mwh else values
-    buy, sell = price + tariff.buy_adder_per_kwh, price * tariff.sell_fraction
-    worst = int(np.argmax(sell - buy))
-    return [
-        f"tariff.series: {fault}"
-        for fault in unbounded_trade(
-            scenario, [(f"step {worst - 96}", float(buy[worst]), float(sell[worst]))]
-        )
-    ]
+    prices = series_prices(tariff, values)
+    row = int(np.argmax(prices.sell_per_kwh - prices.buy_per_kwh))
+    worst = (
+        label((row - STEPS_PER_DAY) * STEP_S),
+        float(prices.buy_per_kwh[row]),
+        float(prices.sell_per_kwh[row]),
+    )
+    return [f"tariff.series: {fault}" for fault in unbounded_trade(scenario, [worst])]
 
 
-def schedule_faults(path: Path) -> list[str]:
-    """Return what is wrong with a published tariff's JSON schedule.
-
-    Every day of the year must be served by exactly one entry of ``schedule``; an entry's ``times`` (clock hours)
-    begin at 0 and rise by quarter hours, one of ``tariffs`` to each.
-    """
+def _schedule_faults(tariff: ScheduleTariff, path: Path, span: Span) -> list[str]:
+    first_day, n_days = span.start - timedelta(days=1), span.n_steps // STEPS_PER_DAY
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        return [f"{path.name} is not valid JSON: {error}"]
-    entries = content.get("schedule") if isinstance(content, dict) else None
-    if not isinstance(entries, list) or not entries:
-        return [f"{path.name} has no list `schedule`"]
-    faults = [
-        f"{path.name}: schedule[{index}] {fault}"
-        for index, e in enumerate(entries)
-        for fault in _entry_faults(e)
-    ]
-    return faults or _uncovered_days(path.name, entries)
-
-
-def _entry_faults(entry: Any) -> Iterator[str]:
-    if not isinstance(entry, dict):
-        yield "is not a table"
-        return
-    for key in ("effective_start", "effective_end"):
-        if _month_day(entry.get(key)) is None:
-            yield f"{key} must be MM-DD, is {entry.get(key)!r}"
-    if entry.get("dow_mask") not in _DAY_MASKS:
-        yield f"dow_mask must be one of {', '.join(_DAY_MASKS)}, is {entry.get('dow_mask')!r}"
-    times, prices = entry.get("times"), entry.get("tariffs")
-    if not isinstance(times, list) or not isinstance(prices, list) or len(times) != len(prices):
-        yield "needs `times` and `tariffs` of the same length"
-        return
-    if not all(isinstance(number, int | float) for number in [*times, *prices]):
-        yield "holds something else than numbers in `times` or `tariffs`"
-        return
-    rising = all(a < b for a, b in zip(times, times[1:], strict=False))
-    if not times or times[0] != 0 or not rising or times[-1] >= 24 or any(time * 4 % 1 for time in times):
-        yield f"times must begin at 0 and rise by quarter hours below 24, are {times}"
-
-
-def _month_day(text: Any) -> tuple[int, int] | None:
-    try:
-        month, day = (int(part) for part in str(text).split("-"))
-        date(2016, month, day)
-    except ValueError:
-        return None
-    return month, day
-
-
-def _uncovered_days(name: str, entries: list[dict[str, Any]]) -> list[str]:
-    faults = []
-    spans = [
-        (_month_day(e["effective_start"]), _month_day(e["effective_end"]), e["dow_mask"]) for e in entries
-    ]
-    for offset in range(366):
-        day = date(2016, 1, 1) + timedelta(days=offset)
-        key = (day.month, day.day)
-        for kind in range(7):
-            serving = sum(
-                kind in _DAY_MASKS[mask]
-                and (start <= key <= end if start <= end else key >= start or key <= end)
-                for start, end, mask in spans
-                if start is not None and end is not None
-            )
-            if serving != 1:
-                weekday = "a weekday" if kind < 5 else "a weekend day"
-                faults.append(
-                    f"{name}: {day:%m-%d} as {weekday} is served by {serving} entries of `schedule`, not 1"
-                )
-    return faults[:1]
+        schedule_prices(tariff, read_schedule(path), first_day, n_days)
+    except ScenarioError as error:
+        return list(error.faults)
+    return []

@@ -27,6 +27,11 @@ _TYPES: Final = {
     "date_from_datetime_inexact": "a date such as 2016-04-20 (no clock time)",
     "finite_number": "a finite number",
 }
+_WORDS: Final = {
+    "missing": "is missing",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+}
 _BOUNDS: Final = {
     "greater_than": ("above", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -112,33 +117,44 @@ def _sentence(place: Place, faults: list[dict[str, Any]]) -> str:
 
 def _single(place: Place, fault: dict[str, Any]) -> str:
     kind, value, context = fault["type"], fault.get("input"), fault.get("ctx", {})
-    if kind == "missing":
-        return "is missing"
     if kind == "extra_forbidden":
         return f"unknown key{did_you_mean(str(place[-1]), known_keys(fault['loc'][:-1]))}"
+    if kind == "literal_error":
+        return _choice(str(context["expected"]), value)
+    if kind in {"union_tag_not_found", "union_tag_invalid"}:
+        return _tariff_kind(value)
+    if kind == "value_error":
+        return str(context["error"])
+    return (
+        _stated(kind, context, value) or f"{fault['msg'][:1].lower()}{fault['msg'][1:]}, is {_shown(value)}"
+    )
+
+
+def _stated(kind: str, context: Any, value: Any) -> str | None:
+    if kind in _WORDS:
+        return _WORDS[kind]
     if kind in _BOUNDS:
         word, key = _BOUNDS[kind]
         return f"must be {word} {context[key]:g}, is {_shown(value)}"
     if kind in _TYPES:
         return f"must be {_TYPES[kind]}, is {_shown(value)}"
-    if kind == "literal_error":
-        expected = context["expected"].replace("'", '"')
-        words = expected.replace('"', "").replace(" or ", ", ").split(", ")
-        return f"must be {expected}, is {_shown(value)}{did_you_mean(str(value), words)}"
-    if kind == "value_error":
-        return str(context["error"])
-    if kind in {"union_tag_not_found", "union_tag_invalid"}:
-        tags = [
-            tag.strip("'<>")
-            for tag in str(context.get("expected_tags", "periods, schedule, series")).split(", ")
-        ]
-        given = value.get("kind") if isinstance(value, dict) else value
-        return f"kind must be one of {', '.join(tags)}, is {_shown(given)}{did_you_mean(str(given), tags)}"
-    if kind in {"too_short", "string_too_short"}:
-        return "must not be empty"
     if kind == "string_pattern_mismatch":
         return f"must match {context['pattern']}, is {_shown(value)}"
-    return f"{fault['msg'][:1].lower()}{fault['msg'][1:]}, is {_shown(value)}"
+    return None
+
+
+def _choice(expected: str, value: Any) -> str:
+    expected = expected.replace("'", '"')
+    words = expected.replace('"', "").replace(" or ", ", ").split(", ")
+    return f"must be {expected}, is {_shown(value)}{did_you_mean(str(value), words)}"
+
+
+def _tariff_kind(value: Any) -> str:
+    if not isinstance(value, dict):
+        return f"must be a table, is {_shown(value)}"
+    kinds = ("periods", "schedule", "series")
+    given = value.get("kind")
+    return f"kind must be one of {', '.join(kinds)}, is {_shown(given)}{did_you_mean(str(given), kinds)}"
 
 
 def _shown(value: Any) -> str:

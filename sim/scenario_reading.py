@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from sim.errors import ScenarioError
-from sim.scenario import Scenario
+from sim.scenario import Region, Scenario
 from sim.scenario_checks import cross_faults
 from sim.scenario_inputs import Locate, input_faults, missing_files
-from sim.scenario_messages import sentences
+from sim.scenario_messages import clean_place, sentences
 from sim.scenario_tables import FindScenario, apply_overrides, read_tables
 
 
@@ -108,29 +108,44 @@ def dump_scenario(scenario: Scenario) -> str:
 
 
 def _valid_sections(tables: dict[str, Any], error: ValidationError) -> tuple[Scenario, frozenset[str]]:
-    """Sections that hold by themselves once unknown keys are left out, so that they can be checked further."""
+    """Sections that hold by themselves once unknown keys are left out: they can be checked further."""
     pruned = copy.deepcopy(tables)
     for fault in error.errors(include_url=False):
         if fault["type"] == "extra_forbidden":
-            _prune(
-                pruned,
-                [part for part in fault["loc"] if not (isinstance(part, str) and part.startswith("<"))],
-            )
-    valid: dict[str, Any] = {}
-    for name, field in Scenario.model_fields.items():
-        if name not in pruned:
-            if not field.is_required():
-                valid[name] = field.get_default()
-            continue
-        annotated: Any = field.rebuild_annotation()
-        try:
-            valid[name] = TypeAdapter(annotated).validate_python(pruned[name])
-        except ValidationError:
-            continue
+            place = clean_place(fault["loc"], tables, "extra_forbidden")
+            node: Any = pruned
+            for part in place[:-1]:
+                node = node[part]
+            node.pop(place[-1], None)
+    valid = _valid_fields(Scenario, pruned)
+    regions = pruned.get("regions")
+    if "regions" not in valid and isinstance(regions, list):
+        stand_ins = [_stand_in(region) for region in regions]
+        if regions and None not in stand_ins:
+            valid["regions"] = stand_ins
     return Scenario.model_construct(**valid), frozenset(valid)
 
 
-def _prune(node: Any, place: list[str | int]) -> None:
-    for part in place[:-1]:
-        node = node[part]
-    node.pop(place[-1])
+def _stand_in(table: Any) -> Region | None:
+    """Return a faulty region with neutral values for what is wrong: its names and series can be checked."""
+    valid = _valid_fields(Region, table) if isinstance(table, dict) else {}
+    if "name" not in valid or "place_type" not in valid:
+        return None
+    neutral: dict[str, Any] = dict.fromkeys(("load", "pv", "wind", "turbine"))
+    neutral |= {"weight": 1.0, "chargers": "unlimited", "import_limit_kw": 0.0, "export_limit_kw": 0.0}
+    return Region.model_construct(**(neutral | {"batteries": []} | valid))
+
+
+def _valid_fields(model: type[BaseModel], table: dict[str, Any]) -> dict[str, Any]:
+    valid: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if name not in table:
+            if not field.is_required():
+                valid[name] = field.get_default(call_default_factory=True, validated_data={})
+            continue
+        annotated: Any = field.rebuild_annotation()
+        try:
+            valid[name] = TypeAdapter(annotated).validate_python(table[name], strict=True)
+        except ValidationError:
+            continue
+    return valid

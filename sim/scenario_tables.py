@@ -1,9 +1,10 @@
 """A scenario's raw tables before validation: TOML, ``extends``, ``[set]`` and ``--set``.
 
-Merging with the base: tables merge key by key; lists and single values replace. A table that names its ``kind``,
-``family`` or ``file`` replaces the base's whole table, and so does a row of a transition matrix, for their keys belong
-together. Then ``[set]`` of the file and ``--set`` of the command line change single entries by dotted path, where
-``regions.home``, ``regions[0]`` and ``regions.*`` are one region by name, by index, and all of them.
+Merging with the base: tables merge key by key; lists and single values replace. A table that names its
+``kind``, ``family`` or ``file`` replaces the base's whole table, and so does a row of a transition matrix,
+for their keys belong together. Then ``[set]`` of the file and ``--set`` of the command line change single
+entries by dotted path, where ``regions.home``, ``regions[0]`` and ``regions.*`` are one region by name, by
+index, and all of them.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def apply_overrides(tables: dict[str, Any], overrides: Sequence[str]) -> list[st
 
 
 def merge(base: Mapping[str, Any], own: Mapping[str, Any], place: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Base tables with one's own put over them.
+    """Put one's own tables over the base's.
 
     >>> merge({"a": {"x": 1, "y": 2}, "b": [1, 2]}, {"a": {"y": 3}, "b": [4]})
     {'a': {'x': 1, 'y': 3}, 'b': [4]}
@@ -139,11 +140,7 @@ def _read_base(name: Any, path: Path, find_scenario: FindScenario) -> dict[str, 
     base = _read_toml(base_path)
     deeper = base.pop("extends", None)
     if deeper is not None:
-        raise ScenarioError(
-            [
-                f"extends: {base_path.name} itself extends {deeper!r}; one level only, so extend that one instead"
-            ]
-        )
+        raise ScenarioError([f"extends: {base_path.name} itself extends {deeper!r}, but one level is all"])
     faults = []
     for key, value in _flat(base.pop("set", {})):
         faults += set_entry(base, key, value)

@@ -1,8 +1,9 @@
 """Time series on the scenario's clock: from a file's rows to quarter-hour means.
 
-Hourly (or longer) rows become quarter hours by ``hold`` (the hour's value) or ``linear`` (a straight line between the
-middles of the hours, evaluated at the middle of each quarter hour; it keeps an hour's mean only where the series is
-straight, and spills at most half an hour past sunrise and sunset). Finer rows are averaged (``mean``).
+Hourly (or longer) rows become quarter hours by ``hold`` (the hour's value) or ``linear`` (a straight line
+between the middles of the hours, evaluated at the middle of each quarter hour; it keeps an hour's mean only
+where the series is straight, and spills at most half an hour past sunrise and sunset). Finer rows are
+averaged (``mean``).
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from sim.scenario import LoadMix, Scenario, SeriesRef, Simulation
 from sim.series_file import SeriesTable, read_table
 from sim.series_time import SCENARIO_ZONE, epoch_s, instant_label, second_of_year, standard_offset_s
 
-# What a column's unit allows; outside lies a mistake of unit or a logger's error code, not weather or a load.
-# Irradiance: the solar constant is 1,361 W/m2, with cloud enhancement 1,600 has been seen. Temperature: records are
-# -89 and 57 degC. Wind: the record gust is 113 m/s. Emissions: lignite is near 1.2 kg/kWh.
+# What a column's unit allows; outside lies a mistake of unit or a logger's error code, not weather or a
+# load. Irradiance: the solar constant is 1,361 W/m2, with cloud enhancement 1,600 has been seen.
+# Temperature: records are -89 and 57 degC. Wind: the record gust is 113 m/s. Emissions: lignite is near 1.2
+# kg/kWh.
 UNIT_BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "_kw": (0.0, np.inf),
     "_pu": (0.0, np.inf),
@@ -69,7 +71,7 @@ def world_span(simulation: Simulation) -> Span:
 
 
 def scenario_span(scenario: Scenario) -> Span:
-    """The span that every series of a scenario must cover (or wrap around)."""
+    """Return the span that every series of a scenario must cover (or wrap around)."""
     return world_span(scenario.simulation)
 
 
@@ -107,7 +109,7 @@ def read_series(ref: SeriesRef, path: Path, *, span: Span, units: Iterable[str])
 
 
 def read_mix(mix: LoadMix, path: Path, *, span: Span) -> FloatArray:
-    """Load in kW: the weighted mix of profile columns, scaled to the stated mean daily energy of the whole file.
+    """Load in kW: the weighted mix of profile columns, scaled to a mean daily energy over the whole file.
 
     Returns
     -------
@@ -133,7 +135,7 @@ def read_mix(mix: LoadMix, path: Path, *, span: Span) -> FloatArray:
 
 
 def unit_fault(column: str, units: Iterable[str]) -> str | None:
-    """What is wrong with a column's unit; none when its name ends in one of the wanted.
+    """Say what is wrong with a column's unit; none when its name ends in one of the wanted.
 
     >>> unit_fault("ghi_kw_m2", ["_w_m2"])
     "column 'ghi_kw_m2': its name must end in its unit, _w_m2"
@@ -155,8 +157,8 @@ def _check_bounds(table: SeriesTable, ref: SeriesRef, values: FloatArray, path: 
         more = f", and {len(outside) - 1} more" if len(outside) > 1 else ""
         raise SeriesError(
             [
-                f"{path.name} at {instant_label(int(table.begins_s[row]))}: column {ref.column!r} is {values[row]:g}, "
-                f"outside {low:g}..{high:g} of its unit{more}"
+                f"{path.name} at {instant_label(int(table.begins_s[row]))}: column {ref.column!r} is "
+                f"{values[row]:g}, outside {low:g}..{high:g} of its unit{more}"
             ]
         )
 
@@ -185,9 +187,9 @@ class _Rows:
         if span.begin_s < begins_s[0] or span.end_s > end_s:
             raise SeriesError(
                 [
-                    f"{name} covers {instant_label(int(begins_s[0]))} to {instant_label(end_s)} of the scenario's clock, "
-                    f"but {instant_label(span.begin_s)} to {instant_label(span.end_s)} is needed (one day before the run "
-                    'to one day after it; wrap = "year" lets one year serve any)'
+                    f"{name} covers {instant_label(int(begins_s[0]))} to {instant_label(end_s)} of the "
+                    f"scenario's clock, but {instant_label(span.begin_s)} to {instant_label(span.end_s)} is "
+                    'needed (one day before the run to one day after; wrap = "year" lets one year serve any)'
                 ]
             )
         index = (needed_s - begins_s[0]) // step_s
@@ -245,4 +247,5 @@ def _resample(rows: _Rows, values: FloatArray, ref: SeriesRef, span: Span) -> Fl
         return np.asarray(taken.reshape(span.n_steps, per_quarter).mean(axis=1))
     if ref.to_quarter_hours == "hold":
         return np.asarray(native[(quarter_s - rows.begins_s[0]) // step_s])
-    return np.interp(quarter_s + STEP_S / 2, rows.begins_s + step_s / 2, native)
+    middle_s = rows.begins_s + step_s / 2
+    return np.asarray(np.interp(quarter_s + STEP_S / 2, middle_s, native), dtype=np.float64)

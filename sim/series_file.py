@@ -30,8 +30,8 @@ _CSV_ENDINGS: Final = (".csv", ".csv.gz")
 class SeriesTable:
     """Rows of a file, evenly spaced and complete.
 
-    ``begins_s`` are the rows' beginnings in seconds from 1970: of UTC, or of the scenario's clock where the reference
-    says ``zone = "scenario"``. ``values`` holds one array of shape (n_rows,) per column.
+    ``begins_s`` are the rows' beginnings in seconds from 1970: of UTC, or of the scenario's clock where the
+    reference says ``zone = "scenario"``. ``values`` holds one array of shape (n_rows,) per column.
     """
 
     begins_s: IntArray
@@ -224,7 +224,7 @@ def _stamps(column: Any, name: str, faults: _Faults) -> tuple[IntArray, bool]:
 
 
 def _parse_texts(texts: Sequence[str | None], faults: _Faults) -> tuple[IntArray, bool]:
-    """The slow way, for files with faults or rarer ISO forms."""
+    """Parse the slow way, for files with faults or rarer ISO forms."""
     moments = [_moment(text) for text in texts]
     bad = [row for row, moment in enumerate(moments) if moment is None]
     faults.add(bad, lambda row: f"{texts[row] or ''!r} is no time (ISO, such as 2016-04-20 08:15)")

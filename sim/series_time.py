@@ -1,7 +1,8 @@
 """Instants of time series: wall clocks of any zone, UTC, and the scenario's clock.
 
-The scenario's clock is its zone's standard time, all year. Series may be stamped with the wall time of any IANA zone
-(with its daylight saving jumps), with UTC, or with clock hours that are not to be converted (zone ``scenario``).
+The scenario's clock is its zone's standard time, all year. Series may be stamped with the wall time of any
+IANA zone (with its daylight saving jumps), with UTC, or with clock hours that are not converted (zone
+``scenario``).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _MONTH_BEGINS: Final = np.cumsum([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30]
 
 
 def zone_fault(zone: str) -> str | None:
-    """What is wrong with a zone's name; none when it is known.
+    """Say what is wrong with a zone's name; none when it is known.
 
     >>> zone_fault("Europe/Berlin") is None
     True
@@ -39,8 +40,10 @@ def zone_fault(zone: str) -> str | None:
 def standard_offset_s(zone: str, day: date) -> int:
     """Seconds by which a zone's standard time is ahead of UTC, daylight saving left out.
 
-    >>> standard_offset_s("Europe/Berlin", date(2016, 7, 20)), standard_offset_s("Etc/GMT+5", date(2016, 1, 1))
-    (3600, -18000)
+    >>> standard_offset_s("Europe/Berlin", date(2016, 7, 20))
+    3600
+    >>> standard_offset_s("Etc/GMT+5", date(2016, 1, 1))
+    -18000
     """
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone))
     offset, saving = noon.utcoffset(), noon.dst()
@@ -69,8 +72,8 @@ def instant_label(instant_s: int) -> str:
 def wall_to_utc(wall_s: IntArray, zone: str) -> tuple[IntArray, BoolArray]:
     """UTC of wall-clock stamps, in the file's order.
 
-    A wall time that comes twice in autumn is daylight time where the file shows it first and standard time where it
-    shows it again.
+    A wall time that comes twice in autumn is daylight time where the file shows it first and standard time
+    where it shows it again.
 
     Parameters
     ----------
