@@ -14,7 +14,7 @@ from sim.forecast import Measurements, PerfectForecaster, PersistenceForecaster
 from sim.microgrid import build_site, initial_battery_kwh
 from sim.scenario import Scenario
 from sim.simulation import Actors, Simulation
-from sim.world import build_world
+from sim.world import World, build_world
 
 
 def dispatcher_for(scenario: Scenario) -> Dispatcher:
@@ -28,6 +28,7 @@ def assemble(
     *,
     dispatcher: Dispatcher | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    alter_world: Callable[[World], World] | None = None,
 ) -> tuple[Simulation, Actors]:
     """Build everything that one run needs.
 
@@ -39,8 +40,12 @@ def assemble(
         Instead of the scenario's policy (studies and tests).
     on_step
         Called with (steps done, steps in all).
+    alter_world
+        Applied to the truth before anything uses it (what-if studies and tests).
     """
     world = build_world(scenario, locate)
+    if alter_world is not None:
+        world = alter_world(world)
     site = build_site(scenario, locate)
     fleet = VehicleFleet(scenario)
     measurements = Measurements(site.n_regions)
