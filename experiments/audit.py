@@ -9,10 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.audit_cars import (
-    check_chargers,
     check_energy,
-    check_instants,
-    check_plugs,
     check_states,
     check_tiling,
     check_vehicles,
@@ -31,6 +28,7 @@ from experiments.audit_grid import (
     check_curtailment,
     check_grid_keys,
 )
+from experiments.audit_plugs import check_chargers, check_instants, check_plugs
 from experiments.audit_prices import check_prices
 from experiments.audit_required import check_required
 from experiments.audit_trips import (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.audit_findings import ENERGY_KWH, BoolArray, Findings, FloatArray, IntArray, clock, differs
-from experiments.audit_folder import STEP_S, Folder
+from experiments.audit_folder import Folder
 
 CAR = "vehicle {vehicle}"
 ROW = "vehicle {vehicle} at {start_s}"
@@ -289,51 +289,3 @@ def stored_rate_kw(folder: Folder, life: Life) -> FloatArray:
     discharge = per_car(folder, "discharge_efficiency")[life.vehicle]
     rate: FloatArray = np.where(life.power_kw >= 0, life.power_kw * charge, life.power_kw / discharge)
     return rate
-
-
-def check_chargers(folder: Folder, life: Life, findings: Findings) -> None:
-    """Check that no region has more cars plugged in than chargers, at any second."""
-    for r, limit in enumerate(folder.region_limits("chargers")):
-        rows = life.plugged & (life.region == r)
-        if not np.isfinite(limit) or not rows.any():
-            continue
-        times = np.concatenate([life.start_s[rows], life.end_s[rows]])
-        change = np.repeat([1, -1], rows.sum())
-        order = np.lexsort((change, times))  # who leaves frees the charger first
-        count = np.cumsum(change[order])
-        if count.max() > limit:
-            where = f"{folder.region_names[r]} at {clock(times[order][np.argmax(count)])}"
-            findings.add("chargers", "segments", f"{count.max()} cars at {limit:.0f} chargers", where)
-
-
-def check_plugs(folder: Folder, life: Life, findings: Findings) -> None:
-    """Check where a car must be at a charger: at home at the start, and in stays without a queue."""
-    chargers = folder.region_limits("chargers")
-    unlimited = np.isinf(chargers)
-    free = life.parked & (life.region >= 0)
-    free[free] = unlimited[life.region[free]]
-    homes = folder.region_code(folder.vehicles["home_region"])[life.vehicle]
-    elsewhere = life.is_first & (life.region != homes)
-    life.note(findings, elsewhere, "plugs", "does not start the run at home")
-    life.note(findings, life.is_first & free & ~life.plugged, "plugs", "does not start the run plugged in")
-    same_stay = ~life.is_first & free & life.before(life.parked)
-    switched = same_stay & (life.plugged != life.before(life.plugged))
-    life.note(findings, switched, "plugs", "the plug changes during a stay, though there is no queue")
-    odds = folder.scenario["fleet"]["plug_in_probability"]
-    always = np.array([odds[region["place_type"]] == 1.0 for region in folder.regions])
-    must = free.copy()
-    must[must] = always[life.region[must]]
-    life.note(findings, must & ~life.plugged, "plugs", "not plugged in where every stop plugs in")
-
-
-def check_instants(folder: Folder, life: Life, findings: Findings) -> None:
-    """Check that set-points change at boundaries: inside a step, power begins only where a car plugs in."""
-    fleet, policy = folder.scenario["fleet"], folder.scenario["dispatch"]["policy"]
-    at_once = fleet["arrival_power"] == "full" or policy not in ("own-cost", "rolling")
-    queues = bool(np.isfinite(folder.region_limits("chargers")).any())
-    if fleet["shortage"] == "wait" or queues:
-        return  # a waiting car may charge from any second on
-    inside = (life.start_s % STEP_S != 0) & (life.power_kw != 0)
-    if at_once:
-        inside &= life.before(life.plugged) & ~life.is_first
-    life.note(findings, inside, "set-points", "{power} kW begins inside a step")

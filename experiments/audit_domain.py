@@ -11,6 +11,7 @@ from experiments.audit_findings import ENERGY_KWH, SUM_RELATIVE, Findings, Float
 from experiments.audit_folder import ABSENT, STEP_S, Folder
 from experiments.audit_trips import Itinerary
 
+NEVER_S = 1 << 60
 BLOCK = 200_000  # rows of segments expanded to steps at once, to bound memory
 
 
@@ -24,7 +25,7 @@ class Stays:
     upper_kwh: FloatArray  # forward upper bound at the beginning
     required_kwh: FloatArray  # of the departure that ends it; not a number when none is in the tables
     declared_s: IntArray  # that departure as planned, delays before it included
-    departure_s: IntArray  # as it happened, or the run's end
+    departure_s: IntArray  # as it happened; long after the run when it did not
 
 
 def check_domain(folder: Folder, life: Life, trips: Itinerary, findings: Findings) -> None:
@@ -80,7 +81,7 @@ def plugged_stays(folder: Folder, life: Life, trips: Itinerary) -> tuple[Stays, 
         starts(trips.vehicle), 0, np.roll(np.where(trips.arrive_s == ABSENT, 0, trips.arrive_s), 1)
     )
     declared_s = np.maximum(trips.planned_depart_s, late_s)
-    departed_s = np.where(trips.begun, trips.depart_s, folder.end_s)
+    departed_s = np.where(trips.begun, trips.depart_s, NEVER_S)  # maybe long after the run's end
     stays = Stays(
         vehicle=vehicle,
         start_s=start_s,
@@ -88,7 +89,7 @@ def plugged_stays(folder: Folder, life: Life, trips: Itinerary) -> tuple[Stays, 
         upper_kwh=_upper_at_plug(folder, trips, vehicle, start_s, end_s),
         required_kwh=of_trip(trips.required_kwh, np.nan),
         declared_s=of_trip(declared_s, folder.end_s).astype(np.int64),
-        departure_s=of_trip(departed_s, folder.end_s).astype(np.int64),
+        departure_s=of_trip(departed_s, NEVER_S).astype(np.int64),
     )
     return stays, stay_of_row
 
