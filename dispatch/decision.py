@@ -1,0 +1,139 @@
+"""From a problem to a plan that may be executed: exclusive, with the turbine judged at its true cost, and its gap known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dispatch.exclusivity import OVERLAP_KW, integer, repair
+from dispatch.options import DispatchOptions
+from dispatch.plan import cost
+from dispatch.problem import Problem
+from dispatch.program import Assembly
+from dispatch.session import Failure, Session, Solved
+from sim.contracts import Decision, FloatArray
+
+CLOSED = 1e-6
+"""Relative gap up to which a plan counts as optimal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decided:
+    """A plan whose first step is executed, how it was reached, and the relaxed answer whose duals explain it."""
+
+    executed: Solved
+    decision: Decision
+
+
+def decide(session: Session, problem: Problem, options: DispatchOptions) -> Decided | Failure:
+    """Solve a decision's program and make its answer executable.
+
+    The turbine's convex under-estimator is certified but not its cost: a plan that runs turbines is compared at true
+    cost with the plan that ramps them down as fast as Eq. (28) allows, and the cheaper is executed.
+    """
+    relaxed = _without_turbines(session, problem) if options.turbine == "off" else session.solve(problem)
+    if isinstance(relaxed, Failure):
+        return relaxed
+    turbine_bound, iterations = relaxed.outcome.bound, relaxed.outcome.iterations
+    chosen = _exclusive(session, relaxed, options)
+    if isinstance(chosen, Failure):
+        return chosen
+    iterations += chosen.iterations
+    true_cost = cost(problem, chosen.solved.plan)
+    if options.turbine == "convex" and _runs_turbines(relaxed):
+        off = _without_turbines(session, problem, relaxed)
+        other = off if isinstance(off, Failure) else _exclusive(session, off, options)
+        if isinstance(other, Failure):
+            return other
+        assert isinstance(off, Solved)
+        iterations += off.outcome.iterations + other.iterations
+        other_cost = cost(problem, other.solved.plan)
+        if other_cost < true_cost:
+            chosen, true_cost = other, other_cost
+    objective, bound = chosen.solved.outcome.objective, chosen.bound
+    gap = _relative(objective, bound)
+    decision = Decision(
+        status="optimal" if gap <= CLOSED else "feasible",
+        objective=objective,
+        bound=bound,
+        gap=gap,
+        turbine_bound=turbine_bound,
+        turbine_gap=_relative(true_cost, turbine_bound),
+        binaries=chosen.binaries,
+        iterations=iterations,
+        lowered_kwh=problem.lowered_kwh,
+        max_overlap_kw=relaxed.plan.max_overlap_kw,
+    )
+    return Decided(executed=chosen.solved, decision=decision)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Exclusive:
+    solved: Solved
+    bound: float
+    binaries: int
+    iterations: int
+
+
+def _exclusive(session: Session, relaxed: Solved, options: DispatchOptions) -> _Exclusive | Failure:
+    """Plan without overlaps, and the relaxation's (or the mixed-integer program's) bound."""
+    bound = relaxed.outcome.bound
+    if relaxed.plan.max_overlap_kw <= OVERLAP_KW:
+        return _Exclusive(solved=relaxed, bound=bound, binaries=0, iterations=0)
+    best = repair(session, relaxed)
+    if isinstance(best, Failure):
+        return best
+    iterations, binaries = best.outcome.iterations, 0
+    gap = _relative(best.outcome.objective, bound)
+    if options.exclusivity == "milp" and gap > options.mip_relative_gap:
+        closer, binaries = integer(
+            relaxed, best, relative_gap=options.mip_relative_gap, node_limit=options.mip_node_limit
+        )
+        if isinstance(closer, Solved):
+            bound = max(bound, closer.outcome.bound)
+            iterations += closer.outcome.iterations
+            best, extra = _better(session, best, closer)
+            iterations += extra
+    return _Exclusive(solved=best, bound=bound, binaries=binaries, iterations=iterations)
+
+
+def _better(session: Session, best: Solved, candidate: Solved) -> tuple[Solved, int]:
+    """The better of two plans, the second made exclusive where it has no binaries."""
+    again = repair(session, candidate)
+    if isinstance(again, Failure):
+        return best, again.iterations
+    better = again if again.outcome.objective < best.outcome.objective else best
+    return better, again.outcome.iterations
+
+
+def _relative(value: float, bound: float) -> float:
+    return max(0.0, value - bound) / max(1.0, abs(value))
+
+
+def _runs_turbines(solved: Solved) -> bool:
+    off = ramp_down(solved.problem)
+    return bool((solved.plan.turbine_kw > off + OVERLAP_KW).any())
+
+
+def ramp_down(problem: Problem) -> FloatArray:
+    """Power of turbines that ramp down as fast as they may, shape (K, R)."""
+    steps = 1 + np.arange(problem.n_steps)[:, None]
+    return np.maximum(problem.turbine_kw - steps * problem.site.turbine_ramp_kw_per_step, 0.0)
+
+
+def _without_turbines(session: Session, problem: Problem, relaxed: Solved | None = None) -> Solved | Failure:
+    if relaxed is None:
+        return session.solve(problem, change=turbines_down)
+    return session.solve_variant(problem, turbines_down(problem, relaxed.assembly), relaxed.outcome)
+
+
+def turbines_down(problem: Problem, assembly: Assembly) -> Assembly:
+    """The program with its turbines fixed to ramp down, pieces filled in order."""
+    positions = assembly.columns(assembly.layout.columns.turbine)
+    wanted = np.repeat(ramp_down(problem), assembly.layout.n_pieces, axis=1)
+    widths = np.where(positions >= 0, assembly.program.upper[positions], 0.0)
+    shaped = widths.reshape(len(widths), assembly.layout.n_regions, assembly.layout.n_pieces)
+    below = (np.cumsum(shaped, axis=2) - shaped).reshape(widths.shape)
+    filled = np.clip(wanted - below, 0.0, widths)
+    return assembly.bounded(positions, filled, filled)

@@ -1,0 +1,164 @@
+"""Charge or discharge, never both (Zhang 2025, Eqs. 31-32): when the relaxation keeps it, and what is done when it does not.
+
+Burning energy by charging and discharging at once pays only where a kWh at the bus has a negative value of at least w eta / (1 - eta). Above the
+threshold below it never pays; a relaxed program then has an exclusive optimum. Below it the relaxation is a bound, and the plan is made
+exclusive: each unit keeps in each step the direction in which the relaxation moves its stored energy, and the program is solved
+again (the netted relaxation, with the same stored energies, is feasible for it, so the value can only be better than netting).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dispatch.extension import extended
+from dispatch.highs import LinearProgram, Outcome, Solver
+from dispatch.problem import Problem
+from dispatch.session import Failure, Session, Solved, check
+from sim.contracts import BoolArray, FloatArray, IntArray
+
+OVERLAP_KW = 1e-6
+"""Simultaneous charge and discharge up to here is rounding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pairs:
+    """All charge and discharge variables of a program, flat over steps and units; -1 where there is none."""
+
+    charge: IntArray  # positions of the columns
+    discharge: IntArray
+    stored: FloatArray  # change of stored energy in an answer, kW
+    overlap: FloatArray  # smaller of the two powers in an answer, kW
+
+
+def exact_price(problem: Problem) -> float:
+    """Least throughput price at which the relaxation is provably exact: max(phi, -buy) (1 - eta) / eta."""
+    site = problem.site
+    products = [site.battery_charge_efficiency * site.battery_discharge_efficiency]
+    products.append(problem.cars.charge_efficiency * problem.cars.discharge_efficiency)
+    if problem.pools is not None:
+        products.append(np.array([problem.pools.charge_efficiency * problem.pools.discharge_efficiency]))
+    efficiency = float(np.concatenate(products).min(initial=1.0))
+    dearest = max(
+        problem.curtailment_price_per_kwh.max(initial=0.0), -problem.buy_price_per_kwh.min(initial=0.0)
+    )
+    return float(dearest) * (1.0 - efficiency) / efficiency
+
+
+def net_power(
+    charge_kw: FloatArray,
+    discharge_kw: FloatArray,
+    charge_efficiency: FloatArray,
+    discharge_efficiency: FloatArray,
+) -> FloatArray:
+    """One-way power (charging positive) that stores as much as both ways together.
+
+    >>> one = np.ones(1)
+    >>> net_power(2.0 * one, 0.9 * one, 0.9 * one, 0.9 * one).round(6)
+    array([0.888889])
+    """
+    stored = charge_efficiency * charge_kw - discharge_kw / discharge_efficiency
+    netted = np.where(stored > 0, stored / charge_efficiency, stored * discharge_efficiency)
+    return np.where(np.minimum(charge_kw, discharge_kw) > 0, netted, charge_kw - discharge_kw)
+
+
+def repair(session: Session, solved: Solved) -> Solved | Failure:
+    """Fix each unit's direction in each step as the answer moves its energy (idle: charging only), and solve again."""
+    pairs = _pairs(solved)
+    gives = pairs.stored < 0
+    assembly = solved.assembly.bounded(np.where(gives, pairs.charge, pairs.discharge), 0.0, 0.0)
+    return session.solve_variant(solved.problem, assembly, solved.outcome)
+
+
+def integer(
+    solved: Solved,
+    repaired: Solved | None,
+    *,
+    relative_gap: float,
+    node_limit: int | None,
+    everywhere: bool = False,
+) -> tuple[Solved | Failure, int]:
+    """Solve with binaries where an answer overlaps (or everywhere); returns also their number.
+
+    The answer can overlap where it has no binaries; its bound holds nevertheless.
+    """
+    pairs = _pairs(solved)
+    both = (pairs.charge >= 0) & (pairs.discharge >= 0)
+    chosen = both if everywhere else both & (pairs.overlap > OVERLAP_KW)
+    program = _with_binaries(solved.assembly.program, pairs, chosen)
+    start = None
+    if repaired is not None:
+        charging = (repaired.outcome.values[pairs.charge] > 0)[chosen]
+        start = np.concatenate([repaired.outcome.values, charging.astype(float)])
+    solver = Solver(iteration_limit=2**31 - 1)
+    outcome = solver.solve_integer(program, relative_gap=relative_gap, node_limit=node_limit, start=start)
+    return check(solved.problem, solved.assembly, _without_binaries(outcome, solved)), int(chosen.sum())
+
+
+def _pairs(solved: Solved) -> Pairs:
+    at, cars, site = solved.assembly.layout.columns, solved.problem.cars, solved.problem.site
+    plan, pools, shape = solved.plan, solved.problem.pools, solved.plan.pool_charge_kw.shape
+    units = (
+        (
+            at.charge,
+            at.discharge,
+            plan.charge_kw,
+            plan.discharge_kw,
+            cars.charge_efficiency,
+            cars.discharge_efficiency,
+        ),
+        (
+            at.battery_charge,
+            at.battery_discharge,
+            plan.battery_charge_kw,
+            plan.battery_discharge_kw,
+            site.battery_charge_efficiency,
+            site.battery_discharge_efficiency,
+        ),
+        (
+            at.pool_charge,
+            at.pool_discharge,
+            plan.pool_charge_kw,
+            plan.pool_discharge_kw,
+            np.full(shape[1], 1.0 if pools is None else pools.charge_efficiency),
+            np.full(shape[1], 1.0 if pools is None else pools.discharge_efficiency),
+        ),
+    )
+    positions = solved.assembly.columns
+    return Pairs(
+        charge=np.concatenate([positions(unit[0]).reshape(-1) for unit in units]),
+        discharge=np.concatenate([positions(unit[1]).reshape(-1) for unit in units]),
+        stored=np.concatenate([(unit[4] * unit[2] - unit[3] / unit[5]).reshape(-1) for unit in units]),
+        overlap=np.concatenate([np.minimum(unit[2], unit[3]).reshape(-1) for unit in units]),
+    )
+
+
+def _with_binaries(program: LinearProgram, pairs: Pairs, chosen: BoolArray) -> LinearProgram:
+    """P_c <= P_c,max u and P_d <= P_d,max (1 - u), u binary, for the chosen pairs."""
+    charge, discharge = pairs.charge[chosen], pairs.discharge[chosen]
+    n = len(charge)
+    column, row = len(program.cost) + np.arange(n), np.arange(n)
+    charge_max, discharge_max = program.upper[charge], program.upper[discharge]
+    one = np.ones(n)
+    return extended(
+        program,
+        n_binaries=n,
+        row_lower=np.full(2 * n, -np.inf),
+        row_upper=np.concatenate([np.zeros(n), discharge_max]),
+        columns=np.concatenate([charge, column, discharge, column]),
+        rows=np.concatenate([row, row, row + n, row + n]),
+        values=np.concatenate([one, -charge_max, one, discharge_max]),
+    )
+
+
+def _without_binaries(outcome: Outcome, solved: Solved) -> Outcome:
+    """The answer's continuous part, with the duals and the basis of the relaxation."""
+    relaxed = solved.outcome
+    return replace(
+        outcome,
+        values=outcome.values[: len(relaxed.values)],
+        row_duals=relaxed.row_duals,
+        reduced_costs=relaxed.reduced_costs,
+        basis=relaxed.basis,
+    )

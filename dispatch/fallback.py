@@ -1,0 +1,42 @@
+"""What is done when a decision's program has no usable answer: named in the scenario, visible in the tables."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from dispatch.problem import Problem
+from sim.contracts import Decision, FloatArray, Schedule, Snapshot
+
+Fallback = Literal["charge", "idle"]
+
+
+def fall_back(name: Fallback, snapshot: Snapshot, problem: Problem, *, iterations: int) -> Schedule:
+    """Cars charge at full power (`charge`) or as much as they must (`idle`); batteries rest, turbines ramp down."""
+    power = full_power(snapshot) if name == "charge" else least_power(snapshot, problem)
+    decision = Decision(
+        status=f"fallback:{name}", fallback=True, iterations=iterations, lowered_kwh=problem.lowered_kwh
+    )
+    return Schedule(
+        car_power_kw=power,
+        battery_power_kw=np.zeros(len(snapshot.battery_energy_kwh)),
+        turbine_kw=np.maximum(snapshot.turbine_kw - problem.site.turbine_ramp_kw_per_step, 0.0),
+        decision=decision,
+    )
+
+
+def full_power(snapshot: Snapshot) -> FloatArray:
+    """Full charging power of every plugged car."""
+    return np.where(snapshot.cars.is_plugged, snapshot.cars.charge_limit_kw, 0.0)
+
+
+def least_power(snapshot: Snapshot, problem: Problem) -> FloatArray:
+    """Charging power that keeps each plugged car on its lower bound: what later full charging cannot make up for."""
+    cars, step_h = snapshot.cars, problem.step_h
+    left_s = np.maximum(cars.departure_s - snapshot.now_s, 0)
+    plugged_h = np.minimum(left_s / 3600.0, step_h)
+    later_h = left_s / 3600.0 - plugged_h
+    needed = cars.required_kwh - cars.charge_efficiency * cars.charge_limit_kw * later_h - cars.energy_kwh
+    power = needed / (cars.charge_efficiency * np.where(plugged_h > 0, plugged_h, step_h))
+    return np.where(cars.is_plugged, np.clip(power, 0.0, cars.charge_limit_kw), 0.0)

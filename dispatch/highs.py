@@ -1,0 +1,229 @@
+"""The only import of a solver: linear programs in, outcomes as data out.
+
+One `Solver` belongs to one run and is born cold. All options are deterministic (one thread, no wall-clock limit), so
+the same sequence of programs gives the same sequence of answers, bit for bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import highspy
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.contracts import FloatArray
+
+BasisArray = NDArray[np.int8]
+IndexArray = NDArray[np.int32]
+Status = Literal["optimal", "feasible", "iteration_limit", "infeasible", "unbounded", "failed"]
+
+AT_LOWER: Final = 0
+BASIC: Final = 1
+AT_UPPER: Final = 2
+_BASIS_STATUS: Final = tuple(highspy.HighsBasisStatus.__members__.values())
+_STATUS: Final[dict[highspy.HighsModelStatus, Status]] = {
+    highspy.HighsModelStatus.kOptimal: "optimal",
+    highspy.HighsModelStatus.kModelEmpty: "optimal",
+    highspy.HighsModelStatus.kIterationLimit: "iteration_limit",
+    highspy.HighsModelStatus.kInfeasible: "infeasible",
+    highspy.HighsModelStatus.kUnbounded: "unbounded",
+    highspy.HighsModelStatus.kUnboundedOrInfeasible: "infeasible",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LinearProgram:
+    """Minimise cost'x subject to row_lower <= A x <= row_upper and column bounds; A by columns, int32 indices."""
+
+    cost: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    row_lower: FloatArray
+    row_upper: FloatArray
+    starts: IndexArray  # (columns + 1,)
+    rows: IndexArray  # (entries,)
+    values: FloatArray  # (entries,)
+    is_integer: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Basis:
+    """Simplex basis: status of each column and row (`AT_LOWER`, `BASIC`, `AT_UPPER`, ...)."""
+
+    columns: BasisArray
+    rows: BasisArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """What a solve ended with.
+
+    ``values`` is empty unless the status is ``optimal`` or ``feasible`` (a mixed-integer program stopped by its node
+    limit with an incumbent). ``bound`` is a certified lower bound on the optimum. Duals are those of a linear program: the change of the
+    optimum per unit of a row's bound, and reduced costs of the columns.
+    """
+
+    status: Status
+    objective: float
+    bound: float
+    iterations: int
+    nodes: int
+    values: FloatArray
+    row_duals: FloatArray
+    reduced_costs: FloatArray
+    basis: Basis | None
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there is a point to use."""
+        return self.status in ("optimal", "feasible")
+
+
+class Solver:
+    """HiGHS with deterministic options.
+
+    Parameters
+    ----------
+    iteration_limit
+        Simplex iterations of one solve; beyond it the status is ``iteration_limit``.
+    presolve
+        Whether cold solves are presolved.
+    """
+
+    def __init__(self, *, iteration_limit: int, presolve: bool = True) -> None:
+        self.iteration_limit = iteration_limit
+        self._highs = highspy.Highs()
+        self._set("output_flag", False)
+        self._set("threads", 1)
+        self._set("parallel", "off")
+        self._set("solver", "simplex")
+        self._set("random_seed", 0)
+        self._set("simplex_iteration_limit", iteration_limit)
+        self._set("presolve", "on" if presolve else "off")
+
+    def solve(self, program: LinearProgram, basis: Basis | None = None) -> Outcome:
+        """Solve a linear program by the simplex method, from a basis if one is given (it may be incomplete)."""
+        if not self._pass(program):
+            return _failed("failed", 0)
+        if basis is not None and not self._start_from(basis):
+            return _failed("failed", 0)
+        self._highs.run()
+        info = self._highs.getInfo()
+        status = _STATUS.get(self._highs.getModelStatus(), "failed")
+        if status != "optimal":
+            return _failed(status, int(info.simplex_iteration_count))
+        solution, objective = self._highs.getSolution(), float(info.objective_function_value)
+        return Outcome(
+            status=status,
+            objective=objective,
+            bound=objective,
+            iterations=max(0, int(info.simplex_iteration_count)),
+            nodes=0,
+            values=np.array(solution.col_value),
+            row_duals=np.array(solution.row_dual),
+            reduced_costs=np.array(solution.col_dual),
+            basis=self._basis(),
+        )
+
+    def solve_integer(
+        self,
+        program: LinearProgram,
+        *,
+        relative_gap: float,
+        node_limit: int | None,
+        start: FloatArray | None = None,
+    ) -> Outcome:
+        """Solve a mixed-integer program to a relative gap or a number of nodes; ``start`` is a feasible point."""
+        self._set("mip_rel_gap", relative_gap)
+        self._set("mip_abs_gap", 0.0)
+        self._set("mip_feasibility_tolerance", 1e-9)
+        self._set("mip_max_nodes", highspy.kHighsIInf if node_limit is None else node_limit)
+        if not self._pass(program):
+            return _failed("failed", 0)
+        if start is not None:
+            point = highspy.HighsSolution()
+            point.col_value = start.tolist()
+            point.value_valid = True
+            self._highs.setSolution(point)
+        self._highs.run()
+        info, model_status = self._highs.getInfo(), self._highs.getModelStatus()
+        has_point = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        status: Status = _STATUS.get(model_status, "failed")
+        if status != "optimal" and has_point:
+            status = "feasible"
+        if not has_point:
+            return _failed(status, max(0, int(info.simplex_iteration_count)))
+        return Outcome(
+            status=status,
+            objective=float(info.objective_function_value),
+            bound=float(info.mip_dual_bound),
+            iterations=max(0, int(info.simplex_iteration_count)),
+            nodes=max(0, int(info.mip_node_count)),
+            values=np.array(self._highs.getSolution().col_value),
+            row_duals=np.empty(0),
+            reduced_costs=np.empty(0),
+            basis=None,
+        )
+
+    def _set(self, option: str, value: str | float | bool) -> None:
+        if self._highs.setOptionValue(option, value) != highspy.HighsStatus.kOk:
+            raise RuntimeError(f"HiGHS {self._highs.version()} does not take option {option} = {value}")
+
+    def _pass(self, program: LinearProgram) -> bool:
+        n_columns, n_rows = len(program.cost), len(program.row_lower)
+        kinds = (
+            np.zeros(n_columns, np.int32)
+            if program.is_integer is None
+            else program.is_integer.astype(np.int32)
+        )
+        status = self._highs.passModel(
+            n_columns,
+            n_rows,
+            len(program.values),
+            int(highspy.MatrixFormat.kColwise),
+            int(highspy.ObjSense.kMinimize),
+            0.0,
+            program.cost,
+            program.lower,
+            program.upper,
+            program.row_lower,
+            program.row_upper,
+            program.starts,
+            program.rows,
+            program.values,
+            kinds,
+        )
+        return bool(status != highspy.HighsStatus.kError)
+
+    def _start_from(self, basis: Basis) -> bool:
+        start = highspy.HighsBasis()
+        start.col_status = [_BASIS_STATUS[code] for code in basis.columns.tolist()]
+        start.row_status = [_BASIS_STATUS[code] for code in basis.rows.tolist()]
+        start.valid = True
+        start.alien = True  # the moved window makes it incomplete: HiGHS completes it
+        return bool(self._highs.setBasis(start) != highspy.HighsStatus.kError)
+
+    def _basis(self) -> Basis:
+        basis = self._highs.getBasis()
+        return Basis(columns=_codes(basis.col_status), rows=_codes(basis.row_status))
+
+
+def _codes(statuses: list[highspy.HighsBasisStatus]) -> BasisArray:
+    return np.fromiter(map(int, statuses), dtype=np.int8, count=len(statuses))
+
+
+def _failed(status: Status, iterations: int) -> Outcome:
+    nothing = np.empty(0)
+    return Outcome(
+        status=status,
+        objective=float("nan"),
+        bound=float("nan"),
+        iterations=max(0, iterations),
+        nodes=0,
+        values=nothing,
+        row_duals=nothing,
+        reduced_costs=nothing,
+        basis=None,
+    )

@@ -1,0 +1,106 @@
+"""Where each variable and each equation of the program stands: identities that last a whole run.
+
+The horizon is a ring of K slots; slot ``step mod K`` serves step, then step + K. Variables and equations of one slot lie together, in the
+order of the classes below, cars in vehicle_id order. A decision's program holds those that are alive in it; as an
+identity never changes while its step is ahead, the basis of the last decision is the start of the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from itertools import accumulate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Offsets of a slot's variables; all powers are means over the step in kW, energies at the step's end in kWh."""
+
+    charge: slice  # P_c of each car, at the bus
+    discharge: slice  # P_d of each car, at the bus
+    energy: slice  # E of each car
+    shortfall: slice  # energy that a departing car lacks (only with an import limit), kWh
+    battery_charge: slice
+    battery_discharge: slice
+    battery_energy: slice
+    pool_charge: slice  # of the cars still to come, per region
+    pool_discharge: slice
+    pool_energy: slice
+    pool_leaving: slice  # energy that leaves with them, kWh
+    pool_shortfall: slice
+    imported: slice  # P_buy
+    exported: slice  # P_sell
+    curtailed: slice  # of PV and wind together
+    unserved: slice  # load not served, the last resort
+    spilled: slice  # surplus that nothing takes, the last resort
+    turbine: slice  # piece j of region r at r * pieces + j
+    tie_forth: slice
+    tie_back: slice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Offsets of a slot's equations."""
+
+    balance: slice  # Eq. (25), per region [kW]
+    car: slice  # Eq. (10), per car [kWh]
+    battery: slice  # Eq. (16), per battery [kWh]
+    pool: slice  # the same for the cars still to come, per region [kWh]
+    ramp: slice  # Eq. (28), per region [kW]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Sizes of a run's program and the offsets that follow from them."""
+
+    n_slots: int
+    n_cars: int
+    n_regions: int
+    n_batteries: int
+    n_ties: int
+    n_pieces: int
+    has_shortfall: bool
+    columns: Columns
+    rows: Rows
+    width: int  # variables of a slot
+    height: int  # equations of a slot
+
+
+def layout(
+    *,
+    n_slots: int,
+    n_cars: int,
+    n_regions: int,
+    n_batteries: int,
+    n_ties: int,
+    n_pieces: int,
+    has_shortfall: bool,
+) -> Layout:
+    """Lay out the program of a run.
+
+    >>> one = layout(n_slots=2, n_cars=3, n_regions=1, n_batteries=0, n_ties=0, n_pieces=1, has_shortfall=False)
+    >>> one.columns.discharge, one.width, one.height
+    (slice(3, 6, None), 20, 6)
+    """
+    cars, batteries, regions, ties = [n_cars] * 3, [n_batteries] * 3, [n_regions] * 10, [n_ties] * 2
+    sizes = [*cars, n_cars * has_shortfall, *batteries, *regions, n_regions * n_pieces, *ties]
+    columns = Columns(**_slices(Columns, sizes))
+    row_sizes = [n_regions, n_cars, n_batteries, n_regions, n_regions]
+    return Layout(
+        n_slots=n_slots,
+        n_cars=n_cars,
+        n_regions=n_regions,
+        n_batteries=n_batteries,
+        n_ties=n_ties,
+        n_pieces=n_pieces,
+        has_shortfall=has_shortfall,
+        columns=columns,
+        rows=Rows(**_slices(Rows, row_sizes)),
+        width=sum(sizes),
+        height=sum(row_sizes),
+    )
+
+
+def _slices(kind: type[Columns] | type[Rows], sizes: list[int]) -> dict[str, slice]:
+    ends = list(accumulate(sizes))
+    spans = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    return dict(zip((item.name for item in fields(kind)), spans, strict=True))

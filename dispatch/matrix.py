@@ -1,0 +1,147 @@
+"""The coefficients of the program: where each variable enters each equation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dispatch.highs import IndexArray
+from dispatch.layout import Layout
+from sim.contracts import BoolArray, Cars, FloatArray, IntArray, Site
+
+
+class Matrix:
+    """Entries of all slots, ordered by column; cars' places in the balances change as the cars move.
+
+    Parameters
+    ----------
+    site, cars
+        For regions, efficiencies and losses.
+    layout
+        Identities of columns and rows.
+    """
+
+    def __init__(self, site: Site, cars: Cars, layout: Layout) -> None:
+        self._layout = layout
+        draft = _Entries()
+        _enter_storages(draft, site, cars, layout)
+        _enter_grid(draft, site, layout)
+        column, row, shift, value = draft.sorted()
+        n_slots = layout.n_slots
+        slot = np.arange(n_slots)[:, None]
+        self._is_link = shift > 0
+        self._column = slot * layout.width + column
+        self._row = (slot + shift) % n_slots * layout.height + row
+        self._value = np.repeat(value[None, :], n_slots, axis=0)
+        at, rows = layout.columns, layout.rows
+        in_balance = (row >= rows.balance.start) & (row < rows.balance.stop)
+        self._car_charge = np.flatnonzero(in_balance & _within(column, at.charge))
+        self._car_discharge = np.flatnonzero(in_balance & _within(column, at.discharge))
+        self._pool_charge = np.flatnonzero(~in_balance & _within(column, at.pool_charge))
+        self._pool_discharge = np.flatnonzero(~in_balance & _within(column, at.pool_discharge))
+
+    def place_cars(self, slots: IntArray, region_index: IntArray, is_plugged: BoolArray) -> None:
+        """Enter each plugged car's powers in the balance of its region; arrays (K, n)."""
+        rows = slots[:, None] * self._layout.height + np.where(is_plugged, region_index, 0)
+        self._row[slots[:, None], self._car_charge[None, :]] = rows
+        self._row[slots[:, None], self._car_discharge[None, :]] = rows
+
+    def set_pool_efficiency(self, charge_h: float, discharge_h: float) -> None:
+        """Set h eta_c and h / eta_d of the cars still to come."""
+        self._value[:, self._pool_charge] = -charge_h
+        self._value[:, self._pool_discharge] = discharge_h
+
+    def gather(
+        self, is_live: BoolArray, row_is_live: BoolArray, last_slot: int
+    ) -> tuple[IndexArray, IndexArray, FloatArray]:
+        """Column starts, rows and values of what is alive, without the links from the horizon's end to its beginning."""
+        keep = is_live.reshape(-1)[self._column]
+        keep &= row_is_live.reshape(-1)[self._row]
+        keep[last_slot, self._is_link] = False
+        new_row = np.cumsum(row_is_live.reshape(-1), dtype=np.int32) - 1
+        per_column = np.bincount(self._column[keep], minlength=is_live.size)[is_live.reshape(-1)]
+        starts = np.concatenate([[0], np.cumsum(per_column)]).astype(np.int32)
+        return starts, new_row[self._row[keep]].astype(np.int32), self._value[keep]
+
+
+class _Entries:
+    """Entries of one slot as they are written down."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[IntArray, IntArray, IntArray, FloatArray]] = []
+
+    def enter(
+        self,
+        columns: slice,
+        rows: slice,
+        value: FloatArray | float,
+        shift: int = 0,
+        index: IntArray | None = None,
+    ) -> None:
+        """Each of the columns in a row of its own of ``rows``, or in the row that ``index`` tells."""
+        column = np.arange(columns.start, columns.stop)
+        row = rows.start + (np.arange(len(column)) if index is None else index)
+        values = np.broadcast_to(np.asarray(value, dtype=float), column.shape)
+        self._parts.append((column, row, np.full(len(column), shift), values))
+
+    def sorted(self) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+        """Columns, rows, shifts of the slot and values, ordered by column."""
+        column, row, shift, value = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        order = np.argsort(column, kind="stable")
+        return column[order], row[order], shift[order], np.round(value[order], 15)
+
+
+def _enter_storages(draft: _Entries, site: Site, cars: Cars, layout: Layout) -> None:
+    """E[k] - E[k-1] - h eta_c P_c + h / eta_d P_d - s, and P_d - P_c in the balance."""
+    at, rows, h = layout.columns, layout.rows, site.step_s / 3600.0
+    somewhere = np.zeros(layout.n_cars, np.int64)
+    places = (somewhere, site.battery_region_index, np.arange(layout.n_regions))
+    charges = (at.charge, at.battery_charge, at.pool_charge)
+    discharges = (at.discharge, at.battery_discharge, at.pool_discharge)
+    energies = (at.energy, at.battery_energy, at.pool_energy)
+    equations = (rows.car, rows.battery, rows.pool)
+    one = np.ones(layout.n_regions)
+    charge_efficiencies = (cars.charge_efficiency, site.battery_charge_efficiency, one)
+    discharge_efficiencies = (cars.discharge_efficiency, site.battery_discharge_efficiency, one)
+    for place, charge, discharge, energy, equation, eta_c, eta_d in zip(
+        places,
+        charges,
+        discharges,
+        energies,
+        equations,
+        charge_efficiencies,
+        discharge_efficiencies,
+        strict=True,
+    ):
+        draft.enter(charge, rows.balance, -1.0, index=place)
+        draft.enter(charge, equation, -h * eta_c)
+        draft.enter(discharge, rows.balance, 1.0, index=place)
+        draft.enter(discharge, equation, h / eta_d)
+        draft.enter(energy, equation, 1.0)
+        draft.enter(energy, equation, -1.0, shift=1)
+    draft.enter(at.pool_leaving, rows.pool, 1.0)
+    draft.enter(at.pool_shortfall, rows.pool, -1.0)
+    if layout.has_shortfall:
+        draft.enter(at.shortfall, rows.car, -1.0)
+
+
+def _enter_grid(draft: _Entries, site: Site, layout: Layout) -> None:
+    """Balance of each region, losses at the receiving end of a tie, ramps of the turbines."""
+    at, rows = layout.columns, layout.rows
+    for columns, sign in ((at.imported, 1.0), (at.exported, -1.0), (at.curtailed, -1.0), (at.unserved, 1.0)):
+        draft.enter(columns, rows.balance, sign)
+    draft.enter(at.spilled, rows.balance, -1.0)
+    region = np.repeat(np.arange(layout.n_regions), layout.n_pieces)
+    draft.enter(at.turbine, rows.balance, 1.0, index=region)
+    draft.enter(at.turbine, rows.ramp, 1.0, index=region)
+    draft.enter(at.turbine, rows.ramp, -1.0, shift=1, index=region)
+    arrives = 1.0 - site.tie_loss_fraction
+    for columns, begins, ends in (
+        (at.tie_forth, site.tie_from_index, site.tie_to_index),
+        (at.tie_back, site.tie_to_index, site.tie_from_index),
+    ):
+        draft.enter(columns, rows.balance, -1.0, index=begins)
+        draft.enter(columns, rows.balance, arrives, index=ends)
+
+
+def _within(column: IntArray, part: slice) -> BoolArray:
+    return (column >= part.start) & (column < part.stop)

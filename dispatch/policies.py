@@ -1,0 +1,68 @@
+"""Policies by name: the built-in ones, and a user's own as ``package.module:Class``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from dispatch.baselines import OwnCost, Uncontrolled
+from dispatch.options import DispatchOptions
+from dispatch.rolling_horizon import RollingHorizon
+from sim.contracts import Dispatcher
+from sim.errors import PolicyError
+
+BUILT_IN: dict[str, Callable[[DispatchOptions], Dispatcher]] = {
+    "own-cost": lambda _: OwnCost(),
+    "rolling": RollingHorizon,
+    "uncontrolled": lambda _: Uncontrolled(),
+}
+
+
+def load_policy(spec: str, options: DispatchOptions) -> Dispatcher:
+    """Make the dispatcher that a name stands for.
+
+    Parameters
+    ----------
+    spec
+        A built-in name, or ``package.module:Class`` (a class or function that makes a dispatcher without arguments).
+    options
+        The scenario's `dispatch` part, for the built-in policies.
+
+    Raises
+    ------
+    PolicyError
+        When the name is unknown (with the nearest known one), the module cannot be imported, or what it gives is not a dispatcher.
+    """
+    if ":" in spec:
+        return _own(spec)
+    if spec in BUILT_IN:
+        return BUILT_IN[spec](options)
+    near = get_close_matches(spec, BUILT_IN, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    known = ", ".join(sorted(BUILT_IN))
+    raise PolicyError(f"unknown policy {spec!r}{hint} (known: {known}, or package.module:Class)")
+
+
+def _own(spec: str) -> Dispatcher:
+    module_name, _, class_name = spec.partition(":")
+    if not module_name or not class_name:
+        raise PolicyError(f"policy {spec!r}: write package.module:Class")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise PolicyError(f"policy {spec!r}: cannot import {module_name}: {error}") from error
+    if not hasattr(module, class_name):
+        names = [name for name in vars(module) if not name.startswith("_")]
+        near = get_close_matches(class_name, names, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise PolicyError(f"policy {spec!r}: {module_name} has no {class_name}{hint}")
+    made = getattr(module, class_name)()
+    if not isinstance(made, Dispatcher):
+        missing = [
+            name
+            for name in ("name", "needs_own_chain", "charges_on_arrival", "start", "decide")
+            if not hasattr(made, name)
+        ]
+        raise PolicyError(f"policy {spec!r}: not a dispatcher, lacks {', '.join(missing)}")
+    return made

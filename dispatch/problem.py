@@ -1,0 +1,168 @@
+"""What a decision is about, as plain arrays: snapshot, forecast and site become one `Problem`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dispatch.itinerary import Itinerary, by_trips, declared
+from dispatch.options import DepartingValue
+from sim.clock import STEPS_PER_DAY
+from sim.contracts import Cars, FloatArray, Forecast, Site, Snapshot, Stores, freeze
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pools:
+    """Cars still to come, as one store per region and step; arrays (K, R), bounds that can be kept."""
+
+    charge_limit_kw: FloatArray
+    discharge_limit_kw: FloatArray
+    arriving_kwh: FloatArray
+    leaving_min_kwh: FloatArray
+    leaving_max_kwh: FloatArray
+    lower_kwh: FloatArray  # at the step's end
+    upper_kwh: FloatArray
+    charge_efficiency: float
+    discharge_efficiency: float
+    lowered_kwh: float
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Problem:
+    """All numbers of one decision's program; arrays over steps are (K, ...), powers are means over a step."""
+
+    site: Site
+    cars: Cars
+    now_s: int
+    itinerary: Itinerary
+    car_value_per_kwh: FloatArray  # (n,) of the energy at the end of the car's last step
+    pools: Pools | None
+    pool_departing_value_per_kwh: FloatArray  # (R,)
+    load_kw: FloatArray
+    supply_kw: FloatArray  # PV and wind
+    buy_price_per_kwh: FloatArray
+    sell_price_per_kwh: FloatArray
+    curtailment_price_per_kwh: FloatArray
+    battery_energy_kwh: FloatArray  # (B,)
+    turbine_kw: FloatArray  # (R,)
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the horizon, K."""
+        return len(self.load_kw)
+
+    @property
+    def step_h(self) -> float:
+        """Length of a step, h [h]."""
+        return self.site.step_s / 3600.0
+
+    @property
+    def lowered_kwh(self) -> float:
+        """By how much unreachable requirements were lowered."""
+        return self.itinerary.lowered_kwh + (0.0 if self.pools is None else self.pools.lowered_kwh)
+
+
+def build(
+    site: Site,
+    snapshot: Snapshot,
+    forecast: Forecast,
+    *,
+    departing_energy_value: DepartingValue,
+    is_shrinking: bool = False,
+) -> Problem:
+    """Arrays of the program for the cars and the microgrids.
+
+    Under true trips every later stay is explicit and all energy is valued at the horizon's end; otherwise current stays are as
+    declared, the energy that leaves has the departing value, and cars still to come are the forecast's stores.
+
+    Parameters
+    ----------
+    is_shrinking
+        The horizon stops at the run's end, and nothing beyond it binds.
+    """
+    to_end = max(1, (site.end_s - snapshot.now_s) // site.step_s)
+    n_steps = min(forecast.n_steps, to_end) if is_shrinking else forecast.n_steps
+    keeps_tail = not (is_shrinking and n_steps == to_end)
+    cars, now_s = snapshot.cars, snapshot.now_s
+    if forecast.trips is not None:
+        itinerary = by_trips(cars, forecast.trips, now_s, n_steps, step_s=site.step_s, keeps_tail=keeps_tail)
+    else:
+        itinerary = declared(cars, now_s, n_steps, step_s=site.step_s, keeps_tail=keeps_tail)
+    pools = None if forecast.stores is None else reachable_pools(forecast.stores, n_steps, site.step_s)
+    departing = departing_price(forecast, departing_energy_value, site.energy_value_per_kwh)
+    pool_efficiency = 1.0 if pools is None else pools.discharge_efficiency
+    if departing_energy_value != "median_price":
+        car_departing, pool_departing = departing[np.maximum(cars.region_index, 0)], departing
+    else:
+        car_departing = cars.discharge_efficiency * departing[np.maximum(cars.region_index, 0)]
+        pool_departing = pool_efficiency * departing
+    value = np.where(itinerary.departs_with_value, car_departing, site.energy_value_per_kwh)
+    return Problem(
+        site=site,
+        cars=cars,
+        now_s=now_s,
+        itinerary=itinerary,
+        car_value_per_kwh=value,
+        pools=pools,
+        pool_departing_value_per_kwh=pool_departing,
+        load_kw=forecast.load_kw[:n_steps],
+        supply_kw=(forecast.pv_kw + forecast.wind_kw)[:n_steps],
+        buy_price_per_kwh=forecast.buy_price_per_kwh[:n_steps],
+        sell_price_per_kwh=forecast.sell_price_per_kwh[:n_steps],
+        curtailment_price_per_kwh=forecast.curtailment_price_per_kwh[:n_steps],
+        battery_energy_kwh=snapshot.battery_energy_kwh,
+        turbine_kw=snapshot.turbine_kw,
+    )
+
+
+def departing_price(forecast: Forecast, value: DepartingValue, energy_value_per_kwh: float) -> FloatArray:
+    """Per region, the price behind energy that drives away: a number, lambda, or the next 24 hours' median buying price.
+
+    The median price is of energy at the bus: it still has to be multiplied by the discharge efficiency.
+    """
+    n_regions = forecast.load_kw.shape[1]
+    if value == "lambda":
+        return np.full(n_regions, energy_value_per_kwh)
+    if value == "median_price":
+        return np.asarray(np.median(forecast.buy_price_per_kwh[:STEPS_PER_DAY], axis=0))
+    return np.full(n_regions, float(value))
+
+
+def reachable_pools(stores: Stores, n_steps: int, step_s: int) -> Pools:
+    """Stores of a forecast with bounds that full charging can keep; the kWh lowered are counted."""
+    part = slice(0, n_steps)
+    gain = stores.charge_efficiency * stores.charge_limit_kw[part] * step_s / 3600.0
+    loss = stores.discharge_limit_kw[part] * step_s / 3600.0 / stores.discharge_efficiency
+    leaving_min, leaving_max = stores.leaving_min_kwh[part].copy(), stores.leaving_max_kwh[part].copy()
+    lower, upper = stores.energy_min_kwh[part].copy(), stores.energy_max_kwh[part].copy()
+    highest, lowest, lowered = np.zeros(lower.shape[1]), np.zeros(lower.shape[1]), 0.0
+    for k in range(len(lower)):
+        full = highest + gain[k] + stores.arriving_kwh[k]
+        leaving_min[k] = np.minimum(leaving_min[k], full)
+        lower[k] = np.minimum(lower[k], full - leaving_min[k])
+        short = stores.leaving_min_kwh[k] - leaving_min[k] + stores.energy_min_kwh[k] - lower[k]
+        lowered += float(short[short > 1e-9].sum())
+        empty = np.maximum(lowest - loss[k], 0.0) + stores.arriving_kwh[k]
+        leaving_max[k] = np.maximum(leaving_max[k], leaving_min[k])
+        upper[k] = np.maximum(np.maximum(upper[k], lower[k]), empty - leaving_max[k])
+        highest = np.minimum(full - leaving_min[k], upper[k])
+        lowest = np.maximum(lower[k], empty - leaving_max[k])
+    return Pools(
+        charge_limit_kw=stores.charge_limit_kw[part],
+        discharge_limit_kw=stores.discharge_limit_kw[part],
+        arriving_kwh=stores.arriving_kwh[part],
+        leaving_min_kwh=leaving_min,
+        leaving_max_kwh=leaving_max,
+        lower_kwh=lower,
+        upper_kwh=upper,
+        charge_efficiency=stores.charge_efficiency,
+        discharge_efficiency=stores.discharge_efficiency,
+        lowered_kwh=lowered,
+    )

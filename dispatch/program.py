@@ -1,0 +1,303 @@
+"""The equations of a decision: arrays of a `Problem` become a linear program, built on the identities of a `Layout`.
+
+With h the length of a step in hours, eta_c and eta_d the efficiencies, per step k:
+
+- car and battery (Zhang 2025, Eqs. 10 and 16):  E[k] - E[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) - s[k] = -e[k]
+- cars still to come, as one store per region:   X[k] - X[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) + L[k] - s[k] = arriving[k]
+- balance of a region (Eqs. 25 and 26):          import - export - curtailed + unserved - spilled + turbine + P_d - P_c + ties
+                                                 = load - PV - wind
+- turbine (Eqs. 27 and 28):                      P = sum of the pieces of its convex cost, |P[k] - P[k-1]| <= ramp
+- limits (Eqs. 11, 29, 30):                      bounds of the variables, powers times the plugged fraction of the step
+
+The objective (Eqs. 17-24) is the cost of the horizon less the value of what is stored at its end and of what drives away:
+h (buy import - sell export + phi curtailed + fuel and operation of turbines + operation of batteries + wear w P_d + unserved)
++ shortfalls - sum of value E.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dispatch.fuel import PiecewiseCost
+from dispatch.highs import AT_LOWER, BASIC, Basis, LinearProgram, Outcome
+from dispatch.layout import Layout, layout
+from dispatch.matrix import Matrix
+from dispatch.itinerary import Itinerary
+from dispatch.problem import Problem
+from sim.contracts import BoolArray, Cars, FloatArray, IntArray, Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Assembly:
+    """One decision's program and the identities of its columns and rows."""
+
+    program: LinearProgram
+    layout: Layout
+    slots: IntArray  # (K,) slot of each step
+    live_columns: IntArray  # identities, in order
+    live_rows: IntArray
+    basis: Basis | None
+
+    def columns(self, part: slice) -> IntArray:
+        """Positions in the program of a part of the variables, shape (K, part); -1 where it has none."""
+        return self._positions(self.live_columns, self.layout.width, part)
+
+    def rows(self, part: slice) -> IntArray:
+        """Positions in the program of a part of the equations, shape (K, part); -1 where it has none."""
+        return self._positions(self.live_rows, self.layout.height, part)
+
+    def _positions(self, live: IntArray, stride: int, part: slice) -> IntArray:
+        where = np.full(self.layout.n_slots * stride, -1, np.int64)
+        where[live] = np.arange(len(live))
+        return where.reshape(self.layout.n_slots, stride)[self.slots, part]
+
+    def values(self, column_values: FloatArray, part: slice) -> FloatArray:
+        """Values of a part of the variables in the order of the steps, shape (K, part); 0 where it has none."""
+        full = np.zeros(self.layout.n_slots * self.layout.width)
+        full[self.live_columns] = column_values
+        return full.reshape(self.layout.n_slots, self.layout.width)[self.slots, part]
+
+    def row_values(self, values: FloatArray, part: slice) -> FloatArray:
+        """Values of a part of the equations (their duals) in the order of the steps; 0 where it has none."""
+        full = np.zeros(self.layout.n_slots * self.layout.height)
+        full[self.live_rows] = values
+        return full.reshape(self.layout.n_slots, self.layout.height)[self.slots, part]
+
+    def bounded(self, positions: IntArray, lower: FloatArray | float, upper: FloatArray | float) -> Assembly:
+        """Return the same program with other bounds of some columns (positions of -1 are passed over)."""
+        kept = positions >= 0
+        lowers, uppers = self.program.lower.copy(), self.program.upper.copy()
+        lowers[positions[kept]] = np.broadcast_to(lower, positions.shape)[kept]
+        uppers[positions[kept]] = np.broadcast_to(upper, positions.shape)[kept]
+        return replace(self, program=replace(self.program, lower=lowers, upper=uppers))
+
+
+class Program:
+    """The program of a run: built once, its numbers renewed at each decision, its last basis kept.
+
+    Parameters
+    ----------
+    site
+        The microgrids.
+    cars
+        The fleet, for its size and efficiencies.
+    n_slots
+        Longest horizon.
+    fuel
+        Convex cost of each region's turbine.
+    """
+
+    def __init__(self, site: Site, cars: Cars, n_slots: int, fuel: tuple[PiecewiseCost, ...]) -> None:
+        self._site, self._cars = site, cars
+        n_pieces = max((len(piece.width_kw) for piece in fuel), default=1)
+        self.layout = layout(
+            n_slots=n_slots,
+            n_cars=cars.n,
+            n_regions=site.n_regions,
+            n_batteries=len(site.battery_region_index),
+            n_ties=len(site.tie_from_index),
+            n_pieces=n_pieces,
+            has_shortfall=bool(np.isfinite(site.import_limit_kw).any()),
+        )
+        self._matrix = Matrix(site, cars, self.layout)
+        shape, height = (n_slots, self.layout.width), self.layout.height
+        self._cost, self._lower, self._upper = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self._row_lower, self._row_upper = np.zeros((n_slots, height)), np.zeros((n_slots, height))
+        self._is_live = np.zeros(shape, bool)
+        self._row_is_live = np.zeros((n_slots, height), bool)
+        self._column_basis = np.full(shape, AT_LOWER, np.int8)
+        self._row_basis = np.full((n_slots, height), AT_LOWER, np.int8)
+        self._width, self._slope = padded_pieces(fuel, n_pieces)
+        self._is_solved = False
+
+    def assemble(self, problem: Problem) -> Assembly:
+        """Renew all numbers for a decision and gather what is alive in it."""
+        slots = (problem.now_s // self._site.step_s + np.arange(problem.n_steps)) % self.layout.n_slots
+        column_was_live, row_was_live = self._is_live.copy(), self._row_is_live.copy()
+        self._is_live[:] = False
+        self._row_is_live[:] = False
+        self._write_cars(problem, slots)
+        self._write_batteries(problem, slots)
+        self._write_pools(problem, slots)
+        self._write_grid(problem, slots)
+        self._write_turbines(problem, slots)
+        self._start_basis(column_was_live, row_was_live)
+        return self._gather(slots)
+
+    def keep(self, assembly: Assembly, outcome: Outcome) -> None:
+        """Remember the basis of a solved decision as the start of the next."""
+        if outcome.basis is not None:
+            self._column_basis.reshape(-1)[assembly.live_columns] = outcome.basis.columns
+            self._row_basis.reshape(-1)[assembly.live_rows] = outcome.basis.rows
+            self._is_solved = True
+
+    def _write_cars(self, problem: Problem, slots: IntArray) -> None:
+        """Cars: Eqs. (10)-(13), limits times the plugged fraction, value at the last step that is followed."""
+        at, rows, plan, cars, h = (
+            self.layout.columns,
+            self.layout.rows,
+            problem.itinerary,
+            self._cars,
+            problem.step_h,
+        )
+        is_plugged = plan.is_known & (plan.fraction > 0)
+        self._put(slots, at.charge, 0.0, 0.0, cars.charge_limit_kw * plan.fraction, is_plugged)
+        wear = h * self._site.throughput_price_per_kwh
+        can_give = is_plugged & (cars.discharge_limit_kw > 0)
+        self._put(slots, at.discharge, wear, 0.0, cars.discharge_limit_kw * plan.fraction, can_give)
+        cost = np.zeros(plan.fraction.shape)
+        who = np.flatnonzero(plan.last_step >= 0)
+        cost[plan.last_step[who], who] = -problem.car_value_per_kwh[who]
+        self._put(slots, at.energy, cost, plan.lower_kwh, plan.upper_kwh, plan.is_known)
+        if self.layout.has_shortfall:
+            self._put(slots, at.shortfall, self._site.shortfall_price_per_kwh, 0.0, np.inf, _may_lack(plan))
+        right = -plan.leaving_kwh
+        right[:1] += plan.start_kwh
+        self._put_row(slots, rows.car, right, right, plan.is_known)
+        self._matrix.place_cars(slots, plan.region_index, is_plugged)
+
+    def _write_batteries(self, problem: Problem, slots: IntArray) -> None:
+        """Batteries: Eqs. (16), (20), (29), (30)."""
+        at, site, h, n_steps = self.layout.columns, self._site, problem.step_h, problem.n_steps
+        operation = h * site.battery_operation_per_kwh
+        self._put(slots, at.battery_charge, operation, 0.0, site.battery_charge_limit_kw, True)
+        wear = operation + h * site.throughput_price_per_kwh
+        self._put(slots, at.battery_discharge, wear, 0.0, site.battery_discharge_limit_kw, True)
+        lower = np.minimum(site.battery_energy_min_kwh, problem.battery_energy_kwh)
+        upper = np.maximum(site.battery_energy_max_kwh, problem.battery_energy_kwh)
+        value = np.zeros((n_steps, 1))
+        value[-1] = -site.energy_value_per_kwh
+        self._put(slots, at.battery_energy, value, lower, upper, True)
+        right = np.zeros((n_steps, self.layout.n_batteries))
+        right[0] = problem.battery_energy_kwh
+        self._put_row(slots, self.layout.rows.battery, right, right, True)
+
+    def _write_pools(self, problem: Problem, slots: IntArray) -> None:
+        """Cars still to come, one store per region; what leaves lies between its bounds and has a value."""
+        pools, at, h = problem.pools, self.layout.columns, problem.step_h
+        if pools is None:
+            return
+        self._put(slots, at.pool_charge, 0.0, 0.0, pools.charge_limit_kw, True)
+        wear = h * self._site.throughput_price_per_kwh
+        self._put(slots, at.pool_discharge, wear, 0.0, pools.discharge_limit_kw, True)
+        value = np.zeros((problem.n_steps, 1))
+        value[-1] = -self._site.energy_value_per_kwh
+        self._put(slots, at.pool_energy, value, pools.lower_kwh, pools.upper_kwh, True)
+        leaving = -problem.pool_departing_value_per_kwh
+        self._put(slots, at.pool_leaving, leaving, pools.leaving_min_kwh, pools.leaving_max_kwh, True)
+        self._put(slots, at.pool_shortfall, self._site.shortfall_price_per_kwh, 0.0, np.inf, True)
+        self._put_row(slots, self.layout.rows.pool, pools.arriving_kwh, pools.arriving_kwh, True)
+        self._matrix.set_pool_efficiency(h * pools.charge_efficiency, h / pools.discharge_efficiency)
+
+    def _write_grid(self, problem: Problem, slots: IntArray) -> None:
+        """Balance (25) with import, export (21)-(23), curtailment (24), ties and the two last resorts."""
+        at, site, h = self.layout.columns, self._site, problem.step_h
+        self._put(slots, at.imported, h * problem.buy_price_per_kwh, 0.0, site.import_limit_kw, True)
+        self._put(slots, at.exported, -h * problem.sell_price_per_kwh, 0.0, site.export_limit_kw, True)
+        supply, load = problem.supply_kw, problem.load_kw
+        self._put(
+            slots, at.curtailed, h * problem.curtailment_price_per_kwh, 0.0, np.maximum(supply, 0.0), True
+        )
+        last_resort = h * site.unserved_price_per_kwh
+        self._put(slots, at.unserved, last_resort, 0.0, np.maximum(load, 0.0), True)
+        self._put(slots, at.spilled, last_resort, 0.0, np.inf, True)
+        self._put(slots, at.tie_forth, 0.0, 0.0, site.tie_limit_kw, True)
+        self._put(slots, at.tie_back, 0.0, 0.0, site.tie_limit_kw, True)
+        self._put_row(slots, self.layout.rows.balance, load - supply, load - supply, True)
+
+    def _write_turbines(self, problem: Problem, slots: IntArray) -> None:
+        """Turbines: pieces of the convex fuel cost (18), operation (20), limit (27), ramp (28) from the present power."""
+        at, site, h = self.layout.columns, self._site, problem.step_h
+        exists = site.turbine_limit_kw > 0
+        piece_exists = np.repeat(exists, self.layout.n_pieces) & (self._width > 0)
+        cost = h * (self._slope + site.turbine_operation_per_kwh)
+        self._put(slots, at.turbine, cost, 0.0, self._width, piece_exists)
+        before = np.zeros((problem.n_steps, self.layout.n_regions))
+        before[0] = problem.turbine_kw
+        ramp = site.turbine_ramp_kw_per_step
+        self._put_row(slots, self.layout.rows.ramp, before - ramp, before + ramp, exists)
+
+    def _put(
+        self,
+        slots: IntArray,
+        part: slice,
+        cost: FloatArray | float,
+        lower: FloatArray | float,
+        upper: FloatArray | float,
+        is_live: BoolArray | bool,
+    ) -> None:
+        self._cost[slots, part] = cost
+        self._lower[slots, part] = lower
+        self._upper[slots, part] = upper
+        self._is_live[slots, part] = is_live
+
+    def _put_row(
+        self,
+        slots: IntArray,
+        part: slice,
+        lower: FloatArray,
+        upper: FloatArray,
+        is_live: BoolArray | bool,
+    ) -> None:
+        self._row_lower[slots, part] = lower
+        self._row_upper[slots, part] = upper
+        self._row_is_live[slots, part] = is_live
+
+    def _start_basis(self, column_was_live: BoolArray, row_was_live: BoolArray) -> None:
+        """Give newcomers a start: stored energies and imports follow from the equations, ramps are slack."""
+        columns, rows = self.layout.columns, self.layout.rows
+        new_column, new_row = self._is_live & ~column_was_live, self._row_is_live & ~row_was_live
+        self._column_basis[new_column] = AT_LOWER
+        for part in (columns.energy, columns.battery_energy, columns.pool_energy, columns.imported):
+            view, is_new = self._column_basis[:, part], new_column[:, part]
+            view[is_new] = BASIC
+        self._row_basis[new_row] = AT_LOWER
+        ramp, is_new = self._row_basis[:, rows.ramp], new_row[:, rows.ramp]
+        ramp[is_new] = BASIC
+
+    def _gather(self, slots: IntArray) -> Assembly:
+        live_columns, live_rows = np.flatnonzero(self._is_live), np.flatnonzero(self._row_is_live)
+        starts, entry_rows, values = self._matrix.gather(self._is_live, self._row_is_live, int(slots[-1]))
+        program = LinearProgram(
+            cost=self._cost.reshape(-1)[live_columns],
+            lower=self._lower.reshape(-1)[live_columns],
+            upper=self._upper.reshape(-1)[live_columns],
+            row_lower=self._row_lower.reshape(-1)[live_rows],
+            row_upper=self._row_upper.reshape(-1)[live_rows],
+            starts=starts,
+            rows=entry_rows,
+            values=values,
+        )
+        basis = None
+        if self._is_solved:
+            basis = Basis(
+                columns=self._column_basis.reshape(-1)[live_columns],
+                rows=self._row_basis.reshape(-1)[live_rows],
+            )
+        return Assembly(
+            program=program,
+            layout=self.layout,
+            slots=slots,
+            live_columns=live_columns,
+            live_rows=live_rows,
+            basis=basis,
+        )
+
+
+def _may_lack(plan: Itinerary) -> BoolArray:
+    """Where a car may lack energy: where a trip or a departure needs it, and at the horizon's end."""
+    needs = plan.is_known & ((plan.required_kwh > 0) | (plan.leaving_kwh > 0))
+    who = np.flatnonzero(plan.last_step >= 0)
+    needs[plan.last_step[who], who] = True
+    return needs
+
+
+def padded_pieces(fuel: tuple[PiecewiseCost, ...], n_pieces: int) -> tuple[FloatArray, FloatArray]:
+    """Widths and slopes of all regions' pieces, flat, pieces of width 0 filled in."""
+    width, slope = np.zeros((len(fuel), n_pieces)), np.zeros((len(fuel), n_pieces))
+    for region, cost in enumerate(fuel):
+        width[region, : len(cost.width_kw)] = cost.width_kw
+        slope[region, : len(cost.width_kw)] = cost.slope_per_kwh
+    return width.reshape(-1), slope.reshape(-1)

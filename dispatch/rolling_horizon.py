@@ -1,0 +1,116 @@
+"""The exact rolling-horizon policy: every 15 minutes the whole horizon is optimised and its first step is executed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dispatch.decision import Decided, decide
+from dispatch.exclusivity import net_power
+from dispatch.fallback import fall_back
+from dispatch.marginals import marginals
+from dispatch.options import DispatchOptions
+from dispatch.problem import Problem, build
+from dispatch.session import Failure, Session
+from sim.contracts import FloatArray, Forecast, Schedule, Site, Snapshot
+from sim.errors import PolicyError
+
+__all__ = ["DispatchOptions", "RollingHorizon", "executed_schedule"]
+
+
+class RollingHorizon:
+    """Joint optimum of cars, batteries, turbines and grid over the horizon, re-decided at each step.
+
+    Parameters
+    ----------
+    options
+        The scenario's `dispatch` part.
+    """
+
+    name = "rolling"
+    needs_own_chain = False
+    charges_on_arrival = False
+
+    def __init__(self, options: DispatchOptions) -> None:
+        self._options = options
+        self._site: Site | None = None
+        self._session: Session | None = None
+
+    def start(self, site: Site) -> None:
+        """Forget the last run: the solver is born cold at the first decision."""
+        self._site, self._session = site, None
+
+    def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
+        """Set-points of the optimum's first step, or of the fallback when there is no usable answer.
+
+        Raises
+        ------
+        PolicyError
+            When the fleet is larger than `max_exact_cars`, or `start` was not called.
+        """
+        problem = self.problem(snapshot, forecast)
+        decided = decide(self.session(problem), problem, self._options)
+        if isinstance(decided, Failure):
+            return fall_back(self._options.fallback, snapshot, problem, iterations=decided.iterations)
+        return executed_schedule(decided)
+
+    def problem(self, snapshot: Snapshot, forecast: Forecast) -> Problem:
+        """The numbers of a decision."""
+        if self._site is None:
+            raise PolicyError("policy rolling: decide was called before start")
+        if snapshot.cars.n > self._options.max_exact_cars:
+            raise PolicyError(
+                f"policy rolling: {snapshot.cars.n} cars exceed dispatch.max_exact_cars = "
+                f"{self._options.max_exact_cars}; raise it if you can wait, or choose a smaller fleet"
+            )
+        return build(
+            self._site,
+            snapshot,
+            forecast,
+            departing_energy_value=self._options.departing_energy_value,
+            is_shrinking=self._options.window == "shrinking",
+        )
+
+    def session(self, problem: Problem) -> Session:
+        """The run's chain of solves, begun by its first decision."""
+        if self._session is None or problem.n_steps > self._session.n_slots:
+            self._session = Session(
+                problem.site, problem.cars, problem.n_steps, iteration_limit=self._options.iteration_limit
+            )
+        return self._session
+
+
+def executed_schedule(decided: Decided) -> Schedule:
+    """First step of a plan as set-points: a car's mean power over its plugged part of the step, one way only."""
+    problem, plan = decided.executed.problem, decided.executed.plan
+    cars, site, fraction = problem.cars, problem.site, problem.itinerary.fraction[0]
+    mean = net_power(
+        plan.charge_kw[0], plan.discharge_kw[0], cars.charge_efficiency, cars.discharge_efficiency
+    )
+    power = mean / np.where(fraction > 0, fraction, 1.0)
+    battery = net_power(
+        plan.battery_charge_kw[0],
+        plan.battery_discharge_kw[0],
+        site.battery_charge_efficiency,
+        site.battery_discharge_efficiency,
+    )
+    return Schedule(
+        car_power_kw=_within(power, cars.discharge_limit_kw, cars.charge_limit_kw),
+        battery_power_kw=_within(battery, site.battery_discharge_limit_kw, site.battery_charge_limit_kw),
+        turbine_kw=plan.turbine_kw[0],
+        expected_car_load_kw=_car_load(decided),
+        decision=decided.decision,
+        marginals=marginals(decided.executed),
+    )
+
+
+def _within(power: FloatArray, discharge_limit: FloatArray, charge_limit: FloatArray) -> FloatArray:
+    """Power without the solver's rounding beyond a limit (answers are checked to `session.TOLERANCE`)."""
+    return np.clip(power, -discharge_limit, charge_limit) + 0.0
+
+
+def _car_load(decided: Decided) -> FloatArray:
+    """Planned net load of the cars known, per step and region."""
+    plan, itinerary = decided.executed.plan, decided.executed.problem.itinerary
+    net = plan.charge_kw - plan.discharge_kw
+    regions = range(decided.executed.problem.site.n_regions)
+    return np.stack([(net * (itinerary.region_index == region)).sum(axis=1) for region in regions], axis=1)
