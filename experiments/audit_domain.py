@@ -24,6 +24,7 @@ class Stays:
     end_s: IntArray
     upper_kwh: FloatArray  # forward upper bound at the beginning
     required_kwh: FloatArray  # of the departure that ends it; not a number when none is in the tables
+    trip_kwh: FloatArray  # energy of the trip that follows
     declared_s: IntArray  # that departure as planned, delays before it included
     departure_s: IntArray  # as it happened; long after the run when it did not
 
@@ -88,6 +89,7 @@ def plugged_stays(folder: Folder, life: Life, trips: Itinerary) -> tuple[Stays, 
         end_s=end_s,
         upper_kwh=_upper_at_plug(folder, trips, vehicle, start_s, end_s),
         required_kwh=of_trip(trips.required_kwh, np.nan),
+        trip_kwh=of_trip(trips.energy_kwh, np.nan),
         declared_s=of_trip(declared_s, folder.end_s).astype(np.int64),
         departure_s=of_trip(departed_s, NEVER_S).astype(np.int64),
     )
@@ -166,13 +168,15 @@ def _sums_of_rows(
     unknown = np.isnan(required)
     required = np.where(unknown, high, required)
 
-    def lower(departure_s: IntArray) -> FloatArray:
+    def lower(needed_kwh: FloatArray, departure_s: IntArray) -> FloatArray:
         reach = rate_kw * np.maximum(departure_s - t_s, 0) / 3600.0
-        bound: FloatArray = np.maximum(low, required - reach)
+        bound: FloatArray = np.maximum(low, needed_kwh - reach)
         return bound
 
-    most = lower(stays.declared_s[stay])
-    least = np.where(unknown, low, lower(stays.departure_s[stay]))
+    most = lower(required, stays.declared_s[stay])
+    overdue = t_s >= stays.declared_s[stay]  # a late car waits for no more than it needs to go
+    needed = np.where(overdue, np.minimum(required, stays.trip_kwh[stay] + low), required)
+    least = np.where(unknown, low, lower(needed, stays.departure_s[stay]))
     upper = np.minimum(high, stays.upper_kwh[stay] + rate_kw * (t_s - stays.start_s[stay]) / 3600.0)
     place = step * len(folder.regions) + life.region[row]
     size = folder.n_steps * len(folder.regions)
