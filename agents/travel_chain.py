@@ -21,7 +21,6 @@ from agents.population import Population
 from agents.trip_times import Chains, draw_times
 from agents.uniforms import uniform_blocks
 from sim.contracts import BoolArray, FloatArray, IntArray
-from sim.errors import ScenarioError
 from sim.randomness import Stream
 from sim.regions import place_choices, region_graph, road_tables
 from sim.scenario import Scenario, TransitionMatrix
@@ -49,9 +48,6 @@ def sample_itineraries(scenario: Scenario, population: Population) -> Itinerarie
         When a place type of the chain has no region, no transitions or no dwell law, or no road leads where
         cars go.
     """
-    faults = chain_faults(scenario)
-    if faults:
-        raise ScenarioError(faults)
     n, n_days = population.n, scenario.simulation.days + 2
     car = np.repeat(np.arange(n, dtype=np.int64), n_days)
     day = np.tile(np.arange(-1, n_days - 1, dtype=np.int64), n)
@@ -87,26 +83,6 @@ def sample_itineraries(scenario: Scenario, population: Population) -> Itinerarie
         redrawn_days=times.redrawn_days,
         compressed_days=times.compressed_days,
     )
-
-
-def chain_faults(scenario: Scenario) -> list[str]:
-    """Tell what keeps a scenario's chain from being sampled, one line each."""
-    travel, types = scenario.travel, set(scenario.place_types)
-    faults = [] if travel.home in types else [f"travel.home: no region has place type {travel.home!r}"]
-    for name, matrix in (("weekday", travel.chain.weekday), ("weekend", travel.chain.weekend)):
-        visited = {travel.home} | {target for row in matrix.values() for target, p in row.items() if p > 0}
-        for place in sorted(visited):
-            where = f"travel.chain.{name}.{place}"
-            if place not in types:
-                faults.append(f"{where}: no region has this place type")
-            if place != travel.home and place not in travel.dwell_min:
-                faults.append(f"travel.dwell_min.{place}: missing, the {name} chain visits it")
-            total = sum(matrix.get(place, {}).values())
-            if abs(total - 1.0) > 1e-6:
-                faults.append(f"{where}: probabilities sum to {total:g}, not 1")
-    if travel.leave_again_probability > 0 and travel.home not in travel.dwell_min:
-        faults.append(f"travel.dwell_min.{travel.home}: missing, leave_again_probability is above 0")
-    return faults
 
 
 class _Attempts:
