@@ -9,6 +9,7 @@ event.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,8 @@ class VehicleFleet(mesa.Model):
 
     def trips(self, now_s: int, until_s: int) -> Trips:
         """Return the true trips under way, or beginning before ``until_s``, delays so far included."""
-        return self._trip_log.ahead(now_s, until_s)
+        # A car under way rests, for its power plan, at the energy with which it departed.
+        return replace(self._trip_log.ahead(now_s, until_s), car_energy_kwh=self._power.energies(now_s))
 
     def stays(self, since_s: int) -> Stays:
         """Plugged stays that began after ``since_s``; cars plugged by a start count from the first start."""
