@@ -15,8 +15,11 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def version() -> str:
-    """Version of the installed distribution."""
-    return metadata.version("voltwalk")
+    """Version of the installed distribution; ``uninstalled`` when run from a bare checkout."""
+    try:
+        return metadata.version("voltwalk")
+    except metadata.PackageNotFoundError:
+        return "uninstalled"
 
 
 @cache
