@@ -82,10 +82,6 @@ def _links(scenario: Scenario) -> Iterator[str]:
                     yield f"{kind}[{index}].{end}: no region is called {name!r} ({known}){meant}"
             if link.from_region == link.to_region:
                 yield f"{kind}[{index}]: joins {link.from_region!r} with itself"
-        pairs = Counter(frozenset((link.from_region, link.to_region)) for link in links)
-        for pair, count in pairs.items():
-            if count > 1 and kind == "ties":
-                yield f"ties: {count} ties join {' and '.join(sorted(pair))}; give one with their joint limit"
 
 
 def _road_graph(scenario: Scenario) -> Iterator[str]:

@@ -44,6 +44,8 @@ def chains(scenario: Scenario) -> Iterator[str]:
         return
     for day, matrix in (("weekday", travel.chain.weekday), ("weekend", travel.chain.weekend)):
         yield from _matrix(f"travel.chain.{day}", matrix, travel.home)
+        if travel.distance == "road":
+            yield from _within(f"travel.chain.{day}", matrix)
         for name in sorted(_reachable(matrix, travel.home) - travel.dwell_min.keys()):
             if name != travel.home or travel.leave_again_probability > 0.0:
                 yield f"travel.dwell_min.{name}: is missing (travel.chain.{day} goes there)"
@@ -64,6 +66,15 @@ def _matrix(place: str, matrix: TransitionMatrix, home: str) -> Iterator[str]:
             yield f"{place}.{name}: is missing (cars go there and would not get away)"
         elif home not in _reachable(matrix, name):
             yield f"{place}.{name}: no way leads home ({home}) from there"
+
+
+def _within(place: str, matrix: TransitionMatrix) -> Iterator[str]:
+    for name, row in matrix.items():
+        if row.get(name, 0.0) > 0.0:
+            yield (
+                f'{place}.{name}.{name}: must be 0 with distance = "road", '
+                "for such a trip may begin and end in one region"
+            )
 
 
 def _reachable(matrix: TransitionMatrix, origin: str) -> set[str]:
