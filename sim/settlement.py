@@ -102,7 +102,7 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
     curtailed = _least_cost_curtailed_kw(site, truth, net_kw - renewable_kw, renewable_kw)
     grid_kw = net_kw - renewable_kw + curtailed
     share = np.divide(curtailed, renewable_kw, out=np.zeros_like(curtailed), where=renewable_kw > 0.0)
-    battery_cut_kw = _shared_cut(site, battery_kw, charge_cut_kw, discharge_cut_kw)
+    cut_fraction = _cut_fraction(site, battery_kw, charge_cut_kw, discharge_cut_kw)
     return Settled(
         import_kw=np.maximum(grid_kw, 0.0),
         export_kw=np.maximum(-grid_kw, 0.0),
@@ -112,9 +112,9 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
         tie_kw=tie_kw,
         tie_flow_kw=flow_kw,
         tie_loss_kw=tie_loss_kw(site, flow_kw),
-        battery_kw=battery_kw - np.sign(battery_kw) * battery_cut_kw,
+        battery_kw=battery_kw * (1.0 - cut_fraction),
         turbine_kw=turbine_kw - turbine_cut_kw,
-        battery_cut_kw=battery_cut_kw,
+        battery_cut_kw=np.abs(battery_kw) * cut_fraction,
         turbine_cut_kw=turbine_cut_kw,
         over_limit_kw=lack_kw + excess_kw,
     )
@@ -161,16 +161,27 @@ def charging_caps(  # noqa: PLR0917 - as ``settle``
         return charge_cap, discharge_cap
     demand_kw = base_kw + requested_charge_kw - requested_discharge_kw
     requested = (requested_charge_kw, requested_discharge_kw)
-    together = exchange(
-        site, _free_of_charge(_need(truth, demand_kw, batteries, turbine_kw, requested)), headroom_value=1.0
-    )
-    room = requested_charge_kw - together.car_charge_cut_kw + together.headroom_kw
-    left = requested_discharge_kw - together.car_discharge_cut_kw
-    reaches = (together.headroom_kw < HEADROOM_KW / 2.0) & np.isfinite(site.import_limit_kw)
-    charge_cap[tied] = np.where(reaches, room, np.inf)[tied]
-    is_cut = together.car_discharge_cut_kw > ROUNDING_KW
-    discharge_cap[tied] = np.where(is_cut, left, np.inf)[tied]
+    need = _free_of_charge(_need(truth, demand_kw, batteries, turbine_kw, requested))
+    fitting = exchange(site, need)
+    charge_kw = requested_charge_kw - fitting.car_charge_cut_kw
+    discharge_kw = requested_discharge_kw - fitting.car_discharge_cut_kw
+    room_kw = _headroom_kw(site, need, charge_kw, discharge_kw)
+    charge_cap[tied] = np.where(np.isfinite(site.import_limit_kw), charge_kw + room_kw, np.inf)[tied]
+    is_cut = fitting.car_discharge_cut_kw > ROUNDING_KW
+    discharge_cap[tied] = np.where(is_cut, discharge_kw, np.inf)[tied]
     return charge_cap, discharge_cap
+
+
+def _headroom_kw(site: Site, need: Need, charge_kw: FloatArray, discharge_kw: FloatArray) -> FloatArray:
+    """Car charging that fits beside the given car powers, in all regions at once; ``inf`` beyond measure."""
+    fitting = replace(
+        need,
+        net_kw=need.net_kw - need.car_charge_kw + need.car_discharge_kw + charge_kw - discharge_kw,
+        car_charge_kw=charge_kw,
+        car_discharge_kw=discharge_kw,
+    )
+    room_kw = exchange(site, fitting, headroom_value=1.0).headroom_kw
+    return np.where(room_kw < HEADROOM_KW / 2.0, room_kw, np.inf)
 
 
 def _by_region(site: Site, battery_kw: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -192,17 +203,16 @@ def _take(wanted_kw: FloatArray, available_kw: FloatArray) -> tuple[FloatArray, 
     return taken_kw, wanted_kw - taken_kw
 
 
-def _shared_cut(
+def _cut_fraction(
     site: Site, battery_kw: FloatArray, charge_cut_kw: FloatArray, discharge_cut_kw: FloatArray
 ) -> FloatArray:
-    """Cuts of each battery, in proportion to its power among those of its region that do the same."""
+    """Part of each battery's power that is cut, shape (B,): the same for all of a region that do the same."""
     charging_kw, discharging_kw = _by_region(site, battery_kw)
     index = site.battery_region_index
     is_charging = battery_kw > 0.0
     cut_kw = np.where(is_charging, charge_cut_kw[index], discharge_cut_kw[index])
     total_kw = np.where(is_charging, charging_kw[index], discharging_kw[index])
-    share = np.divide(np.abs(battery_kw), total_kw, out=np.zeros_like(battery_kw), where=total_kw > 0.0)
-    return cut_kw * share
+    return np.divide(cut_kw, total_kw, out=np.zeros_like(cut_kw), where=total_kw > 0.0)
 
 
 def _least_cost_curtailed_kw(
@@ -251,6 +261,7 @@ def _need(
 
 
 def _free_of_charge(need: Need) -> Need:
-    """Set all prices to zero: what is possible, not what is cheap."""
+    """Set prices so low that they settle nothing: what is possible, not what is cheap."""
     free = np.zeros_like(need.net_kw)
-    return replace(need, buy_price_per_kwh=free, sell_price_per_kwh=free, curtailment_price_per_kwh=free)
+    trifle = free + 1e-3  # buying to sell is no use
+    return replace(need, buy_price_per_kwh=trifle, sell_price_per_kwh=free, curtailment_price_per_kwh=free)

@@ -16,7 +16,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from sim.contracts import FloatArray, IntArray, Site
 
 OVERLAP_KW: Final = 1e-7  # a flow both ways below this is the solver's rounding
-HEADROOM_KW: Final = 1e6  # more than any chargers draw: a cap this far away does not bind
+HEADROOM_KW: Final = 1e5  # more than any chargers draw: a cap this far away does not bind
 _FLOW_COST: Final = 1e-6  # of the largest price: among equal solutions, the one with the least flow
 _STEP_UP: Final = 50.0  # each kind of cut costs this many times the one before it
 
@@ -80,11 +80,12 @@ def exchange(site: Site, need: Need, *, headroom_value: float = 0.0) -> Exchange
     ArithmeticError
         When the solver fails; the program always has a solution.
     """
-    program = _Program(site, need)
+    headroom_kw = HEADROOM_KW if headroom_value > 0.0 else 0.0
+    program = _Program(site, need, headroom_kw)
     columns = program.fill(headroom_value)
-    solution = program.solve(exclusive=False)
+    solution = program.solve()
     if program.overlaps(solution):
-        solution = program.solve(exclusive=True)
+        solution = program.solve_one_way()
     by_region = np.zeros((3, site.n_regions))
     for row, name in enumerate(("car_charge_cut", "car_discharge_cut", "headroom")):
         by_region[row, program.tied] = solution[columns[name]]
@@ -100,8 +101,8 @@ def exchange(site: Site, need: Need, *, headroom_value: float = 0.0) -> Exchange
 class _Program:
     """Columns of the program: each adds to or takes from regions' balances, has a cost and an upper bound."""
 
-    def __init__(self, site: Site, need: Need) -> None:
-        self._site, self._need = site, need
+    def __init__(self, site: Site, need: Need, headroom_kw: float) -> None:
+        self._site, self._need, self._headroom_kw = site, need, headroom_kw
         self.tied: IntArray = np.unique(np.concatenate([site.tie_from_index, site.tie_to_index]))
         self._row = {int(region): row for row, region in enumerate(self.tied)}
         self._matrix: list[FloatArray] = []
@@ -111,7 +112,9 @@ class _Program:
         at = self.tied
         demand_kw = np.abs(need.net_kw[at]) + need.renewable_kw[at] + need.car_charge_kw[at]
         limits_kw = np.concatenate([site.import_limit_kw[at], site.export_limit_kw[at]])
-        self._most_kw = 1.0 + 2.0 * float(demand_kw.sum() + limits_kw[np.isfinite(limits_kw)].sum())
+        # a bound where there is none: more than this nobody can need, send or sell
+        limited_kw = limits_kw[np.isfinite(limits_kw)].sum()
+        self._most_kw = 1.0 + 2.0 * float(demand_kw.sum() + limited_kw + headroom_kw * len(at))
 
     def fill(self, headroom_value: float) -> dict[str, NDArray[np.intp]]:
         """Add all columns; where each kind stands."""
@@ -126,9 +129,7 @@ class _Program:
         columns = {
             "car_charge_cut": self._add(1.0, price[0], need.car_charge_kw[at]),
             "car_discharge_cut": self._add(-1.0, price[0], need.car_discharge_kw[at]),
-            "headroom": self._add(
-                -1.0, -headroom_value, np.full(len(at), HEADROOM_KW if headroom_value else 0.0)
-            ),
+            "headroom": self._add(-1.0, -headroom_value, np.full(len(at), self._headroom_kw)),
         }
         self._add(1.0, price[1], need.battery_charge_kw[at])
         self._add(-1.0, price[1], need.battery_discharge_kw[at])
@@ -141,31 +142,41 @@ class _Program:
         self._pairs = [(bought, sold), (columns["forward"], columns["back"])]
         return columns
 
-    def solve(self, *, exclusive: bool) -> FloatArray:
-        """Least-cost columns; ``exclusive``: no tie flows both ways, no region buys and sells at once."""
-        matrix, cost, upper = np.hstack(self._matrix), np.concatenate(self._cost), np.concatenate(self._upper)
+    def solve(self) -> FloatArray:
+        """Least-cost columns; ties may flow both ways and regions buy and sell at once."""
+        return self._solve(np.concatenate(self._upper))
+
+    def solve_one_way(self) -> FloatArray:
+        """Least-cost columns with each tie flowing one way, each region buying or selling.
+
+        Binaries choose the ways; the flows are then those of the linear program that has these ways only, for
+        a solver's binaries are not exactly 0 and 1.
+        """
+        upper = np.concatenate(self._upper)
+        one, other = (np.concatenate(side) for side in zip(*self._pairs, strict=True))
+        n, m = len(upper), len(one)
+        rows = np.arange(m)
+        ways = np.zeros((2 * m, n + m))  # x_one <= U z, x_other <= U (1 - z)
+        ways[rows, one], ways[rows, n + rows] = 1.0, -upper[one]
+        ways[m + rows, other], ways[m + rows, n + rows] = 1.0, upper[other]
+        ceiling = np.concatenate([np.zeros(m), upper[other]])
+        solution = self._solve(np.concatenate([upper, np.ones(m)]), LinearConstraint(ways, -np.inf, ceiling))
+        is_one = solution[n:] > 0.5
+        upper[one] = np.where(is_one, upper[one], 0.0)
+        upper[other] = np.where(is_one, 0.0, upper[other])
+        return self._solve(upper)
+
+    def _solve(self, upper: FloatArray, ways: LinearConstraint | None = None) -> FloatArray:
+        matrix, cost = np.hstack(self._matrix), np.concatenate(self._cost)
+        n_binaries = len(upper) - len(cost)
+        matrix = np.hstack([matrix, np.zeros((len(matrix), n_binaries))])
         need_kw = self._need.net_kw[self.tied]
-        constraints = [LinearConstraint(matrix, need_kw, need_kw)]
-        integrality = np.zeros(len(cost), dtype=np.int64)
-        if exclusive:
-            one, other = (np.concatenate(side) for side in zip(*self._pairs, strict=True))
-            n, m = len(cost), len(one)
-            either = np.zeros((2 * m, n + m))  # x_one <= U z, x_other <= U (1 - z)
-            rows = np.arange(m)
-            either[rows, one], either[rows, n + rows] = 1.0, -upper[one]
-            either[m + rows, other], either[m + rows, n + rows] = 1.0, upper[other]
-            ceiling = np.concatenate([np.zeros(m), upper[other]])
-            constraints = [
-                LinearConstraint(np.hstack([matrix, np.zeros((len(matrix), m))]), need_kw, need_kw),
-                LinearConstraint(either, -np.inf, ceiling),
-            ]
-            cost, upper = np.concatenate([cost, np.zeros(m)]), np.concatenate([upper, np.ones(m)])
-            integrality = np.concatenate([integrality, np.ones(m, dtype=np.int64)])
+        balance = LinearConstraint(matrix, need_kw, need_kw)
         result = milp(
-            cost,
-            integrality=integrality,
+            np.concatenate([cost, np.zeros(n_binaries)]),
+            integrality=np.repeat([0, 1], [len(cost), n_binaries]),
             bounds=Bounds(0.0, upper),
-            constraints=constraints,
+            constraints=balance if ways is None else [balance, ways],
             options={"mip_rel_gap": 0.0},
         )
         if not result.success:
@@ -192,5 +203,5 @@ class _Program:
         begin = sum(len(part) for part in self._cost)
         self._matrix.append(block)
         self._cost.append(cost)
-        self._upper.append(np.minimum(upper, max(self._most_kw, HEADROOM_KW)))
+        self._upper.append(np.minimum(upper, self._most_kw))
         return np.arange(begin, begin + len(cost))
