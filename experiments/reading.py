@@ -190,6 +190,11 @@ def read_run(path: str | Path | Run) -> Run:
     raise RunFolderError(f"{folder}: not a run's folder, {_listed(missing)} missing")
 
 
+def records(frame: pd.DataFrame) -> list[Any]:
+    """Rows of a frame as named tuples."""
+    return list(frame.itertuples(index=False))
+
+
 def _listed(names: list[str]) -> str:
     shown = ", ".join(names[:3])
     more = len(names) - 3
