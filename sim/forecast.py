@@ -203,7 +203,8 @@ def _stays_between(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Stays that begin with a true trip and end with the same car's next one (or after the horizon)."""
     arrivals_n, arrivals_kwh, leaving_kwh = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    follows = np.append(trips.vehicle_index[1:] == trips.vehicle_index[:-1], False)
+    follows = np.zeros(len(trips.vehicle_index), dtype=np.bool_)
+    follows[:-1] = trips.vehicle_index[1:] == trips.vehicle_index[:-1]
     beyond_s = now_s + (shape[0] + 1) * STEP_S
     leaves_s = np.where(follows, np.roll(trips.depart_s, -1), beyond_s)
     first = -(-(trips.arrive_s - now_s) // STEP_S)
