@@ -1,0 +1,161 @@
+"use strict";
+(function () {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const startMs = Date.parse(data.start + "T00:00:00Z");
+  const days = data.end_s / 86400;
+  const SOFT = "#59636e", LINE = "#d9dee3", INK = "#1f2328", PRICE = "#D55E00";
+  const config = { responsive: true, displayModeBar: false };
+
+  const instant = (s) => new Date(startMs + 1000 * s).toISOString().slice(0, 19);
+  const steps = (n, every) => Array.from({ length: n + 1 }, (_, k) => instant(Math.min(k * every, data.end_s)));
+  const closed = (values) => values.concat(values.length ? [values[values.length - 1]] : []);
+  const stepLine = (values) => ({ x: steps(values.length, data.step_s), y: closed(values), line: { shape: "hv" } });
+
+  function timeAxis(extra) {
+    const hours = days <= 1 ? 2 : days <= 2 ? 6 : 24;
+    const axis = { type: "date", range: [instant(0), instant(data.end_s)], gridcolor: LINE, linecolor: LINE, zeroline: false,
+      tickformat: days <= 2 ? "%H:%M" : "%a %d %b", ticks: "outside", tickcolor: LINE,
+      hoverformat: days <= 1 ? "%H:%M" : "%a %d %b, %H:%M" };
+    if (days <= 14) { axis.dtick = hours * 3600000; axis.tick0 = instant(0); }
+    axis.title = { text: days <= 1 ? "clock hour of " + data.start : "clock time", font: { size: 12 } };
+    return Object.assign(axis, extra || {});
+  }
+  const valueAxis = (title, extra) => Object.assign({ title: { text: title, font: { size: 12 } }, gridcolor: LINE,
+    zerolinecolor: "#8c959f", zerolinewidth: 1, linecolor: LINE, rangemode: "tozero" }, extra || {});
+  function layout(extra) {
+    return Object.assign({ margin: { l: 64, r: 16, t: 12, b: 48 }, paper_bgcolor: "#fff", plot_bgcolor: "#fff",
+      font: { family: "system-ui, -apple-system, Segoe UI, Roboto, Arial, sans-serif", size: 13, color: INK },
+      hovermode: "x unified", hoverlabel: { font: { size: 12 } },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 12 }, traceorder: "normal" } }, extra);
+  }
+  function draw(id, traces, extra) { Plotly.newPlot(id, traces, layout(extra), config); }
+  function note(id, text) { const p = document.createElement("p"); p.textContent = text; document.getElementById(id).replaceWith(p); }
+
+  function balance() {
+    const section = document.getElementById("balance");
+    const notes = [];
+    if (data.merged > 1) notes.push("Each point is a mean over " + data.merged / 4 + " h.");
+    if (data.regions.length > data.balance.length) notes.push("The first " + data.balance.length + " of " + data.regions.length + " regions are shown.");
+    document.getElementById("balance-note").textContent = notes.join(" ");
+    data.balance.forEach(function (region, i) {
+      const title = document.createElement("h3"), chart = document.createElement("div");
+      title.textContent = region.region; chart.className = "chart"; chart.id = "balance-" + i;
+      section.append(title, chart);
+      const named = {};
+      const traces = region.layers.map(function (layer) {
+        const first = !named[layer.group];
+        named[layer.group] = true;
+        return Object.assign(stepLine(layer.kw), { name: layer.group, legendgroup: layer.group, showlegend: first, mode: "lines",
+          stackgroup: layer.supplies ? "supply" : "use", fillcolor: layer.colour,
+          line: { shape: "hv", width: 0.5, color: layer.colour }, hovertemplate: layer.name + " %{y:.1f} kW<extra></extra>" });
+      });
+      draw(chart.id, traces, { xaxis: timeAxis(), yaxis: valueAxis("power [kW]") });
+    });
+  }
+
+  function fleet() {
+    const traces = [];
+    data.fleet.forEach(function (region, i) {
+      const colour = data.regions[i].colour;
+      [["charge_kw", "one", true], ["discharge_kw", "two", false]].forEach(function (way) {
+        if (!way[2] && !region.discharge_kw.some((kw) => kw < 0)) return;
+        traces.push(Object.assign(stepLine(region[way[0]]), { name: region.region, legendgroup: region.region, showlegend: way[2],
+          mode: "lines", stackgroup: way[1], fillcolor: colour, line: { shape: "hv", width: 0.5, color: colour },
+          hovertemplate: "%{y:.1f} kW" + (way[2] ? " in" : " out") }));
+      });
+    });
+    traces.push(Object.assign(stepLine(data.price), { name: "buying price", mode: "lines", yaxis: "y2",
+      line: { shape: "hv", width: 1.5, color: PRICE }, hovertemplate: "%{y:.3f} " + data.currency + "/kWh" }));
+    draw("fleet", traces, { xaxis: timeAxis(), yaxis: valueAxis("cars' power [kW]", { domain: [0, 0.72] }),
+      yaxis2: valueAxis(data.currency + "/kWh", { domain: [0.8, 1], nticks: 4 }) });
+  }
+
+  function domain() {
+    const d = data.domain, x = steps(d.energy_kwh.length, data.step_s).slice(0, -1);
+    const line = (name, y, style, more) => Object.assign({ x, y, name, mode: "lines", line: Object.assign({ shape: "hv" }, style),
+      hovertemplate: "%{y:.0f} kWh" }, more || {});
+    draw("domain", [
+      line("at least", d.lower_kwh, { width: 1, color: "#56B4E9" }),
+      line("at most", d.upper_kwh, { width: 1, color: "#56B4E9" }, { fill: "tonexty", fillcolor: "rgba(86,180,233,0.18)" }),
+      line("stored", d.energy_kwh, { width: 2, color: "#0072B2" }),
+      line("cars plugged in", d.n_plugged, { width: 1.2, color: SOFT }, { yaxis: "y2", hovertemplate: "%{y:.0f}" }),
+    ], { xaxis: timeAxis(), yaxis: valueAxis("energy [kWh]", { domain: [0, 0.72] }),
+      yaxis2: valueAxis("cars", { domain: [0.8, 1], nticks: 4 }) });
+  }
+
+  function decisions() {
+    const d = data.decisions;
+    if (!d.at_s.length) { note("decisions", "This run has no decisions."); return; }
+    const x = d.at_s.map(instant), gaps = d.gap.some((gap) => gap !== null);
+    const traces = [{ x, y: d.ms, name: "time", mode: "markers", marker: { size: 5, color: "#0072B2" }, text: d.status,
+      hovertemplate: "%{y:.1f} ms, %{text}" }];
+    const extra = { xaxis: timeAxis({ anchor: gaps ? "y2" : "y" }), showlegend: false,
+      yaxis: valueAxis("time [ms]", gaps ? { domain: [0.56, 1] } : {}) };
+    if (gaps) {
+      traces.push({ x, y: d.gap.map((gap) => gap === null ? null : Math.max(Math.abs(gap), 1e-12)), name: "gap", yaxis: "y2", mode: "markers",
+        marker: { size: 5, color: "#D55E00" }, hovertemplate: "gap %{y:.1e}" });
+      extra.yaxis2 = valueAxis("relative gap", { type: "log", domain: [0, 0.44], rangemode: "normal", exponentformat: "power",
+        range: [-12.5, Math.max(-3, Math.log10(Math.max.apply(null, d.gap.map((gap) => Math.abs(gap) || 1e-12))) + 0.5)], dtick: 3 });
+    } else {
+      document.getElementById("decisions-note").textContent = "Each point is one decision and how long it took; this policy solves no program, so there is no gap.";
+    }
+    draw("decisions", traces, extra);
+  }
+
+  function carTraces(car) {
+    const traces = [], seen = {}, stays = [];
+    car.rows.forEach(function (row) {
+      const last = stays[stays.length - 1];
+      if (last && last[2] === row[2] && last[3] === row[3]) last[1] = row[1];
+      else stays.push(row.slice());
+    });
+    stays.forEach(function (row) {
+      const place = row[2], name = place >= 0 ? data.regions[place].name : place === -1 ? "driving" : "away";
+      const colour = place >= 0 ? data.regions[place].colour : place === -1 ? "#BDBDBD" : "#EEEEEE";
+      traces.push({ x: [instant(row[0]), instant(row[1]), instant(row[1]), instant(row[0])], y: [0, 0, 1, 1], fill: "toself", mode: "none", name,
+        legendgroup: name, showlegend: !seen[name], fillcolor: colour, opacity: place >= 0 && !row[3] ? 0.45 : 1, yaxis: "y", hoveron: "fills",
+        text: name + (place >= 0 ? (row[3] ? ", plugged in" : ", not plugged in") : ""), hoverinfo: "text" });
+      seen[name] = true;
+    });
+    const bound = (line, more) => Object.assign({ x: line[0].map(instant), y: line[1], mode: "lines", yaxis: "y2",
+      line: { width: 1, color: "#56B4E9" }, hovertemplate: "%{y:.2f} kWh" }, more);
+    traces.push(bound(car.lower, { name: "needed at least" }));
+    traces.push(bound(car.upper, { name: "possible at most", fill: "tonexty", fillcolor: "rgba(86,180,233,0.18)" }));
+    const times = [], energy = [], power = [];
+    car.rows.forEach(function (row) { times.push(instant(row[0]), instant(row[1])); energy.push(row[5], row[6]); power.push(row[4], row[4]); });
+    traces.push({ x: times, y: energy, mode: "lines", name: "stored", yaxis: "y2", line: { width: 2, color: "#0072B2" }, hovertemplate: "%{y:.2f} kWh" });
+    traces.push({ x: times, y: power, mode: "lines", name: "power", yaxis: "y3", fill: "tozeroy", fillcolor: "rgba(0,158,115,0.35)",
+      line: { width: 1.5, color: "#009E73", shape: "linear" }, hovertemplate: "%{y:+.2f} kW" });
+    traces.push(Object.assign(stepLine(data.price), { mode: "lines", name: "buying price", yaxis: "y4",
+      line: { shape: "hv", width: 1.5, color: PRICE }, hovertemplate: "%{y:.3f} " + data.currency + "/kWh" }));
+    return traces;
+  }
+  function showCar(index) {
+    const car = data.cars[index];
+    Plotly.react("one-car", carTraces(car), layout({ xaxis: timeAxis({ anchor: "y4" }), hovermode: "x unified",
+      yaxis: { domain: [0.93, 1], range: [0, 1], showticklabels: false, showgrid: false, zeroline: false, fixedrange: true,
+        title: { text: "place", font: { size: 12 } } },
+      yaxis2: valueAxis("energy [kWh]", { domain: [0.5, 0.88], range: [0, car.kwh], rangemode: "normal" }),
+      yaxis3: valueAxis("power [kW]", { domain: [0.19, 0.45] }),
+      yaxis4: valueAxis(data.currency + "/kWh", { domain: [0, 0.14], nticks: 4 }),
+    }), config);
+  }
+  function chooser() {
+    const select = document.getElementById("car");
+    if (!data.cars.length) {
+      document.getElementById("chooser").remove();
+      note("one-car", "This run has no cars.");
+      return;
+    }
+    data.cars.forEach(function (car, i) { select.add(new Option(car.id + " (" + car.chain + ")", i)); });
+    const show = (i) => { select.selectedIndex = (i + data.cars.length) % data.cars.length; showCar(select.selectedIndex); };
+    select.addEventListener("change", () => showCar(select.selectedIndex));
+    document.getElementById("previous").addEventListener("click", () => show(select.selectedIndex - 1));
+    document.getElementById("next").addEventListener("click", () => show(select.selectedIndex + 1));
+    const wanted = /^#car-(\d+)$/.exec(window.location.hash);
+    const at = wanted ? data.cars.findIndex((car) => car.id === Number(wanted[1])) : 0;
+    show(Math.max(at, 0));
+  }
+
+  balance(); fleet(); domain(); decisions(); chooser();
+})();
