@@ -63,6 +63,7 @@ class VehicleFleet(mesa.Model):
         self.n = scenario.fleet.size
         self._settings = scenario
         self.population, itineraries = _who_and_where(scenario, base_dir or Path())
+        self.region_names = scenario.region_names
         self.plan = plan_travel(scenario, self.population, itineraries)
         self._n_regions = len(scenario.regions)
         self._has_chargers = has_chargers(scenario)

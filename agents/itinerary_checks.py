@@ -121,7 +121,7 @@ def plan_faults(scenario: Scenario, population: Population, itineraries: Itinera
         depart_s, required_kwh = int(itineraries.depart_s[trip]), plan.required_kwh[trip]
         if depart_s < scenario.simulation.days * DAY_S:
             faults.append(
-                f"vehicle {itineraries.vehicle_index[trip]} at {label(depart_s)}: needs {required_kwh:.2f} kWh "
-                f"at departure, full charging gives at most {highest_kwh:.2f} kWh"
+                f"vehicle {itineraries.vehicle_index[trip]} at {label(depart_s)}: needs {required_kwh:.2f} "
+                f"kWh at departure, full charging gives at most {highest_kwh:.2f} kWh"
             )
     return faults

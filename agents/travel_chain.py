@@ -45,8 +45,7 @@ def sample_itineraries(scenario: Scenario, population: Population) -> Itinerarie
     Raises
     ------
     ScenarioError
-        When a place type of the chain has no region, no transitions or no dwell law, or no road leads where
-        cars go.
+        When distances follow roads and no road leads where a car goes.
     """
     n, n_days = population.n, scenario.simulation.days + 2
     car = np.repeat(np.arange(n, dtype=np.int64), n_days)
