@@ -23,6 +23,8 @@ AT_LOWER: Final = 0
 BASIC: Final = 1
 AT_UPPER: Final = 2
 _BASIS_STATUS: Final = tuple(highspy.HighsBasisStatus.__members__.values())
+_DUAL, _PRIMAL = 1, 4
+_CHOSEN_WEIGHTS, _DEVEX_WEIGHTS = -1, 1
 _STATUS: Final[dict[highspy.HighsModelStatus, Status]] = {
     highspy.HighsModelStatus.kOptimal: "optimal",
     highspy.HighsModelStatus.kModelEmpty: "optimal",
@@ -81,6 +83,14 @@ class Outcome:
         return self.status in ("optimal", "feasible")
 
 
+class _QuietHighs(highspy.Highs):  # type: ignore[misc]
+    """HiGHS without callbacks, and without the banner that registering them prints."""
+
+    def enableCallbacks(self) -> None:  # noqa: N802
+        """Switch the output off instead."""
+        self.setOptionValue("output_flag", False)
+
+
 class Solver:
     """HiGHS with deterministic options.
 
@@ -94,37 +104,49 @@ class Solver:
 
     def __init__(self, *, iteration_limit: int, presolve: bool = True) -> None:
         self.iteration_limit = iteration_limit
-        self._highs = highspy.Highs()
+        self._highs = _QuietHighs()
+        self._loaded: LinearProgram | None = None
+        self._last_basis: Basis | None = None
         self._set("output_flag", False)
         self._set("threads", 1)
         self._set("parallel", "off")
         self._set("solver", "simplex")
         self._set("random_seed", 0)
         self._set("simplex_iteration_limit", iteration_limit)
+        self._set("primal_simplex_bound_perturbation_multiplier", 0.0)
         self._set("presolve", "on" if presolve else "off")
 
     def solve(self, program: LinearProgram, basis: Basis | None = None) -> Outcome:
-        """Solve a linear program by the simplex method, from a basis if one is given (it may be incomplete)."""
-        if not self._pass(program):
-            return _failed("failed", 0)
-        if basis is not None and not self._start_from(basis):
+        """Solve a linear program by the simplex method, from a basis if one is given (it may be incomplete).
+
+        A moved window is solved by the primal method, for the last plan stays feasible (the dual one wanders among its ties);
+        other bounds alone by the dual method, for the last duals stay feasible.
+        """
+        is_moved = basis is not None and not self._has_only_other_bounds(program, basis)
+        self._set("simplex_strategy", _PRIMAL if is_moved else _DUAL)
+        self._set("simplex_dual_edge_weight_strategy", _CHOSEN_WEIGHTS if basis is None else _DEVEX_WEIGHTS)
+        if not self._hand_over(program, basis):
             return _failed("failed", 0)
         self._highs.run()
         info = self._highs.getInfo()
         status = _STATUS.get(self._highs.getModelStatus(), "failed")
+        iterations = max(0, int(info.simplex_iteration_count))
         if status != "optimal":
-            return _failed(status, int(info.simplex_iteration_count))
+            self._loaded = None
+            return _failed(status, iterations)
         solution, objective = self._highs.getSolution(), float(info.objective_function_value)
+        values = np.array(solution.col_value)
+        self._last_basis = self._basis(program, values, np.array(solution.row_value))
         return Outcome(
             status=status,
             objective=objective,
             bound=objective,
-            iterations=max(0, int(info.simplex_iteration_count)),
+            iterations=iterations,
             nodes=0,
-            values=np.array(solution.col_value),
+            values=values,
             row_duals=np.array(solution.row_dual),
             reduced_costs=np.array(solution.col_dual),
-            basis=self._basis(),
+            basis=self._last_basis,
         )
 
     def solve_integer(
@@ -140,6 +162,7 @@ class Solver:
         self._set("mip_abs_gap", 0.0)
         self._set("mip_feasibility_tolerance", 1e-9)
         self._set("mip_max_nodes", highspy.kHighsIInf if node_limit is None else node_limit)
+        self._loaded = None
         if not self._pass(program):
             return _failed("failed", 0)
         if start is not None:
@@ -197,6 +220,28 @@ class Solver:
         )
         return bool(status != highspy.HighsStatus.kError)
 
+    def _hand_over(self, program: LinearProgram, basis: Basis | None) -> bool:
+        """Pass a program and its start; after a solve of the same program with other bounds only those change hands."""
+        loaded, only_bounds = self._loaded, self._has_only_other_bounds(program, basis)
+        self._loaded = program
+        if loaded is not None and only_bounds:
+            return self._change_bounds(program, loaded)
+        return self._pass(program) and (basis is None or self._start_from(basis))
+
+    def _has_only_other_bounds(self, program: LinearProgram, basis: Basis | None) -> bool:
+        """Whether the solver holds this program, but for bounds, at this basis."""
+        if self._loaded is None or basis is None or basis is not self._last_basis:
+            return False
+        return program.cost is self._loaded.cost and program.values is self._loaded.values
+
+    def _change_bounds(self, program: LinearProgram, loaded: LinearProgram) -> bool:
+        differs = (program.lower != loaded.lower) | (program.upper != loaded.upper)
+        changed = np.flatnonzero(differs).astype(np.int32)
+        status = self._highs.changeColsBounds(
+            len(changed), changed, program.lower[changed], program.upper[changed]
+        )
+        return bool(status != highspy.HighsStatus.kError)
+
     def _start_from(self, basis: Basis) -> bool:
         start = highspy.HighsBasis()
         start.col_status = [_BASIS_STATUS[code] for code in basis.columns.tolist()]
@@ -205,9 +250,20 @@ class Solver:
         start.alien = True  # the moved window makes it incomplete: HiGHS completes it
         return bool(self._highs.setBasis(start) != highspy.HighsStatus.kError)
 
-    def _basis(self) -> Basis:
-        basis = self._highs.getBasis()
-        return Basis(columns=_codes(basis.col_status), rows=_codes(basis.row_status))
+    def _basis(self, program: LinearProgram, values: FloatArray, row_values: FloatArray) -> Basis:
+        status, basic = self._highs.getBasicVariables()
+        if status != highspy.HighsStatus.kOk:
+            basis = self._highs.getBasis()
+            return Basis(columns=_codes(basis.col_status), rows=_codes(basis.row_status))
+        columns = _nearest_bound(values, program.lower, program.upper)
+        rows = _nearest_bound(row_values, program.row_lower, program.row_upper)
+        columns[basic[basic >= 0]] = BASIC
+        rows[-1 - basic[basic < 0]] = BASIC
+        return Basis(columns=columns, rows=rows)
+
+
+def _nearest_bound(values: FloatArray, lower: FloatArray, upper: FloatArray) -> BasisArray:
+    return np.where(np.abs(upper - values) < np.abs(values - lower), AT_UPPER, AT_LOWER).astype(np.int8)
 
 
 def _codes(statuses: list[highspy.HighsBasisStatus]) -> BasisArray:

@@ -18,10 +18,10 @@ from sim.contracts import BoolArray, Cars, FloatArray, IntArray, Trips, freeze
 class Itinerary:
     """The fleet over a horizon of K steps; arrays (K, n) unless said otherwise."""
 
-    is_known: BoolArray  # whether the program follows the car in the step
+    is_known: BoolArray  # whether the program has the car's energy at the step's end
     fraction: FloatArray  # plugged part of the step
     region_index: IntArray  # where plugged, -1 elsewhere
-    leaving_kwh: FloatArray  # energy of the trips that begin in the step, less help
+    leaving_kwh: FloatArray  # energy of the trips since the last known step, less help
     lower_kwh: FloatArray  # bounds of the energy at the step's end
     upper_kwh: FloatArray
     departure_s: IntArray  # of a plugged stay that ends in the step; NEVER_S elsewhere
@@ -217,6 +217,7 @@ def _reach(
         draft.required_kwh[k] = np.minimum(draft.required_kwh[k], highest)
         lower[k] = np.minimum(np.maximum(draft.required_kwh[k], cars.energy_min_kwh), highest)
         upper[k] = np.maximum(cars.energy_max_kwh - np.maximum(draft.leaving_kwh[k], 0.0), highest)
+    _pass_over_gaps(draft, lower)
     return Itinerary(
         is_known=draft.is_known,
         fraction=draft.fraction,
@@ -232,3 +233,32 @@ def _reach(
         lowered_kwh=lowered,
         help_kwh=helped,
     )
+
+
+def _pass_over_gaps(draft: _Draft, lower: FloatArray) -> None:
+    """Leave out the steps in which a car cannot exchange energy (all but the last of the horizon).
+
+    Trips of such a step are taken in the next known one; the energy they need is asked of the last known one before.
+    """
+    n_steps, n_cars = draft.fraction.shape
+    gaps = draft.is_known & (draft.fraction <= 0)
+    gaps[-1:] = False
+    needed, departure = np.full(n_cars, -np.inf), np.full(n_cars, NEVER_S)
+    for k in reversed(range(n_steps)):
+        gap = gaps[k]
+        asked = np.where(gap, -np.inf, needed)
+        binds = asked > lower[k]
+        lower[k] = np.where(binds, asked, lower[k])
+        draft.required_kwh[k] = np.where(binds, asked, draft.required_kwh[k])
+        draft.departure_s[k] = np.where(binds, departure, draft.departure_s[k])
+        departs = gap & (lower[k] > needed)
+        departure = np.where(departs & (draft.departure_s[k] != NEVER_S), draft.departure_s[k], departure)
+        needed = np.where(gap, np.maximum(needed, lower[k]) + draft.leaving_kwh[k], -np.inf)
+    taken = np.zeros(n_cars)
+    for k in range(n_steps):
+        taken = taken + draft.leaving_kwh[k]
+        draft.leaving_kwh[k] = np.where(gaps[k], 0.0, taken)
+        taken = np.where(gaps[k], taken, 0.0)
+    draft.is_known &= ~gaps
+    draft.departure_s[gaps] = NEVER_S
+    draft.required_kwh[gaps] = 0.0

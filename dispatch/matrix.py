@@ -32,18 +32,31 @@ class Matrix:
         self._column = slot * layout.width + column
         self._row = (slot + shift) % n_slots * layout.height + row
         self._value = np.repeat(value[None, :], n_slots, axis=0)
+        self._is_cut = np.zeros(self._row.shape, bool)  # links of cars behind their last known step
         at, rows = layout.columns, layout.rows
         in_balance = (row >= rows.balance.start) & (row < rows.balance.stop)
         self._car_charge = np.flatnonzero(in_balance & _within(column, at.charge))
         self._car_discharge = np.flatnonzero(in_balance & _within(column, at.discharge))
+        self._car_link = np.flatnonzero((shift > 0) & _within(column, at.energy))
         self._pool_charge = np.flatnonzero(~in_balance & _within(column, at.pool_charge))
         self._pool_discharge = np.flatnonzero(~in_balance & _within(column, at.pool_discharge))
 
-    def place_cars(self, slots: IntArray, region_index: IntArray, is_plugged: BoolArray) -> None:
-        """Enter each plugged car's powers in the balance of its region; arrays (K, n)."""
+    def place_cars(
+        self, slots: IntArray, region_index: IntArray, is_plugged: BoolArray, is_known: BoolArray
+    ) -> None:
+        """Enter each plugged car's powers in the balance of its region, its energy in its next equation; (K, n)."""
         rows = slots[:, None] * self._layout.height + np.where(is_plugged, region_index, 0)
         self._row[slots[:, None], self._car_charge[None, :]] = rows
         self._row[slots[:, None], self._car_discharge[None, :]] = rows
+        n_steps = len(slots)
+        step = np.where(is_known, np.arange(n_steps)[:, None], n_steps)
+        following = np.minimum.accumulate(step[::-1], axis=0)[::-1]
+        following = np.concatenate([following[1:], np.full((1, step.shape[1]), n_steps)])
+        slot = np.append(slots, slots[-1])[following]  # after the last known step the link is cut
+        base = slot * self._layout.height + self._layout.rows.car.start
+        self._row[slots[:, None], self._car_link[None, :]] = base + np.arange(step.shape[1])
+        self._is_cut[:] = False
+        self._is_cut[slots[:, None], self._car_link[None, :]] = following == n_steps
 
     def set_pool_efficiency(self, charge_h: float, discharge_h: float) -> None:
         """Set h eta_c and h / eta_d of the cars still to come."""
@@ -56,6 +69,7 @@ class Matrix:
         """Column starts, rows and values of what is alive, without the links from the horizon's end to its beginning."""
         keep = is_live.reshape(-1)[self._column]
         keep &= row_is_live.reshape(-1)[self._row]
+        keep &= ~self._is_cut
         keep[last_slot, self._is_link] = False
         new_row = np.cumsum(row_is_live.reshape(-1), dtype=np.int32) - 1
         per_column = np.bincount(self._column[keep], minlength=is_live.size)[is_live.reshape(-1)]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dispatch.fuel import FuelCost, PiecewiseCost
 from dispatch.highs import Outcome
 from dispatch.problem import Problem
 from dispatch.program import Assembly
-from sim.contracts import FloatArray, freeze
+from sim.contracts import BoolArray, FloatArray, freeze
+
+Number = TypeVar("Number", np.float64, np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,14 +142,20 @@ def _outside(value: FloatArray, lower: FloatArray | float, upper: FloatArray | f
     return float(np.maximum(lower - value, value - upper).max(initial=0.0))
 
 
-def _before(energy: FloatArray, start: FloatArray) -> FloatArray:
+def _before(energy: NDArray[Number], start: NDArray[Number]) -> NDArray[Number]:
     return np.concatenate([start[None, :], energy[:-1]])
+
+
+def _last_known(energy: FloatArray, start: FloatArray, is_known: BoolArray) -> FloatArray:
+    """Energy at the last known step before each step, at first the start."""
+    step = np.maximum.accumulate(np.where(is_known, 1 + np.arange(len(energy))[:, None], 0), axis=0)
+    return np.take_along_axis(np.concatenate([start[None, :], energy]), _before(step, 0 * step[0]), axis=0)
 
 
 def _car_violation(problem: Problem, plan: Plan) -> float:
     known, cars, itinerary = problem.itinerary.is_known, problem.cars, problem.itinerary
     stored = cars.charge_efficiency * plan.charge_kw - plan.discharge_kw / cars.discharge_efficiency
-    before = _before(plan.energy_kwh, itinerary.start_kwh)
+    before = _last_known(plan.energy_kwh, itinerary.start_kwh, known)
     change = problem.step_h * stored - itinerary.leaving_kwh + plan.shortfall_kwh
     residual = np.where(known, plan.energy_kwh - before - change, 0.0)
     bounded = np.where(known, plan.energy_kwh, itinerary.lower_kwh)

@@ -123,7 +123,7 @@ class Program:
         self._write_pools(problem, slots)
         self._write_grid(problem, slots)
         self._write_turbines(problem, slots)
-        self._start_basis(column_was_live, row_was_live)
+        self._start_basis(problem, slots, column_was_live, row_was_live)
         return self._gather(slots)
 
     def keep(self, assembly: Assembly, outcome: Outcome) -> None:
@@ -154,9 +154,10 @@ class Program:
         if self.layout.has_shortfall:
             self._put(slots, at.shortfall, self._site.shortfall_price_per_kwh, 0.0, np.inf, _may_lack(plan))
         right = -plan.leaving_kwh
-        right[:1] += plan.start_kwh
+        is_first = plan.is_known & (np.cumsum(plan.is_known, axis=0) == 1)
+        right += is_first * plan.start_kwh
         self._put_row(slots, rows.car, right, right, plan.is_known)
-        self._matrix.place_cars(slots, plan.region_index, is_plugged)
+        self._matrix.place_cars(slots, plan.region_index, is_plugged, plan.is_known)
 
     def _write_batteries(self, problem: Problem, slots: IntArray) -> None:
         """Batteries: Eqs. (16), (20), (29), (30)."""
@@ -245,14 +246,21 @@ class Program:
         self._row_upper[slots, part] = upper
         self._row_is_live[slots, part] = is_live
 
-    def _start_basis(self, column_was_live: BoolArray, row_was_live: BoolArray) -> None:
-        """Give newcomers a start: stored energies and imports follow from the equations, ramps are slack."""
+    def _start_basis(
+        self, problem: Problem, slots: IntArray, column_was_live: BoolArray, row_was_live: BoolArray
+    ) -> None:
+        """Give newcomers a start: stored energies, imports or curtailment follow from the equations, ramps are slack."""
         columns, rows = self.layout.columns, self.layout.rows
         new_column, new_row = self._is_live & ~column_was_live, self._row_is_live & ~row_was_live
         self._column_basis[new_column] = AT_LOWER
-        for part in (columns.energy, columns.battery_energy, columns.pool_energy, columns.imported):
+        for part in (columns.energy, columns.battery_energy, columns.pool_energy):
             view, is_new = self._column_basis[:, part], new_column[:, part]
             view[is_new] = BASIC
+        is_short = np.zeros((self.layout.n_slots, self.layout.n_regions), bool)
+        is_short[slots] = problem.load_kw >= problem.supply_kw
+        for part, follows in ((columns.imported, is_short), (columns.curtailed, ~is_short)):
+            view, is_new = self._column_basis[:, part], new_column[:, part]
+            view[is_new & follows] = BASIC
         self._row_basis[new_row] = AT_LOWER
         ramp, is_new = self._row_basis[:, rows.ramp], new_row[:, rows.ramp]
         ramp[is_new] = BASIC
