@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,12 +49,7 @@ def read_tables(path: Path, overrides: Sequence[str], find_scenario: FindScenari
     base_name, changes = tables.pop("extends", None), tables.pop("set", {})
     if base_name is not None:
         tables = merge(_read_base(base_name, path, find_scenario), tables)
-    faults: list[str] = []
-    if not isinstance(changes, dict):
-        faults.append("set: must be a table of dotted paths and values")
-        changes = {}
-    for key, value in _flat(changes):
-        faults += set_entry(tables, key, _absolute_value(key, value, path.parent.resolve()))
+    faults = _apply_set(tables, changes, path.parent.resolve())
     faults += apply_overrides(tables, overrides)
     if faults:
         raise ScenarioError(faults)
@@ -141,9 +136,7 @@ def _read_base(name: Any, path: Path, find_scenario: FindScenario) -> dict[str, 
     deeper = base.pop("extends", None)
     if deeper is not None:
         raise ScenarioError([f"extends: {base_path.name} itself extends {deeper!r}, but one level is all"])
-    faults = []
-    for key, value in _flat(base.pop("set", {})):
-        faults += set_entry(base, key, value)
+    faults = _apply_set(base, base.pop("set", {}), base_path.parent.resolve())
     if faults:
         raise ScenarioError(faults)
     return base
@@ -187,13 +180,17 @@ def _absolute_value(key: str, value: Any, folder: Path) -> Any:
     return str((folder / Path(value).expanduser()).resolve())
 
 
-def _flat(changes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Entries of ``[set]``: dotted paths in quotes, or nested tables written without them."""
+def _apply_set(tables: dict[str, Any], changes: Any, folder: Path) -> list[str]:
+    """Change entries as a file's ``[set]`` says; returns what is wrong with it."""
+    if not isinstance(changes, dict):
+        return ["set: must be a table of dotted paths in quotes"]
+    faults = []
     for key, value in changes.items():
-        if isinstance(value, dict) and "." not in key:
-            yield from ((f"{key}.{below}", item) for below, item in _flat(value))
+        if "." not in key and "[" not in key:  # written without quotes, TOML makes nested tables of a path
+            faults.append(f'set.{key}: write the whole dotted path in quotes, as "fleet.size" = 3')
         else:
-            yield key, value
+            faults += set_entry(tables, key, _absolute_value(key, value, folder))
+    return faults
 
 
 def _split(dotted: str) -> list[str | int] | None:

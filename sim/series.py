@@ -203,9 +203,8 @@ def _check_resolution(begin_s: int, step_s: int, ref: SeriesRef, name: str) -> N
     if step_s <= STEP_S and STEP_S % step_s or step_s > STEP_S and step_s % STEP_S:
         faults.append(f"{name}: step_minutes {ref.step_minutes} neither divides 15 nor is a multiple of it")
     elif begin_s % min(step_s, STEP_S):
-        faults.append(
-            f"{name}: its rows begin at {instant_label(begin_s)}, not on a multiple of {ref.step_minutes} min"
-        )
+        grid = f"multiples of {ref.step_minutes} min" if step_s < STEP_S else "quarter hours"
+        faults.append(f"{name}: its rows begin at {instant_label(begin_s)}, not on {grid}")
     if step_s > STEP_S and ref.to_quarter_hours == "mean":
         faults.append(f'{name}: rows of {ref.step_minutes} min need to_quarter_hours = "hold" or "linear"')
     if step_s < STEP_S and ref.to_quarter_hours != "mean":

@@ -286,11 +286,13 @@ def test_extends_something_unknown(tmp_path: Path) -> None:
 
 
 def test_set_in_a_file_changes_regions_by_name(tmp_path: Path) -> None:
-    """``[set]`` reaches into lists, with dotted keys in quotes or as tables."""
-    text = f'extends = "{BASE}"\n[set]\n"regions.home.chargers" = 4\nregions.work.import_limit_kw = 9.0\n'
+    """``[set]`` reaches into lists by dotted paths in quotes; without quotes it is told so."""
+    text = f'extends = "{BASE}"\n[set]\n"regions.home.chargers" = 4\n"regions[1].import_limit_kw" = 9.0\n'
     scenario = read(written(tmp_path, text))
     assert [region.chargers for region in scenario.regions] == [4, "unlimited", "unlimited"]
     assert [region.import_limit_kw for region in scenario.regions] == ["unlimited", 9.0, "unlimited"]
+    message = complaint(written(tmp_path, f'extends = "{BASE}"\n[set]\nfleet.size = 3\n'))
+    assert message == 'set.fleet: write the whole dotted path in quotes, as "fleet.size" = 3'
 
 
 def test_a_law_or_tariff_of_another_kind_replaces_the_whole_table(tmp_path: Path) -> None:
@@ -323,7 +325,7 @@ def test_relative_paths_belong_to_the_file_that_names_them(
     absolute = tmp_path / "base" / "a.csv"
     whole = dump_scenario(load_scenario(BASE, ["regions.home." + load.format(file=absolute)]))
     (tmp_path / "base" / "whole.toml").write_text(whole.replace(str(absolute), "a.csv"))
-    text = f'extends = "../base/whole.toml"\n[set]\nregions.work.{load.format(file="b.csv")}\n'
+    text = f'extends = "../base/whole.toml"\n[set]\n"regions.work.load" {load.format(file="b.csv")[4:]}\n'
     path = written(tmp_path / "own", text)
     monkeypatch.chdir(tmp_path)
     scenario = read(path, "regions.other." + load.format(file="c.csv"))
