@@ -19,7 +19,7 @@ import numpy as np
 from sim.contracts import FloatArray, Site, freeze
 from sim.ties import HEADROOM_KW, Need, exchange, net_inflow_kw, tie_loss_kw
 
-ROUNDING_KW: Final = 1e-9  # a lack or an excess below this is floating-point rounding, not a cut
+ROUNDING_KW: Final = 1e-10  # a lack, an excess or a flow below this is floating-point rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,11 +84,7 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
     """
     charging_kw, discharging_kw = _by_region(site, battery_kw)
     demand_kw = truth.load_kw + ev_charge_kw - ev_discharge_kw + charging_kw - discharging_kw - turbine_kw
-    flow_kw = np.zeros(0)
-    if len(site.tie_from_index):
-        none = np.zeros(site.n_regions)
-        need = _need(truth, demand_kw, (charging_kw, discharging_kw), turbine_kw, (none, none))
-        flow_kw = exchange(site, need).flow_kw
+    flow_kw = _flow_kw(site, truth, demand_kw, (charging_kw, discharging_kw), turbine_kw)
     tie_kw = net_inflow_kw(site, flow_kw)
     net_kw = demand_kw - tie_kw
     renewable_kw = truth.pv_kw + truth.wind_kw
@@ -101,6 +97,7 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
     net_kw = net_kw - charge_cut_kw - unserved_kw + discharge_cut_kw + turbine_cut_kw
     curtailed = _least_cost_curtailed_kw(site, truth, net_kw - renewable_kw, renewable_kw)
     grid_kw = net_kw - renewable_kw + curtailed
+    grid_kw = np.where(np.abs(grid_kw) > ROUNDING_KW, grid_kw, 0.0)  # no export of 1e-13 kW where none may be
     share = np.divide(curtailed, renewable_kw, out=np.zeros_like(curtailed), where=renewable_kw > 0.0)
     cut_fraction = _cut_fraction(site, battery_kw, charge_cut_kw, discharge_cut_kw)
     return Settled(
@@ -182,6 +179,20 @@ def _headroom_kw(site: Site, need: Need, charge_kw: FloatArray, discharge_kw: Fl
     )
     room_kw = exchange(site, fitting, headroom_value=1.0).headroom_kw
     return np.where(room_kw < HEADROOM_KW / 2.0, room_kw, np.inf)
+
+
+def _flow_kw(
+    site: Site,
+    truth: StepTruth,
+    demand_kw: FloatArray,
+    batteries: tuple[FloatArray, FloatArray],
+    turbine_kw: FloatArray,
+) -> FloatArray:
+    """Least-cost flow over each tie, shape (T,), when the cars' powers stand as they were."""
+    if len(site.tie_from_index) == 0:
+        return np.zeros(0)
+    none = np.zeros(site.n_regions)
+    return exchange(site, _need(truth, demand_kw, batteries, turbine_kw, (none, none))).flow_kw
 
 
 def _by_region(site: Site, battery_kw: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -449,6 +449,13 @@ def test_rounding_is_no_shortage() -> None:
     assert done.unserved_kw[0] == 0.0
 
 
+def test_rounding_is_no_export() -> None:
+    """Cars that give just what the load takes export nothing where nothing may be exported."""
+    done = settle_one(site([INF], [0.0]), truth([0.3], [0.0]), discharge=0.1 + 0.2)
+    assert 0.1 + 0.2 > 0.3
+    assert done.export_kw[0] == 0.0
+
+
 def test_settling_twice_is_settling_once() -> None:
     """The same step gives the same bits."""
     case = random_case(7, n_regions=4, n_ties=3)
