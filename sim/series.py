@@ -19,7 +19,7 @@ import numpy as np
 from sim.clock import DAY_S, STEP_S, STEPS_PER_DAY
 from sim.contracts import FloatArray, IntArray
 from sim.errors import SeriesError
-from sim.scenario import LoadMix, Scenario, SeriesRef, Simulation
+from sim.scenario import LoadMix, Scenario, SeriesRef
 from sim.series_file import SeriesTable, read_table
 from sim.series_time import SCENARIO_ZONE, epoch_s, instant_label, second_of_year, standard_offset_s
 
@@ -60,19 +60,22 @@ class Span:
         return self.begin_s + self.n_steps * STEP_S
 
 
-def world_span(simulation: Simulation) -> Span:
-    """Days -1 to N of a run of N days: a yesterday for the first, and a day that horizons reach into."""
+def scenario_span(scenario: Scenario) -> Span:
+    """Return the days -1 to N of a run of N days, and more where the horizon is longer than a day.
+
+    So the first day has a yesterday, and the last decision sees the end of its horizon. Every series of the
+    scenario must cover this (or wrap around).
+    """
+    simulation = scenario.simulation
+    dispatch = getattr(scenario, "dispatch", None)  # a section may be left out while faults are collected
+    horizon_steps = STEPS_PER_DAY if dispatch is None else dispatch.horizon_steps
+    days_after = max(1, -(-horizon_steps // STEPS_PER_DAY))
     return Span(
         start=simulation.start,
         time_zone=simulation.time_zone,
         first_step=-STEPS_PER_DAY,
-        n_steps=STEPS_PER_DAY * (simulation.days + 2),
+        n_steps=STEPS_PER_DAY * (1 + simulation.days + days_after),
     )
-
-
-def scenario_span(scenario: Scenario) -> Span:
-    """Return the span that every series of a scenario must cover (or wrap around)."""
-    return world_span(scenario.simulation)
 
 
 def read_series(ref: SeriesRef, path: Path, *, span: Span, units: Iterable[str]) -> FloatArray:
@@ -189,7 +192,7 @@ class _Rows:
                 [
                     f"{name} covers {instant_label(int(begins_s[0]))} to {instant_label(end_s)} of the "
                     f"scenario's clock, but {instant_label(span.begin_s)} to {instant_label(span.end_s)} is "
-                    'needed (one day before the run to one day after; wrap = "year" lets one year serve any)'
+                    'needed (a day before the run to the last horizon\'s end; wrap = "year" lets one year serve any)'
                 ]
             )
         index = (needed_s - begins_s[0]) // step_s

@@ -7,7 +7,7 @@ Only settlement and the perfect forecaster look at all of it; everything else is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -116,7 +116,7 @@ def build_world(scenario: Scenario, locate: Locate) -> World:
     ScenarioError
         With the faults of every series, or of the tariff.
     """
-    span = _span(scenario)
+    span = scenario_span(scenario)
     series = _read_all(scenario, locate, span)
     prices = _prices(scenario, series, locate, span)
     regions = list(enumerate(scenario.regions))
@@ -135,13 +135,6 @@ def build_world(scenario: Scenario, locate: Locate) -> World:
         grid_kg_per_kwh=_grid_kg_per_kwh(scenario, series, span),
         prices_are_published=scenario.tariff.kind != "series",
     )
-
-
-def _span(scenario: Scenario) -> Span:
-    """Days -1 to N; further when horizons are longer than a day, so that the last decisions see their end."""
-    days_more = max(0, -(-scenario.dispatch.horizon_steps // STEPS_PER_DAY) - 1)
-    span = scenario_span(scenario)
-    return replace(span, n_steps=span.n_steps + days_more * STEPS_PER_DAY)
 
 
 def _read_all(scenario: Scenario, locate: Locate, span: Span) -> _Series:
