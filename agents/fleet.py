@@ -59,7 +59,7 @@ class VehicleFleet(mesa.Model):
     def __init__(
         self, scenario: Scenario, *, base_dir: Path | None = None, creation_order: Sequence[int] | None = None
     ) -> None:
-        super().__init__(seed=0)  # mesa's own generators are never used
+        super().__init__(rng=0)  # mesa's own generators are never used
         self.n = scenario.fleet.size
         self._settings = scenario
         self.population, itineraries = _who_and_where(scenario, base_dir or Path())
@@ -75,7 +75,7 @@ class VehicleFleet(mesa.Model):
 
     def _make_vehicles(self, creation_order: Sequence[int] | None) -> list[Vehicle]:
         made = {i: Vehicle(self, i) for i in (range(self.n) if creation_order is None else creation_order)}
-        Agent._ids.pop(self, None)  # mesa 3.3 would keep every model alive through this counter
+        getattr(Agent, "_ids", {}).pop(self, None)  # mesa 3.3 keeps every model alive through this counter
         return [made[i] for i in range(self.n)]
 
     # --- the run ---

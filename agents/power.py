@@ -10,6 +10,7 @@ from agents.charging import ENERGY_TOLERANCE_KWH, bus_energy, make_plan, make_pl
 from agents.columns import Columns
 from agents.population import Population
 from agents.recording import SegmentLog
+from sim.clock import NEVER_S
 from sim.contracts import FloatArray, IntArray, StepEnergy
 
 _HOUR_S = 3600.0
@@ -73,18 +74,21 @@ class Power:
 
     def rest(self, car: int, now_s: int, energy_kwh: float) -> None:
         """Give one car, whose last plan is closed, a plan of no power."""
-        self.columns.request_kw[car] = 0.0
-        self._run(car, now_s, energy_kwh, 0.0)
+        c = self.columns
+        c.since_s[car], c.since_kwh[car], c.counted_kwh[car] = now_s, energy_kwh, 0.0
+        c.request_kw[car], c.set_kw[car] = 0.0, 0.0
+        c.last_s[car], c.end_s[car] = NEVER_S, NEVER_S
 
     def request(self, car: int, now_s: int, energy_kwh: float, request_kw: float) -> None:
         """Give one car, whose last plan is closed, a new request."""
         c = self.columns
-        c.request_kw[car] = request_kw
         region = c.region_index.item(car)
         if region >= 0 and self._is_capped[region]:
-            self._run(car, now_s, energy_kwh, 0.0)
+            self.rest(car, now_s, energy_kwh)
+            c.request_kw[car] = request_kw
             self.share(now_s, c.plugged_in(region))
         else:
+            c.request_kw[car] = request_kw
             self._run(car, now_s, energy_kwh, request_kw)
 
     def close(self, car: int, now_s: int) -> float:

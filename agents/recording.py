@@ -49,6 +49,26 @@ class RowLog:
             self._chunks = [[np.concatenate(parts) for parts in zip(*self._chunks, strict=True)]]
         return list(self._chunks[0])
 
+    def tail(self, column: int, above: int) -> list[NDArray[Any]]:
+        """Rows where a column that never falls down the log exceeds a value; touches recent rows only.
+
+        >>> log = RowLog((np.int64, np.float64))
+        >>> log.extend(np.array([1, 2, 3]), np.array([0.1, 0.2, 0.3]))
+        >>> [column.tolist() for column in log.tail(0, 1)]
+        [[2, 3], [0.2, 0.3]]
+        """
+        self._flush()
+        recent: list[list[NDArray[Any]]] = []
+        for chunk in reversed(self._chunks):
+            if not len(chunk[column]) or chunk[column][-1] <= above:
+                break
+            recent.insert(0, chunk)
+        if not recent:
+            return [np.empty(0, dtype=dtype) for dtype in self._dtypes]
+        joined = [np.concatenate(parts) for parts in zip(*recent, strict=True)]
+        first = int(np.searchsorted(joined[column], above, side="right"))
+        return [values[first:] for values in joined]
+
     def clear(self) -> None:
         """Forget all rows."""
         self._rows.clear()

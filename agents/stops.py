@@ -21,6 +21,7 @@ from sim.contracts import BoolArray, IntArray, Stays
 from sim.scenario import Scenario
 
 _HOUR_S = 3600.0
+_UNPLUG = 3  # column of the log of stays; rows are added as cars unplug
 
 
 class Stops:
@@ -59,8 +60,9 @@ class Stops:
             for region, n_chargers in self._n_chargers.items()
         }
         columns.is_plugged[:] = self._plugged_at_start()
-        if self._first_start_s is None:
-            self._first_start_s = now
+        if self._first_start_s is None or now <= self._first_start_s:  # a history of its own
+            self._first_start_s, before = now, Columns(self._population, now)
+            self._log.clear()
         columns.plug_s[:] = self._first_start_s
         self._carry_stays(before, columns, now)
         plugged = np.flatnonzero(columns.is_plugged)
@@ -92,13 +94,13 @@ class Stops:
         c = self._columns
         region = c.region_index.item(car)
         is_short = energy_kwh < self._trips.drivable_kwh(car) - ENERGY_TOLERANCE_KWH
-        self._power.rest(car, now_s, energy_kwh)
-        if not (self._trips.plugs_in(car) or (is_short and self._has_chargers[region])):
-            return
-        if region in self._queues:
-            self._queues[region].join(car, waits_for_energy=is_short)
-        else:
+        plugs_in = self._trips.plugs_in(car) or (is_short and self._has_chargers[region])
+        if plugs_in and region not in self._queues:
             self._plug_in(car, now_s, energy_kwh)
+            return
+        self._power.rest(car, now_s, energy_kwh)
+        if plugs_in:
+            self._queues[region].join(car, waits_for_energy=is_short)
 
     def unplug(self, car: int, now_s: int) -> float:
         """Let a car leave its place; return its energy."""
@@ -149,7 +151,7 @@ class Stops:
     def stays(self, since_s: int) -> Stays:
         """Stays that began after an instant, open ones included."""
         c, p = self._columns, self._population
-        closed = self._log.columns()
+        closed = self._log.tail(_UNPLUG, since_s)
         car = np.flatnonzero(c.is_plugged)
         never = np.full(len(car), NEVER_S, dtype=np.int64)
         still = [

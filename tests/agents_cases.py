@@ -36,7 +36,7 @@ def scenario_of(changes: dict[str, Any] | None = None) -> Scenario:
 
 
 def region(name: str, place_type: str, **changes: Any) -> dict[str, Any]:
-    """A region's table."""
+    """Make a region's table."""
     table = {
         "name": name,
         "place_type": place_type,
