@@ -15,8 +15,9 @@ import numpy as np
 from dispatch.extension import extended
 from dispatch.highs import LinearProgram, Outcome, Solver
 from dispatch.problem import Problem
+from dispatch.program import Assembly
 from dispatch.session import Failure, Session, Solved, check
-from sim.contracts import BoolArray, FloatArray, IntArray
+from sim.contracts import FloatArray, IntArray
 
 OVERLAP_KW = 1e-6
 """Simultaneous charge and discharge up to here is rounding."""
@@ -86,7 +87,7 @@ def integer(
     pairs = _pairs(solved)
     both = (pairs.charge >= 0) & (pairs.discharge >= 0)
     chosen = both if everywhere else both & (pairs.overlap > OVERLAP_KW)
-    program = _with_binaries(solved.assembly.program, pairs, chosen)
+    program = with_binaries(solved.assembly.program, pairs.charge[chosen], pairs.discharge[chosen])
     start = None
     if repaired is not None:
         charging = (repaired.outcome.values[pairs.charge] > 0)[chosen]
@@ -97,46 +98,44 @@ def integer(
 
 
 def _pairs(solved: Solved) -> Pairs:
-    at, cars, site = solved.assembly.layout.columns, solved.problem.cars, solved.problem.site
-    plan, pools, shape = solved.plan, solved.problem.pools, solved.plan.pool_charge_kw.shape
+    cars, site, plan, pools = solved.problem.cars, solved.problem.site, solved.plan, solved.problem.pools
+    pool_efficiencies = (1.0, 1.0) if pools is None else (pools.charge_efficiency, pools.discharge_efficiency)
     units = (
+        (plan.charge_kw, plan.discharge_kw, cars.charge_efficiency, cars.discharge_efficiency),
         (
-            at.charge,
-            at.discharge,
-            plan.charge_kw,
-            plan.discharge_kw,
-            cars.charge_efficiency,
-            cars.discharge_efficiency,
-        ),
-        (
-            at.battery_charge,
-            at.battery_discharge,
             plan.battery_charge_kw,
             plan.battery_discharge_kw,
             site.battery_charge_efficiency,
             site.battery_discharge_efficiency,
         ),
-        (
-            at.pool_charge,
-            at.pool_discharge,
-            plan.pool_charge_kw,
-            plan.pool_discharge_kw,
-            np.full(shape[1], 1.0 if pools is None else pools.charge_efficiency),
-            np.full(shape[1], 1.0 if pools is None else pools.discharge_efficiency),
-        ),
+        (plan.pool_charge_kw, plan.pool_discharge_kw, *pool_efficiencies),
     )
-    positions = solved.assembly.columns
+    charge, discharge = pair_positions(solved.assembly)
     return Pairs(
-        charge=np.concatenate([positions(unit[0]).reshape(-1) for unit in units]),
-        discharge=np.concatenate([positions(unit[1]).reshape(-1) for unit in units]),
-        stored=np.concatenate([(unit[4] * unit[2] - unit[3] / unit[5]).reshape(-1) for unit in units]),
-        overlap=np.concatenate([np.minimum(unit[2], unit[3]).reshape(-1) for unit in units]),
+        charge=charge,
+        discharge=discharge,
+        stored=np.concatenate(
+            [(eta_c * taken - given / eta_d).reshape(-1) for taken, given, eta_c, eta_d in units]
+        ),
+        overlap=np.concatenate([np.minimum(unit[0], unit[1]).reshape(-1) for unit in units]),
     )
 
 
-def _with_binaries(program: LinearProgram, pairs: Pairs, chosen: BoolArray) -> LinearProgram:
-    """P_c <= P_c,max u and P_d <= P_d,max (1 - u), u binary, for the chosen pairs."""
-    charge, discharge = pairs.charge[chosen], pairs.discharge[chosen]
+def pair_positions(assembly: Assembly) -> tuple[IntArray, IntArray]:
+    """Columns of all charge and all discharge variables, flat over cars, batteries and stores; -1 where there is none."""
+    at = assembly.layout.columns
+    charges, discharges = (
+        (at.charge, at.battery_charge, at.pool_charge),
+        (at.discharge, at.battery_discharge, at.pool_discharge),
+    )
+    return (
+        np.concatenate([assembly.columns(part).reshape(-1) for part in charges]),
+        np.concatenate([assembly.columns(part).reshape(-1) for part in discharges]),
+    )
+
+
+def with_binaries(program: LinearProgram, charge: IntArray, discharge: IntArray) -> LinearProgram:
+    """P_c <= P_c,max u and P_d <= P_d,max (1 - u), u binary, for these pairs of columns."""
     n = len(charge)
     column, row = len(program.cost) + np.arange(n), np.arange(n)
     charge_max, discharge_max = program.upper[charge], program.upper[discharge]

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from dispatch.fuel import PiecewiseCost, convex_under_estimator
+from dispatch.fuel import FuelCost, PiecewiseCost, convex_under_estimator
 from dispatch.highs import Outcome, Solver
 from dispatch.plan import Plan, read_plan, violation
 from dispatch.problem import Problem
@@ -107,12 +107,18 @@ def check(problem: Problem, assembly: Assembly, outcome: Outcome) -> Solved | Fa
 def fuel_envelopes(site: Site) -> tuple[PiecewiseCost, ...]:
     """Convex under-estimators of all regions' fuel costs."""
 
-    def one(region: int) -> PiecewiseCost:
-        def cost_per_h(power_kw: FloatArray) -> FloatArray:
-            everywhere = np.zeros((len(power_kw), site.n_regions))
-            everywhere[:, region] = power_kw
-            return np.asarray(site.turbine_fuel_cost_per_h(everywhere))[:, region]
+    return tuple(
+        convex_under_estimator(region_fuel_cost(site, region), float(site.turbine_limit_kw[region]))
+        for region in range(site.n_regions)
+    )
 
-        return convex_under_estimator(cost_per_h, float(site.turbine_limit_kw[region]))
 
-    return tuple(one(region) for region in range(site.n_regions))
+def region_fuel_cost(site: Site, region: int) -> FuelCost:
+    """True fuel cost of one region's turbine alone."""
+
+    def cost_per_h(power_kw: FloatArray) -> FloatArray:
+        everywhere = np.zeros((len(power_kw), site.n_regions))
+        everywhere[:, region] = power_kw
+        return np.asarray(site.turbine_fuel_cost_per_h(everywhere))[:, region]
+
+    return cost_per_h
