@@ -192,7 +192,8 @@ class _Rows:
                 [
                     f"{name} covers {instant_label(int(begins_s[0]))} to {instant_label(end_s)} of the "
                     f"scenario's clock, but {instant_label(span.begin_s)} to {instant_label(span.end_s)} is "
-                    'needed (a day before the run to the last horizon\'s end; wrap = "year" lets one year serve any)'
+                    "needed (a day before the run to the last horizon's end); "
+                    'wrap = "year" lets one year serve any'
                 ]
             )
         index = (needed_s - begins_s[0]) // step_s

@@ -170,17 +170,22 @@ def _beginnings(ref: SeriesRef, arrow: pa.Table, faults: _Faults) -> IntArray:
     step_s = ref.step_minutes * 60
     shift_s = step_s if ref.stamp == "ending" else 0
     if ref.time_column is None:
-        stamps_s, aware = _parse_texts([ref.start], faults)
-        if faults.lines:
-            return stamps_s
-        first = _to_utc(stamps_s, aware, ref, faults)
-        return np.asarray(first[0] - shift_s + step_s * np.arange(len(arrow), dtype=np.int64))
+        first_s = _first_instant(ref, faults) - shift_s
+        return np.asarray(first_s + step_s * np.arange(len(arrow), dtype=np.int64))
     stamps_s, aware = _stamps(arrow[ref.time_column], ref.time_column, faults)
     if len(stamps_s) == 0:
         return stamps_s
     begins_s = _to_utc(stamps_s, aware, ref, faults) - shift_s
     _check_spacing(begins_s, stamps_s, step_s, faults)
     return begins_s
+
+
+def _first_instant(ref: SeriesRef, faults: _Faults) -> int:
+    moment = _moment(ref.start)
+    if moment is None:
+        raise SeriesError([f"start {ref.start!r} is no time (ISO, such as 2016-04-20 08:15)"])
+    stamp_s = _seconds(moment)
+    return int(_to_utc(np.array([stamp_s], dtype=np.int64), moment.tzinfo is not None, ref, faults)[0])
 
 
 def _to_utc(stamps_s: IntArray, aware: bool, ref: SeriesRef, faults: _Faults) -> IntArray:
@@ -234,8 +239,11 @@ def _parse_texts(texts: Sequence[str | None], faults: _Faults) -> tuple[IntArray
     faults.add(mixed, lambda row: f"{texts[row]!r}: some times carry a zone and some do not")
     if bad or mixed:
         return np.empty(0, dtype=np.int64), aware
-    seconds = [int(m.timestamp() if aware else m.replace(tzinfo=UTC).timestamp()) for m in known]
-    return np.array(seconds, dtype=np.int64), aware
+    return np.array([_seconds(moment) for moment in known], dtype=np.int64), aware
+
+
+def _seconds(moment: datetime) -> int:
+    return int((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def _moment(text: str | None) -> datetime | None:

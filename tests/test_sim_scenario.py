@@ -136,6 +136,9 @@ ONE_MISTAKE: dict[str, str] = {
     "regions.home.load.series.column=load_kw": (
         "regions[0].load.series.column: must be \"*\" in a mix (see `weights`), is 'load_kw'"
     ),
+    'regions.home.load.series.start="2016-01-01"': (
+        "regions[0].load.series: needs `time_column`, or else `start` (the first row's instant)"
+    ),
     "regions.home.load.series.zone=Mars/Base": (
         "regions[0].load.series.zone: no time zone is called 'Mars/Base'"
     ),

@@ -118,6 +118,10 @@ def test_rows_without_times_follow_a_start(tmp_path: Path) -> None:
     path = csv_file(tmp_path, [("", k) for k in range(30)])
     ref = reference(time_column=None, start="2016-04-19 21:00")
     assert read(path, ref, span("2016-04-20"))[:8].tolist() == [3.0] * 4 + [4.0] * 4
+    in_utc = reference(time_column=None, start="2016-04-19T22:00:00+02:00", zone="UTC")  # 21:00 of the clock
+    assert read(path, in_utc, span("2016-04-20"))[:8].tolist() == [3.0] * 4 + [4.0] * 4
+    found = faults(path, reference(time_column=None, start="yesterday"), span("2016-04-20"))
+    assert found == ("start 'yesterday' is no time (ISO, such as 2016-04-20 08:15)",)
 
 
 def test_steps_before_the_start_are_the_day_before(tmp_path: Path) -> None:
