@@ -65,9 +65,9 @@ def test_powers_within_the_limits_keep_energy_within_its_limits(
 
 
 def test_a_battery_outside_its_limits_may_rest() -> None:
-    """Below the least energy nothing is forced: discharging is barred, resting and charging are not."""
+    """Outside the energy limits nothing is forced: only going further out is barred."""
     least, largest = power_limits_kw(
-        one(40.0),
+        np.array([40.0, 240.0]),
         900,
         energy_min_kwh=one(50.0),
         energy_max_kwh=one(237.5),
@@ -76,5 +76,5 @@ def test_a_battery_outside_its_limits_may_rest() -> None:
         charge_efficiency=one(0.9),
         discharge_efficiency=one(0.9),
     )
-    assert least[0] == 0.0
-    assert largest[0] == 45.0
+    np.testing.assert_array_equal(least, [0.0, -45.0])
+    np.testing.assert_array_equal(largest, [45.0, 0.0])

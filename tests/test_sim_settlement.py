@@ -421,6 +421,19 @@ def test_caps_by_hand() -> None:
     assert discharge[0] == pytest.approx(95.0)
 
 
+def test_caps_count_what_the_other_direction_brings() -> None:
+    """Cars that discharge 40 kW let 60 charge where 20 could; such as charge 30 let 80 discharge, not 50."""
+    none = np.zeros(0), np.zeros(1)
+    charge, _ = charging_caps(
+        site([100.0], [0.0]), truth([80.0], [0.0]), *none, np.array([70.0]), np.array([40.0])
+    )
+    assert charge[0] == pytest.approx(60.0)
+    _, discharge = charging_caps(
+        site([INF], [0.0]), truth([50.0], [0.0]), *none, np.array([30.0]), np.array([100.0])
+    )
+    assert discharge[0] == pytest.approx(80.0)
+
+
 def test_caps_are_infinite_where_nothing_can_bind() -> None:
     """Without import limit charging has no cap; with free export discharging has none."""
     charge, discharge = charging_caps(

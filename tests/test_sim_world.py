@@ -204,6 +204,22 @@ def test_long_horizons_see_their_end() -> None:
     assert longer.end_step == 96 * 3
 
 
+def test_published_schedules_follow_the_calendar() -> None:
+    """A run from 1 October has summer prices on day -1, a Friday, and winter prices from day 0 on."""
+    tariff = {
+        "kind": "schedule",
+        "file": "shipped:sce_tou_ev_4_march_2019",
+        "sell_fraction": 0.5,
+        "curtailment_per_kwh": 0.0,
+    }
+    tables = TABLES | {"tariff": tariff}
+    tables["simulation"] = tables["simulation"] | {"start": date(2016, 10, 1)}
+    world = build_world(Scenario.model_validate(tables), locate)
+    noon = [world.step(96 * day + 52).buy_price_per_kwh[0] for day in (-1, 0, 1)]
+    assert noon == [0.26668, 0.06087, 0.06087]  # summer weekday, then a winter weekend
+    assert world.prices_are_published
+
+
 def test_asking_outside_the_world_is_an_error(shipped: World) -> None:
     """Steps before day -1 and after the last day are not drawn."""
     with pytest.raises(IndexError, match=r"reach outside -96\.\.192"):
