@@ -80,7 +80,9 @@ def throughput(_: argparse.Namespace) -> Iterator[str]:
     yield "| treatment | decisions, s | largest gap | fallbacks |\n|---|---:|---:|---:|"
     for treatment in ("repair", "milp"):
         settings = ["economics.throughput_price_per_kwh=0", f"dispatch.exclusivity={treatment}"]
-        one = run_command("multi-microgrid", [*settings, "simulation.start=2016-07-20", "output.report=false"])
+        one = run_command(
+            "multi-microgrid", [*settings, "simulation.start=2016-07-20", "output.report=false"]
+        )
         yield f"| {treatment} | {one.decision_seconds:.1f} | {one.largest_gap:.1e} | {one.n_fallbacks} |"
 
 
@@ -111,7 +113,9 @@ def main() -> None:
         for line in SECTIONS[name](arguments):
             print(line, flush=True)
             lines.append(line)
-        pages[name] = "\n".join([*lines, f"\n<sub>{os.cpu_count()} cores, {platform.machine()}; {versions}</sub>\n"])
+        pages[name] = "\n".join(
+            [*lines, f"\n<sub>{os.cpu_count()} cores, {platform.machine()}; {versions}</sub>\n"]
+        )
         RESULTS.write_text("# Measured\n\n" + "\n".join(filter(None, pages.values())), encoding="utf-8")
 
 

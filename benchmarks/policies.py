@@ -15,14 +15,23 @@ from scipy import stats
 from experiments import run
 
 POLICIES = ("uncontrolled", "own-cost", "rolling")
-FIGURES = ("ev_bill_net_cny", "total_cost_net_cny", "ev_bill_cny", "total_cost_cny", "renewables_used_kwh", "unmet_kwh")
+FIGURES = (
+    "ev_bill_net_cny",
+    "total_cost_net_cny",
+    "ev_bill_cny",
+    "total_cost_cny",
+    "renewables_used_kwh",
+    "unmet_kwh",
+)
 
 
 def _one(task: tuple[str, str, int]) -> dict[str, float | str | int]:
     forecaster, policy, seed = task
     overrides = (f"forecast.kind={forecaster}", "output.report=false", "output.forecasts_max_days=0")
     with tempfile.TemporaryDirectory() as folder:
-        result = run("multi-microgrid", out=Path(folder) / "run", overrides=overrides, seed=seed, policy=policy)
+        result = run(
+            "multi-microgrid", out=Path(folder) / "run", overrides=overrides, seed=seed, policy=policy
+        )
         figures = {name: float(result.kpis[name]) for name in FIGURES}
     return {"forecaster": forecaster, "policy": policy, "seed": seed, **figures}
 
@@ -45,7 +54,11 @@ def summary(rows: pd.DataFrame) -> Iterator[str]:
     for forecaster, group in rows.groupby("forecaster", sort=True):
         table = {name: group.pivot_table(index="seed", columns="policy", values=name) for name in FIGURES}
         yield f"\n**{forecaster}**, {group['seed'].nunique()} fleets, mean ± half-width of the 95 % interval\n"
-        yield "| figure | " + " | ".join(POLICIES) + " | own-cost - uncontrolled | rolling - uncontrolled | rolling - own-cost |"
+        yield (
+            "| figure | "
+            + " | ".join(POLICIES)
+            + " | own-cost - uncontrolled | rolling - uncontrolled | rolling - own-cost |"
+        )
         yield "|---|" + "---:|" * 6
         for name in FIGURES:
             wide = table[name]

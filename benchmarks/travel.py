@@ -96,7 +96,8 @@ def _whereabouts(trips: pd.DataFrame, instant_s: int) -> tuple[float, float, flo
     first = trips[trips["index"] == 0]
     stays.append((pd.Series(-DAY_S, index=first.index), first["depart_s"], first["from"]))
     share = {
-        place: sum(_overlap(begin[where == place], end[where == place], at) for begin, end, where in stays) / N_CARS
+        place: sum(_overlap(begin[where == place], end[where == place], at) for begin, end, where in stays)
+        / N_CARS
         for place in ("H", "W")
     }
     return float(share["H"]), float(share["W"]), _overlap(trips["depart_s"], trips["arrive_s"], at) / N_CARS

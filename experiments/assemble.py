@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 from agents.fleet import VehicleFleet
 from dispatch.policies import load_policy
 from dispatch.options import DispatchOptions
 from dispatch.stationary import WithStationary
 from experiments.shipped import locate
-from sim.contracts import Dispatcher, Forecaster
+from sim.contracts import Dispatcher, Forecaster, Site
+from sim.errors import ScenarioError, VoltwalkError
 from sim.forecast import Measurements, PerfectForecaster, PersistenceForecaster
 from sim.microgrid import build_site, initial_battery_kwh
 from sim.scenario import Scenario
 from sim.simulation import Actors, Simulation
 from sim.world import World, build_world
 
+Built = TypeVar("Built")
+
+
+class _Faults:
+    """Faults of several builders, reported together."""
+
+    def __init__(self) -> None:
+        self._errors: list[VoltwalkError] = []
+
+    def of(self, build: Callable[[], Built]) -> Built | None:
+        """Build, or keep what is wrong."""
+        try:
+            return build()
+        except VoltwalkError as error:
+            self._errors.append(error)
+            return None
+
+    def raise_any(self) -> None:
+        """Raise what was kept: a single error as it is, several as one."""
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self._errors:
+            raise ScenarioError(line for error in self._errors for line in str(error).splitlines())
+
 
 def dispatcher_for(scenario: Scenario) -> Dispatcher:
     """The scenario's policy, its stationary units scheduled by the common program where it leaves them out."""
     options = DispatchOptions.from_scenario(scenario)
+    if ":" in scenario.dispatch.policy and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # last, so that a user's module never hides an installed one
     return WithStationary(load_policy(scenario.dispatch.policy, options), options)
 
 
@@ -42,12 +72,35 @@ def assemble(
         Called with (steps done, steps in all).
     alter_world
         Applied to the truth before anything uses it (what-if studies and tests).
+
+    Raises
+    ------
+    VoltwalkError
+        With the faults of series, site, itineraries and policy, all at once.
     """
-    world = build_world(scenario, locate)
+    faults = _Faults()
+    world = faults.of(lambda: build_world(scenario, locate))
+    site = faults.of(lambda: build_site(scenario, locate))
+    fleet = faults.of(lambda: VehicleFleet(scenario))
+    decider = faults.of(lambda: dispatcher if dispatcher is not None else dispatcher_for(scenario))
+    faults.raise_any()
+    assert world is not None
+    assert site is not None
+    assert fleet is not None
+    assert decider is not None
     if alter_world is not None:
         world = alter_world(world)
-    site = build_site(scenario, locate)
-    fleet = VehicleFleet(scenario)
+    return _simulation(scenario, world, site, fleet, decider, on_step)
+
+
+def _simulation(
+    scenario: Scenario,
+    world: World,
+    site: Site,
+    fleet: VehicleFleet,
+    decider: Dispatcher,
+    on_step: Callable[[int, int], None] | None,
+) -> tuple[Simulation, Actors]:
     measurements = Measurements(site.n_regions)
     kinds: dict[str, Callable[[], Forecaster]] = {
         "perfect": lambda: PerfectForecaster(world, fleet, measurements),
@@ -59,7 +112,7 @@ def assemble(
         site=site,
         fleet=fleet,
         forecaster=kinds[scenario.forecast.kind](),
-        dispatcher=dispatcher if dispatcher is not None else dispatcher_for(scenario),
+        dispatcher=decider,
         measurements=measurements,
         initial_battery_kwh=initial_battery_kwh(scenario),
         horizon_steps=scenario.dispatch.horizon_steps,

@@ -21,9 +21,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="A path, or the name of a shipped scenario.")]
+ScenarioArgument = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A path, or the name of a shipped scenario.")
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a scenario key.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a scenario key.")
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Root of all chance.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The folder to make.")]
 
@@ -61,15 +65,21 @@ def run(
     from experiments.tables import key_figure_table
 
     with step_progress("simulating") as on_step:
-        result = running.run(scenario, out=out, overrides=overrides or (), seed=seed, policy=policy, on_step=on_step)
-    Console().print(key_figure_table(result.kpis, title=f"{result.scenario['scenario']['name']}: key figures"))
+        result = running.run(
+            scenario, out=out, overrides=overrides or (), seed=seed, policy=policy, on_step=on_step
+        )
+    Console().print(
+        key_figure_table(result.kpis, title=f"{result.scenario['scenario']['name']}: key figures")
+    )
     typer.echo(result.path)
 
 
 @app.command()
 def compare(
     scenario: ScenarioArgument,
-    policies: Annotated[str, typer.Option("--policies", help="Comma-separated; differences are to the first.")],
+    policies: Annotated[
+        str, typer.Option("--policies", help="Comma-separated; differences are to the first.")
+    ],
     out: OutOption = None,
     seed: SeedOption = None,
     overrides: SetOption = None,
@@ -81,7 +91,9 @@ def compare(
 
     names = [name.strip() for name in policies.split(",") if name.strip()]
     with policy_progress(names) as on_step:
-        result = running.compare(scenario, names, out=out, overrides=overrides or (), seed=seed, on_step=on_step)
+        result = running.compare(
+            scenario, names, out=out, overrides=overrides or (), seed=seed, on_step=on_step
+        )
     Console().print(comparison_table(result.table))
     typer.echo(result.path)
 
@@ -89,7 +101,9 @@ def compare(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the scenario; the file is NAME.toml.")],
-    source: Annotated[str, typer.Option("--from", metavar="SCENARIO", help="Shipped scenario to copy.")] = "multi-microgrid",
+    source: Annotated[
+        str, typer.Option("--from", metavar="SCENARIO", help="Shipped scenario to copy.")
+    ] = "multi-microgrid",
 ) -> None:
     """Copy a shipped scenario, commented, as a start for one's own."""
     from experiments.shipped import copy_scenario
@@ -100,11 +114,15 @@ def new(
 @app.command()
 def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
     """Check a scenario, its series and its itineraries; all faults at once."""
+    from experiments.assemble import assemble
     from experiments.running import resolve
-    from experiments.validation import check_inputs
+    from experiments.shipped import faults
+    from sim.errors import ScenarioError
 
+    if found := faults(scenario, overrides or ()):
+        raise ScenarioError(found)
     loaded = resolve(scenario, overrides=overrides or ())
-    check_inputs(loaded)
+    assemble(loaded)
     typer.echo(f"{loaded.scenario.name}: no fault found")
 
 
@@ -121,9 +139,15 @@ def schema(
 @app.command()
 def trace(
     run: RunArgument,
-    vehicle: Annotated[int | None, typer.Argument(metavar="[VEHICLE]", help="vehicle_id; without it, the fleet.")] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the car's day to a PNG.")] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead of a table.")] = False,
+    vehicle: Annotated[
+        int | None, typer.Argument(metavar="[VEHICLE]", help="vehicle_id; without it, the fleet.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the car's day to a PNG.")
+    ] = None,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print comma-separated values instead of a table.")
+    ] = False,
     sort: Annotated[str, typer.Option("--sort", help="Column by which the fleet is sorted.")] = "vehicle_id",
 ) -> None:
     """One car's day, readable; without VEHICLE the fleet, sortable."""
@@ -148,7 +172,9 @@ def audit(run: RunArgument) -> None:
 @app.command()
 def report(
     run: RunArgument,
-    png: Annotated[Path | None, typer.Option("--png", metavar="DIR", help="Also write the figures as PNG files.")] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="DIR", help="Also write the figures as PNG files.")
+    ] = None,
 ) -> None:
     """Write report.html again from the tables."""
     from experiments.report import write_figures, write_report
@@ -162,7 +188,9 @@ def report(
 @app.command()
 def export(
     run: RunArgument,
-    csv: Annotated[bool, typer.Option("--csv", help="As comma-separated values (the only format, and the default).")] = True,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="As comma-separated values (the only format, and the default).")
+    ] = True,
     out: OutOption = None,
 ) -> None:
     """Write the run's tables as CSV files, by default into RUN-csv beside the run."""

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         When the target exists by the end, or the disk refuses.
     """
     check_free(target)
+    made = [folder for folder in target.absolute().parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.parent / f".{target.name}.partial-{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
@@ -68,6 +69,16 @@ def whole_folder(target: Path) -> Iterator[Path]:
         raise RunFolderError(f"{target}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        if not target.exists():
+            _remove_empty(made)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders made on the way, innermost first, as far as they are empty."""
+    for folder in folders:
+        if any(folder.iterdir()):
+            return
+        folder.rmdir()
 
 
 def write_table(folder: Path, name: str, columns: Mapping[str, Any]) -> pa.Table:

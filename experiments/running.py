@@ -25,6 +25,7 @@ from sim.contracts import Dispatcher, Fleet
 from sim.recorder import Recorder
 from sim.scenario import Scenario
 from sim.scenario_reading import dump_scenario
+from sim.simulation import Actors, Simulation
 
 OnStep = Callable[[int, int], None]
 
@@ -80,8 +81,10 @@ def run(
     stem = f"{loaded.scenario.name}-{name}-{loaded.simulation.seed}"
     target = Path(out) if out is not None else default_folder(Path("runs"), stem)
     check_free(target)
-    with threadpool_limits(limits=1), whole_folder(target) as folder:
-        _simulate_into(folder, loaded, dispatcher, on_step)
+    with threadpool_limits(limits=1):
+        job = _Job.prepare(loaded, dispatcher, on_step)
+        with whole_folder(target) as folder:
+            job.run_into(folder)
     return read_run(target)
 
 
@@ -109,7 +112,7 @@ def compare(
         for policy, one in zip(policies, loaded, strict=True):
             inner = folder / folder_name(policy)
             inner.mkdir()
-            _simulate_into(inner, one, None, _named(on_step, policy))
+            _Job.prepare(one, None, _named(on_step, policy)).run_into(inner)
         runs = {policy: read_run(folder / folder_name(policy)) for policy in policies}
         table = comparison_table({policy: dict(one.kpis) for policy, one in runs.items()})
         table.to_csv(folder / "comparison.csv")
@@ -165,42 +168,67 @@ def _named(on_step: Callable[[str, int, int], None] | None, policy: str) -> OnSt
     return lambda done, total: on_step(policy, done, total)
 
 
-def _simulate_into(
-    folder: Path, scenario: Scenario, dispatcher: Dispatcher | None, on_step: OnStep | None
-) -> None:
-    started, begin = datetime.now(UTC), perf_counter()
-    simulation, actors = assemble(scenario, dispatcher=dispatcher, on_step=on_step)
-    recorder = simulation.run()
-    tables = _write_tables(folder, recorder, actors.fleet)
-    (folder / "scenario.toml").write_text(dump_scenario(scenario), encoding="utf-8")
-    world, n_steps = actors.world, scenario.simulation.days * STEPS_PER_DAY
-    figures = key_figures(
-        scenario,
-        tables,
-        energy_value=actors.site.energy_value_per_kwh,
-        grid_kg_per_kwh=world.grid_kg_per_kwh[world.rows(0, n_steps)],
-        clipped_kwh=recorder.clipped_kwh + recorder.cut_kwh,
-    )
-    write_json(folder / "kpis.json", figures)
-    manifest: dict[str, Any] = {
-        "version": version(),
-        "code_version": code_version(),
-        "packages": package_versions(),
-        "scenario": scenario.scenario.name,
-        "policy": actors.dispatcher.name,
-        "policy_object": dispatcher is not None,
-        "seed": scenario.simulation.seed,
-        "replication": scenario.simulation.replication,
-        "start": scenario.simulation.start.isoformat(),
-        "started_at": started.isoformat(timespec="seconds"),
-        "wall_seconds": perf_counter() - begin,
-        "peak_memory_mb": peak_memory_mb(),
-        "status": "complete",
-        "reproducible": dispatcher is None,
-    }
-    write_json(folder / "manifest.json", manifest)
-    if scenario.output.report:
-        write_report(folder, folder / "report.html")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One simulation, ready to run."""
+
+    scenario: Scenario
+    simulation: Simulation
+    actors: Actors
+    is_own_object: bool  # the policy is a Python object that no scenario can name
+    started: datetime
+    begin: float
+
+    @classmethod
+    def prepare(cls, scenario: Scenario, dispatcher: Dispatcher | None, on_step: OnStep | None) -> _Job:
+        """Build all parts; every fault of the inputs shows here, before any folder is made."""
+        started, begin = datetime.now(UTC), perf_counter()
+        simulation, actors = assemble(scenario, dispatcher=dispatcher, on_step=on_step)
+        return cls(
+            scenario=scenario,
+            simulation=simulation,
+            actors=actors,
+            is_own_object=dispatcher is not None,
+            started=started,
+            begin=begin,
+        )
+
+    def run_into(self, folder: Path) -> None:
+        """Simulate and write the whole folder."""
+        recorder = self.simulation.run()
+        tables = _write_tables(folder, recorder, self.actors.fleet)
+        (folder / "scenario.toml").write_text(dump_scenario(self.scenario), encoding="utf-8")
+        world, n_steps = self.actors.world, self.scenario.simulation.days * STEPS_PER_DAY
+        figures = key_figures(
+            self.scenario,
+            tables,
+            energy_value=self.actors.site.energy_value_per_kwh,
+            grid_kg_per_kwh=world.grid_kg_per_kwh[world.rows(0, n_steps)],
+            clipped_kwh=recorder.clipped_kwh + recorder.cut_kwh,
+        )
+        write_json(folder / "kpis.json", figures)
+        write_json(folder / "manifest.json", self._manifest())
+        if self.scenario.output.report:
+            write_report(folder, folder / "report.html")
+
+    def _manifest(self) -> dict[str, Any]:
+        simulation = self.scenario.simulation
+        return {
+            "version": version(),
+            "code_version": code_version(),
+            "packages": package_versions(),
+            "scenario": self.scenario.scenario.name,
+            "policy": self.actors.dispatcher.name,
+            "policy_is_own_object": self.is_own_object,
+            "seed": simulation.seed,
+            "replication": simulation.replication,
+            "start": simulation.start.isoformat(),
+            "started_at": self.started.isoformat(timespec="seconds"),
+            "wall_seconds": perf_counter() - self.begin,
+            "peak_memory_mb": peak_memory_mb(),
+            "status": "complete",
+            "reproducible": not self.is_own_object,
+        }
 
 
 def _write_tables(folder: Path, recorder: Recorder, fleet: Fleet) -> dict[str, pa.Table]:

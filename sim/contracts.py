@@ -244,7 +244,9 @@ class Dispatcher(Protocol):
 
     name: str
     needs_own_chain: bool  # whether each car's own true chain is handed over in ``Snapshot.own_trips``
-    charges_on_arrival: bool  # whether a car charges at full power from the second it plugs in, before the next boundary
+    charges_on_arrival: (
+        bool  # whether a car charges at full power from the second it plugs in, before the next boundary
+    )
 
     def start(self, site: Site) -> None:
         """Get ready for one run; called once, before the first decision."""

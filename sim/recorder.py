@@ -74,7 +74,9 @@ class Recorder:
         self, start_s: int, truth: StepTruth, energy: StepEnergy, settled: Settled, battery_kwh: FloatArray
     ) -> None:
         """Record one settled step."""
-        row = _StepRow(start_s=start_s, truth=truth, energy=energy, settled=settled, battery_kwh=battery_kwh.copy())
+        row = _StepRow(
+            start_s=start_s, truth=truth, energy=energy, settled=settled, battery_kwh=battery_kwh.copy()
+        )
         self._steps.append(row)
         self.cut_kwh += settled.cut_kw * STEP_H
 
@@ -181,7 +183,9 @@ class Recorder:
         columns: Columns = {"step_start_s": [now_s for now_s, _, _ in self._decisions]}
         columns |= {name: [getattr(decision, name) for decision in made] for name in counted}
         columns |= {
-            name: pa.array([getattr(decision, name) for decision in made], type=pa.float64(), from_pandas=True)
+            name: pa.array(
+                [getattr(decision, name) for decision in made], type=pa.float64(), from_pandas=True
+            )
             for name in money
         }
         columns["seconds"] = [seconds for _, _, seconds in self._decisions]
@@ -212,7 +216,9 @@ class Recorder:
             "protected_departure_s": nullable(departure_s, departure_s == NEVER_S),
             "departure_dual_per_kwh": joined("departure_dual_per_kwh", np.float64),
             "best_later_step_s": nullable(later_s, later_s == NEVER_S),
-            "best_later_value_per_kwh": nullable(joined("best_later_value_per_kwh", np.float64), later_s == NEVER_S),
+            "best_later_value_per_kwh": nullable(
+                joined("best_later_value_per_kwh", np.float64), later_s == NEVER_S
+            ),
         }
 
     def forecast_columns(self) -> Columns:
@@ -229,7 +235,9 @@ class Recorder:
         names = ("load_kw", "pv_kw", "wind_kw", "buy_price_per_kwh")
         return {
             "issue_step_s": np.repeat(issued, np.array(lengths, dtype=np.int64) * n_regions),
-            "target_step_s": np.repeat(np.concatenate(steps) if steps else np.empty(0, dtype=np.int64), n_regions),
+            "target_step_s": np.repeat(
+                np.concatenate(steps) if steps else np.empty(0, dtype=np.int64), n_regions
+            ),
             "region": self._regions(sum(lengths)),
             **{name: flat([getattr(row.forecast, name) for row in rows]) for name in names},
             "arrivals_n": flat([row.arrivals_n for row in rows]),

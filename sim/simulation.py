@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from traceback import extract_tb
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ from sim.contracts import (
     Dispatcher,
     Fleet,
     FloatArray,
+    Forecast,
     Forecaster,
     Schedule,
     Site,
     Snapshot,
     StepEnergy,
 )
-from sim.errors import PolicyError
+from sim.errors import PolicyError, VoltwalkError
 from sim.forecast import Measurements
 from sim.microgrid import admissible_battery_kw, admissible_turbine_kw
 from sim.recorder import Recorder
@@ -128,11 +130,15 @@ class Simulation:
                 self._measure(step - 1, actors.fleet.close_step(now_s))
             if step < 0:
                 cars = actors.fleet.cars(now_s)
-                self._give_power(step, np.where(cars.is_plugged, cars.charge_limit_kw, 0.0), cars.region_index)
+                self._give_power(
+                    step, np.where(cars.is_plugged, cars.charge_limit_kw, 0.0), cars.region_index
+                )
 
     def _decide(self, step: int) -> None:
         actors, now_s = self._actors, step * STEP_S
-        n_steps = min(actors.horizon_steps, self._n_steps - step) if actors.shrinking else actors.horizon_steps
+        n_steps = (
+            min(actors.horizon_steps, self._n_steps - step) if actors.shrinking else actors.horizon_steps
+        )
         cars = actors.fleet.cars(now_s)
         forecast = actors.forecaster.issue(now_s, n_steps)
         snapshot = Snapshot(
@@ -145,18 +151,35 @@ class Simulation:
             else None,
         )
         begin = perf_counter()
-        schedule = actors.dispatcher.decide(snapshot, forecast)
+        schedule = self._ask(snapshot, forecast)
         seconds = perf_counter() - begin
         self._check(schedule, cars.n, now_s)
         self._set_plant(schedule)
         limits = np.where(cars.is_plugged, 1.0, 0.0)
-        power_kw = np.clip(schedule.car_power_kw, -cars.discharge_limit_kw * limits, cars.charge_limit_kw * limits)
-        clipped = float(np.abs(np.where(cars.is_plugged, schedule.car_power_kw - power_kw, 0.0)).sum()) * STEP_H
+        power_kw = np.clip(
+            schedule.car_power_kw, -cars.discharge_limit_kw * limits, cars.charge_limit_kw * limits
+        )
+        clipped = (
+            float(np.abs(np.where(cars.is_plugged, schedule.car_power_kw - power_kw, 0.0)).sum()) * STEP_H
+        )
         self._give_power(step, power_kw, cars.region_index)
         self.recorder.clipped_kwh += clipped
         self.recorder.decision(now_s, schedule, seconds)
         self.recorder.forecast(forecast)
         self.recorder.domain(now_s, actors.fleet.domain(now_s))
+
+    def _ask(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
+        """Let the dispatcher decide; an error of its own is told with its place."""
+        try:
+            return self._actors.dispatcher.decide(snapshot, forecast)
+        except VoltwalkError:
+            raise
+        except Exception as error:
+            place = extract_tb(error.__traceback__)[-1]
+            raise PolicyError(
+                f"policy {self._actors.dispatcher.name} at {label(snapshot.now_s)}: {type(error).__name__}: {error} "
+                f"({place.filename}, line {place.lineno})"
+            ) from error
 
     def _check(self, schedule: Schedule, n_cars: int, now_s: int) -> None:
         """A dispatcher's answer must be whole and finite; limits are clipped and counted instead."""
@@ -180,7 +203,9 @@ class Simulation:
         site, plant = self._actors.site, self._plant
         assert schedule.battery_power_kw is not None
         assert schedule.turbine_kw is not None
-        plant.battery_set_kw, cut_battery = admissible_battery_kw(site, plant.battery_kwh, schedule.battery_power_kw)
+        plant.battery_set_kw, cut_battery = admissible_battery_kw(
+            site, plant.battery_kwh, schedule.battery_power_kw
+        )
         plant.turbine_set_kw, cut_turbine = admissible_turbine_kw(site, plant.turbine_kw, schedule.turbine_kw)
         self.recorder.clipped_kwh += (float(cut_battery.sum()) + float(cut_turbine.sum())) * STEP_H
 

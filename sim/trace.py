@@ -61,7 +61,9 @@ class Table:
         expected = [column.name for column in self.columns]
         if sorted(values) != sorted(expected):
             missing, extra = set(expected) - set(values), set(values) - set(expected)
-            raise ValueError(f"table {self.name}: missing columns {sorted(missing)}, unknown columns {sorted(extra)}")
+            raise ValueError(
+                f"table {self.name}: missing columns {sorted(missing)}, unknown columns {sorted(extra)}"
+            )
         arrays = [_as_arrow(self.name, column, values[column.name]) for column in self.columns]
         if len({len(array) for array in arrays}) > 1:
             raise ValueError(f"table {self.name}: columns differ in length")
@@ -69,17 +71,27 @@ class Table:
 
 
 def _as_arrow(table: str, column: Column, values: Any) -> pa.Array:
-    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, type=_ARROW[column.dtype])
+    array = (
+        values
+        if isinstance(values, pa.Array | pa.ChunkedArray)
+        else pa.array(values, type=_ARROW[column.dtype])
+    )
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if not column.nullable and array.null_count:
         raise ValueError(f"table {table}: {array.null_count} nulls in {column.name}")
-    if column.dtype == "float64" and not column.nullable and not np.isfinite(array.to_numpy(zero_copy_only=False)).all():
+    if (
+        column.dtype == "float64"
+        and not column.nullable
+        and not np.isfinite(array.to_numpy(zero_copy_only=False)).all()
+    ):
         raise ValueError(f"table {table}: values of {column.name} are not finite")
     return array.cast(_ARROW[column.dtype])
 
 
-def _table(name: str, meaning: str, *columns: tuple[str, Dtype, str, str] | tuple[str, Dtype, str, str, bool]) -> Table:
+def _table(
+    name: str, meaning: str, *columns: tuple[str, Dtype, str, str] | tuple[str, Dtype, str, str, bool]
+) -> Table:
     return Table(name, meaning, tuple(Column(*column) for column in columns))
 
 
@@ -115,7 +127,12 @@ TRIPS: Final = _table(
     ("distance_km", "float64", "km", "driven distance"),
     ("energy_kwh", "float64", "kWh", "distance times consumption"),
     ("required_kwh", "float64", "kWh", "stored energy needed at departure: the domain's lower bound"),
-    ("unmet_kwh", "float64", "kWh", "energy a short car was helped out with; arrival = departure - energy + unmet"),
+    (
+        "unmet_kwh",
+        "float64",
+        "kWh",
+        "energy a short car was helped out with; arrival = departure - energy + unmet",
+    ),
 )
 SEGMENTS: Final = _table(
     "segments",
@@ -138,7 +155,12 @@ DOMAIN: Final = _table(
     ("n_plugged", "int64", "", "cars plugged in"),
     ("energy_kwh", "float64", "kWh", "their stored energy"),
     ("lower_kwh", "float64", "kWh", "sum of backward lower bounds for the departures as declared"),
-    ("upper_kwh", "float64", "kWh", "sum of forward upper bounds: full charging at every plugged second so far"),
+    (
+        "upper_kwh",
+        "float64",
+        "kWh",
+        "sum of forward upper bounds: full charging at every plugged second so far",
+    ),
 )
 GRID: Final = _table(
     "grid",
@@ -189,7 +211,13 @@ DECISIONS: Final = _table(
     ("objective", "float64", "currency", "signed: of the program whose set-points are executed", True),
     ("bound", "float64", "currency", "signed: certified lower bound on it", True),
     ("gap", "float64", "1", "(objective - bound) / max(1, |objective|)", True),
-    ("turbine_bound", "float64", "currency", "signed: objective with the convex under-estimator of the fuel cost", True),
+    (
+        "turbine_bound",
+        "float64",
+        "currency",
+        "signed: objective with the convex under-estimator of the fuel cost",
+        True,
+    ),
     ("turbine_gap", "float64", "1", "true-cost objective executed against turbine_bound, relative", True),
     ("binaries", "int64", "", "binary variables"),
     ("iterations", "int64", "", "solver iterations"),
@@ -204,11 +232,22 @@ MARGINALS: Final = _table(
     ("step_start_s", "int64", "s", "beginning of the step decided"),
     ("vehicle_id", "int64", "", "car; null for the region's own row", True),
     ("region", "string", "", "region"),
-    ("marginal_value_per_kwh", "float64", "currency/kWh", "signed: of energy, at the bus (region) or in the battery (car)"),
+    (
+        "marginal_value_per_kwh",
+        "float64",
+        "currency/kWh",
+        "signed: of energy, at the bus (region) or in the battery (car)",
+    ),
     ("binding_limit", "string", "", "what holds the set-point, empty when nothing does"),
     ("protected_departure_s", "int64", "s", "departure whose requirement binds; null when none", True),
     ("departure_dual_per_kwh", "float64", "currency/kWh", "signed: price of that requirement"),
-    ("best_later_step_s", "int64", "s", "best later step in the stay for the same action; null when none", True),
+    (
+        "best_later_step_s",
+        "int64",
+        "s",
+        "best later step in the stay for the same action; null when none",
+        True,
+    ),
     ("best_later_value_per_kwh", "float64", "currency/kWh", "signed: the marginal value there", True),
 )
 FORECASTS: Final = _table(

@@ -45,7 +45,7 @@ def test_run_prints_the_folder_last(tmp_path: Path) -> None:
         (("run", "multi-microgird"), "multi-microgrid"),
         (("run", "multi-microgrid", "--policy", "roling"), "rolling"),
         (("run", "multi-microgrid", "--policy", "no_such_module:Policy"), "no_such_module"),
-        (("run", "multi-microgrid", "--set", "fleet.sise=5"), "fleet.size"),
+        (("run", "multi-microgrid", "--set", "fleet.sise=5"), "did you mean 'size'"),
         (("run", "multi-microgrid", "--set", "fleet.size=-5"), "fleet.size"),
         (("run", "multi-microgrid", "--set", "fleet.size"), "key=value"),
         (("run", "multi-microgrid", "--set", "simulation.days=soon"), "simulation.days"),
@@ -99,4 +99,4 @@ def test_ctrl_c_leaves_no_partial_folder(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    assert not [path for path in (tmp_path / "runs").iterdir()]
+    assert not list(tmp_path.iterdir())

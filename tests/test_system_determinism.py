@@ -48,10 +48,20 @@ def test_the_resolved_scenario_reruns_the_run(reference: Path, tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
-def test_another_process_and_hash_seed_give_the_same_bits(reference: Path, tmp_path: Path, hash_seed: str) -> None:
+def test_another_process_and_hash_seed_give_the_same_bits(
+    reference: Path, tmp_path: Path, hash_seed: str
+) -> None:
     """Neither the process nor PYTHONHASHSEED shows in the tables."""
     settings = [part for item in SMALL for part in ("--set", item)]
-    command = [sys.executable, "-m", "experiments.cli", "run", "multi-microgrid", "--out", str(tmp_path / "other")]
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.cli",
+        "run",
+        "multi-microgrid",
+        "--out",
+        str(tmp_path / "other"),
+    ]
     subprocess.run(
         [*command, *settings],
         check=True,
@@ -67,7 +77,10 @@ def test_another_seed_gives_another_world(reference: Path, tmp_path: Path) -> No
     other = tables(run("multi-microgrid", out=tmp_path / "seeded", overrides=SMALL, seed=2).path)
     ours = tables(reference)
     assert (ours["grid"]["wind_kw"] != other["grid"]["wind_kw"]).any()
-    assert (ours["trips"]["planned_depart_s"][:12].to_numpy() != other["trips"]["planned_depart_s"][:12].to_numpy()).any()
+    assert (
+        ours["trips"]["planned_depart_s"][:12].to_numpy()
+        != other["trips"]["planned_depart_s"][:12].to_numpy()
+    ).any()
 
 
 @pytest.mark.parametrize("policy", ["uncontrolled", "own-cost"])
@@ -75,9 +88,25 @@ def test_a_policy_shifts_neither_plans_nor_weather(reference: Path, tmp_path: Pa
     """Planned trips, loads, PV, wind and prices are those of the rolling run."""
     other = tables(run("multi-microgrid", out=tmp_path / policy, overrides=SMALL, policy=policy).path)
     ours = tables(reference)
-    planned = ["vehicle_id", "day", "trip_index", "origin", "destination", "planned_depart_s", "planned_arrive_s"]
+    planned = [
+        "vehicle_id",
+        "day",
+        "trip_index",
+        "origin",
+        "destination",
+        "planned_depart_s",
+        "planned_arrive_s",
+    ]
     planned += ["distance_km", "energy_kwh", "required_kwh"]
-    world = ["step_start_s", "region", "load_kw", "pv_kw", "wind_kw", "buy_price_per_kwh", "sell_price_per_kwh"]
+    world = [
+        "step_start_s",
+        "region",
+        "load_kw",
+        "pv_kw",
+        "wind_kw",
+        "buy_price_per_kwh",
+        "sell_price_per_kwh",
+    ]
     pd.testing.assert_frame_equal(ours["trips"][planned], other["trips"][planned], check_exact=True)
     pd.testing.assert_frame_equal(ours["grid"][world], other["grid"][world], check_exact=True)
     pd.testing.assert_frame_equal(ours["vehicles"], other["vehicles"], check_exact=True)

@@ -61,9 +61,10 @@ def agreeing(ours: Kept, theirs: Kept) -> int:
     "dispatcher", [named("rolling"), named("uncontrolled"), users], ids=["rolling", "uncontrolled", "users"]
 )
 def test_later_loads_and_weather_do_not_reach_decisions(dispatcher: Callable[[Scenario], Dispatcher]) -> None:
-    """Under persistence, the truth from step t on leaves every decision up to t as it was, and shows later."""
-    ours, _ = simulate(SMALL, dispatcher=dispatcher)
-    theirs, _ = simulate(SMALL, dispatcher=dispatcher, alter=later_truth(STEP))
+    """Under persistence, the truth from step t on leaves every decision up to t as it was, and shows a day later."""
+    settings = (*SMALL, "simulation.days=2")
+    ours, _ = simulate(settings, dispatcher=dispatcher)
+    theirs, _ = simulate(settings, dispatcher=dispatcher, alter=later_truth(STEP))
     assert agreeing(ours, theirs) > STEP
     assert agreeing(ours, theirs) < len(ours.schedules)
 
@@ -85,7 +86,9 @@ def itineraries(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """
     folder = tmp_path_factory.mktemp("itineraries")
     trips = run("multi-microgrid", out=folder / "run", overrides=SMALL, policy="uncontrolled").trips
-    plan = trips.rename(columns={"vehicle_id": "vehicle", "planned_depart_s": "depart", "planned_arrive_s": "arrive"})
+    plan = trips.rename(
+        columns={"vehicle_id": "vehicle", "planned_depart_s": "depart", "planned_arrive_s": "arrive"}
+    )
     plan = plan.rename(columns={"origin": "from", "destination": "to", "distance_km": "km"})
     plan = plan[["vehicle", "depart", "arrive", "from", "to", "km"]]
     plan.to_csv(folder / "ours.csv", index=False)
@@ -108,7 +111,11 @@ def test_unannounced_departures_do_not_reach_decisions(
 
     def kept(file: Path) -> Kept:
         settings = (*SMALL, "travel.source=itineraries", f'travel.itineraries="{file}"')
-        settings += ('travel.itineraries_outside="stay"', f"forecast.kind={kind}", f"dispatch.policy={policy}")
+        settings += (
+            'travel.itineraries_outside="stay"',
+            f"forecast.kind={kind}",
+            f"dispatch.policy={policy}",
+        )
         return simulate(settings)[0]
 
     ours, theirs = (kept(file) for file in itineraries)
