@@ -111,21 +111,34 @@ def set_entry(tables: dict[str, Any], dotted: str, value: Any) -> list[str]:
 def parse_value(text: str) -> Any:
     """Value of an override: TOML, or else the bare text.
 
+    Raises
+    ------
+    ValueError
+        When it begins like a list, a table or a text in quotes and is none.
+
     >>> parse_value("3"), parse_value("0.5"), parse_value("none"), parse_value("[1, 2]")
     (3, 0.5, 'none', [1, 2])
     """
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        return text.strip()
-    return parsed["value"] if parsed.keys() == {"value"} else text.strip()
+        parsed = {}
+    if parsed.keys() == {"value"}:
+        return parsed["value"]
+    if text.lstrip()[:1] in {"[", "{", '"', "'"}:
+        raise ValueError(f"{text.strip()} is no TOML value")
+    return text.strip()
 
 
 def _override(tables: dict[str, Any], text: str) -> list[str]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         return [f"--set {text}: must read key=value"]
-    return set_entry(tables, key.strip(), _absolute_value(key.strip(), parse_value(value), Path.cwd()))
+    try:
+        parsed = parse_value(value)
+    except ValueError as error:
+        return [f"{key.strip()}: {error}"]
+    return set_entry(tables, key.strip(), _absolute_value(key.strip(), parsed, Path.cwd()))
 
 
 def _read_base(name: Any, path: Path, find_scenario: FindScenario) -> dict[str, Any]:

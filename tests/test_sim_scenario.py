@@ -120,6 +120,41 @@ ONE_MISTAKE: dict[str, str] = {
     "travel.first_departure_h.high=30.0": (
         "travel.first_departure_h: reaches 30 h, after the day's end (give `high`)"
     ),
+    'travel.dwell_min.W={ family = "gamma" }': "travel.dwell_min.W: a gamma law needs `shape`",
+    "travel.dwell_min.W.family=norm": "travel.dwell_min.W: a norm law has no `shape`",
+    "travel.dwell_min.H.shape=-1.0": "travel.dwell_min.H: `shape` of a weibull_min law must be above 0",
+    "travel.dwell_min.W.low=800.0": "travel.dwell_min.W: the law has no probability between `low` and `high`",
+    'travel.first_departure_h={ family = "norm", loc = 8, scale = 0.1, low = 20, high = 22 }': (
+        "travel.first_departure_h: law norm: no probability between 20 and 22"
+    ),
+    "travel.trip_between.mileage[1].from_min=12": (
+        "travel.trip_between: mileage[1]: begins at 12 min, the window before ends at 10"
+    ),
+    "travel.trip_between.mileage[1].to_min=5": "travel.trip_between: mileage[1]: from_min 10 is not",
+    "travel.limits.min_speed_kmh=200.0": "travel.limits: min_speed_kmh 200 is not below max_speed_kmh 120",
+    "travel.chain.weekday={ H = { W = 1.0 } }": (
+        "travel.chain.weekday.W: is missing (cars go there and would not get away)"
+    ),
+    "travel.chain.weekend={ W = { H = 1.0 } }": "travel.chain.weekend.H: is missing (where days begin)",
+    "travel.chain.weekday.H={ H = 1.0 }": "travel.chain.weekday.H.H: a trip from home cannot go home",
+    'travel.dwell_min={ H = { family = "constant", loc = 60 } }': (
+        "travel.dwell_min.O: is missing (travel.chain.weekday goes there)"
+    ),
+    'travel.dwell_min.W={ family = "constant", loc = 1500 }': (
+        "travel.dwell_min.W: a stay of at least 25 h after a departure at 4 h cannot end by 24:00"
+    ),
+    "travel.dwell_min.W={ family = }": "travel.dwell_min.W: { family = } is no TOML value",
+    "scenario.name=3": "scenario.name: must be text, is 3",
+    'scenario.name="a b"': "scenario.name: must match ",
+    'regions.home.name=""': "regions[0].name: must not be empty",
+    "regions=3": "regions: must be a list, is 3",
+    "tariff=3": "tariff: must be a table, is 3",
+    'tariff={ kind = "schedule", file = "shipped:sce", sell_fraction = 1, curtailment_per_kwh = 0 }': (
+        "tariff.file: no shipped file is called 'sce'"
+    ),
+    'tariff={ kind = "schedule", file = "shipped:tmy3_greensboro", sell_fraction = 1, '
+    "curtailment_per_kwh = 0 }": ("tariff.file: tmy3_greensboro.csv: not JSON"),
+    "regions.work.load.weights={ load_kw = 1, share_pu = 2 }": "regions[1].load.weights: different units: ",
     "travel.limits.max_km=8.0": (
         "travel.trip_from_home.mileage[8]: 100 min at travel.limits.min_speed_kmh 5 are 8.33333 km"
     ),
@@ -212,6 +247,43 @@ def test_trade_through_ties_is_bounded_by_their_caps_and_losses() -> None:
     assert faults(BASE, [*common, tie.format(limit='"unlimited"', loss=0.2)]) == ()
     (found,) = faults(BASE, [*common, tie.format(limit='"unlimited"', loss=0.01)])
     assert "regions 'work' and 'home' import and export without limit" in found
+
+
+def test_a_schedule_sold_above_its_price_is_endless_only_without_caps() -> None:
+    """A selling fraction above 1 needs a cap on import or export."""
+    dear = (
+        'tariff={ kind = "schedule", file = "shipped:sce_tou_ev_8_oct_2018", sell_fraction = 1.2, '
+        "curtailment_per_kwh = 0 }"
+    )
+    assert faults(BASE, [dear]) == ()
+    (found,) = faults(BASE, [dear, "regions.*.export_limit_kw=unlimited"])
+    assert found.startswith(
+        "tariff.sell_fraction: in any time selling at 1.2 pays more than buying at 1 per kWh"
+    )
+
+
+def test_a_supply_series_in_kw_is_not_scaled(tmp_path: Path) -> None:
+    """A column in kW takes a rated power of 1, one per unit any."""
+    wrong = "regions[0].pv.rated_kw: must be 1 for a column in kW (pv_kw), is 450"
+    for column, line in (("pv_kw", wrong), ("pv_pu", "")):
+        rows = "".join(f"2016-04-{19 + h // 24:02d} {h % 24:02d}:00,1\n" for h in range(72))
+        (tmp_path / "pv.csv").write_text(f"time,{column}\n{rows}", encoding="utf-8")
+        pv = (
+            f'regions.home.pv={{ rated_kw = 450, series = {{ file = "{tmp_path / "pv.csv"}", column = "{column}", '
+            'time_column = "time", step_minutes = 60, zone = "scenario", stamp = "beginning", '
+            'to_quarter_hours = "hold", wrap = "none" } }'
+        )
+        assert faults(BASE, [pv]) == ((line,) if line else ())
+
+
+def test_two_classes_of_one_name_and_two_roads_to_nowhere(tmp_path: Path) -> None:
+    """Repeated class names and unknown ends of roads are told."""
+    classes = dump_scenario(load_scenario(BASE)).partition("[[fleet.classes]]")[2].partition("[[regions]]")[0]
+    text = f'extends = "{BASE}"\n' + f"[[fleet.classes]]{classes}\n" * 2
+    text += '[[roads]]\nfrom_region = "hme"\nto_region = "home"\nkm = 3\nspeed_kmh = 30\n'
+    message = complaint(written(tmp_path, text))
+    assert "fleet.classes: 2 classes are called 'car'" in message
+    assert "roads[0].from_region: no region is called 'hme'" in message
 
 
 def test_a_price_series_needs_a_stated_value_of_stored_energy() -> None:
