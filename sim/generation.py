@@ -120,14 +120,19 @@ class Turbines:
         return self.gas_m3_per_h(power_kw) * self.gas_price_per_m3
 
     def least_efficiency(self) -> FloatArray:
-        """Smallest efficiency between 0 and the limit, shape (R,): at an end or where the slope is zero."""
-        least = np.minimum(self.efficiency(np.zeros_like(self.limit_kw)), self.efficiency(self.limit_kw))
-        slopes = np.stack(
-            [3.0 * self.efficiency_cubic, -2.0 * self.efficiency_square, self.efficiency_linear]
-        )
-        for index in range(len(least)):
-            roots = np.roots(slopes[:, index])
-            flat = roots.real[(np.abs(roots.imag) < 1e-12) & (roots.real > 0.0) & (roots.real < 1.0)]
-            for x in flat:
-                least[index] = min(least[index], self.efficiency(x * self.limit_kw)[index])
+        """Smallest efficiency between 0 and the limit, shape (R,): at an end or where the slope is zero.
+
+        The slope 3 g1 x^2 - 2 g2 x + g3 is zero at q / (3 g1) and g3 / q with q = g2 +- sqrt(g2^2 - 3 g1 g3).
+        Only quotients in [0, 1) are formed, so that no coefficient is too small to divide by.
+        """
+        g1, g2, g3 = self.efficiency_cubic, self.efficiency_square, self.efficiency_linear
+        q = g2 + np.copysign(np.sqrt(np.maximum(g2**2 - 3.0 * g1 * g3, 0.0)), g2)
+        parts = [_part(q, 3.0 * g1), _part(g3, q), np.zeros_like(g1), np.ones_like(g1)]
+        least: FloatArray = np.min([self.efficiency(part * self.limit_kw) for part in parts], axis=0)
         return least
+
+
+def _part(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Quotient where it lies in [0, 1), else 0."""
+    inside = np.abs(numerator) < np.abs(denominator)
+    return np.maximum(np.divide(numerator, denominator, out=np.zeros_like(numerator), where=inside), 0.0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sim.generation import Turbines, pv_kw, wind_kw
@@ -108,6 +108,7 @@ def test_a_turbine_without_efficiency_is_refused() -> None:
 @given(
     cubic=st.floats(-1, 1), square=st.floats(-1, 1), linear=st.floats(-1, 1), constant=st.floats(0.05, 0.5)
 )
+@example(cubic=0.0, square=2.2e-313, linear=1.0, constant=0.5)  # once overflowed
 def test_least_efficiency_against_a_fine_grid(
     cubic: float, square: float, linear: float, constant: float
 ) -> None:

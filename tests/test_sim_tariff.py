@@ -223,6 +223,15 @@ def test_mean_charge_efficiency_weighs_by_share() -> None:
     assert mean_charge_efficiency(mixed) == pytest.approx(0.875)
 
 
+def test_shares_that_sum_to_nothing_are_a_fault() -> None:
+    """No class has a share: there is no mean."""
+    scenario = shipped()
+    nobody = [scenario.fleet.classes[0].model_copy(update={"share": 0.0})]
+    fleet = scenario.fleet.model_copy(update={"classes": nobody})
+    with pytest.raises(ScenarioError, match="shares sum to 0"):
+        mean_charge_efficiency(scenario.model_copy(update={"fleet": fleet}))
+
+
 def test_net_cost_by_hand() -> None:
     """Four kW for a quarter-hour at 0.68 cost 0.68; selling 8 kW at 1.00 earns 2."""
     buy, sell = np.array([0.68, 1.18]), np.array([0.55, 1.00])
