@@ -45,7 +45,7 @@ def car_day(run: str | Path | Run, vehicle_id: int) -> CarDay:
     trips, segments = opened.trips, opened.segments
     trips = trips[trips["vehicle_id"] == vehicle_id].sort_values("planned_depart_s").reset_index(drop=True)
     segments = segments[segments["vehicle_id"] == vehicle_id].sort_values("start_s").reset_index(drop=True)
-    domain = car_domain(CarLimits.of(vehicle), trips, segments)
+    domain = car_domain(CarLimits.of(vehicle), records(trips), records(segments))
     return CarDay(run=opened, vehicle=vehicle, trips=trips, segments=segments, domain=domain)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-from experiments.reading import records
 
 FloatArray = NDArray[np.float64]
 
@@ -23,12 +22,12 @@ class CarLimits:
     stored_kw: float  # eta_c P
 
     @classmethod
-    def of(cls, vehicle: pd.Series[Any]) -> CarLimits:
+    def of(cls, vehicle: Any) -> CarLimits:
         """Limits from a row of ``vehicles``."""
         return cls(
-            energy_min_kwh=float(vehicle["battery_kwh"] * vehicle["soc_min"]),
-            energy_max_kwh=float(vehicle["battery_kwh"] * vehicle["soc_max"]),
-            stored_kw=float(vehicle["charge_efficiency"] * vehicle["charge_limit_kw"]),
+            energy_min_kwh=float(vehicle.battery_kwh * vehicle.soc_min),
+            energy_max_kwh=float(vehicle.battery_kwh * vehicle.soc_max),
+            stored_kw=float(vehicle.charge_efficiency * vehicle.charge_limit_kw),
         )
 
 
@@ -52,7 +51,7 @@ class CarDomain:
     upper: Line
 
 
-def car_domain(limits: CarLimits, trips: pd.DataFrame, segments: pd.DataFrame) -> CarDomain:
+def car_domain(limits: CarLimits, trips: Sequence[Any], segments: Sequence[Any]) -> CarDomain:
     """Capacity domain of one car for its itinerary as it happened (Zhang 2025, section 2.6).
 
     Backward L = max(E_min, required - eta_c P (departure - t)) in plugged rows, constant in others, from each
@@ -63,24 +62,23 @@ def car_domain(limits: CarLimits, trips: pd.DataFrame, segments: pd.DataFrame) -
     ----------
     limits
         Of the car.
-    trips, segments : DataFrame
-        The car's rows, in order of time.
+    trips, segments
+        The car's rows as records, in order of time.
     """
-    stays = [row for row in records(segments) if row.activity != "driving"]
-    begun = trips[trips["depart_s"].notna()]
+    stays = [row for row in segments if row.activity != "driving"]
+    begun = [trip for trip in trips if not pd.isna(trip.depart_s)]
     return CarDomain(lower=_lower(limits, begun, stays), upper=_upper(limits, begun, stays))
 
 
-def _lower(limits: CarLimits, begun: pd.DataFrame, stays: list[Any]) -> Line:
-    departs, required = begun["depart_s"].to_numpy(np.int64), begun["required_kwh"].to_numpy(np.float64)
+def _lower(limits: CarLimits, begun: Sequence[Any], stays: list[Any]) -> Line:
     points: list[tuple[float, float]] = []
     bound = limits.energy_min_kwh
-    after = len(departs)
+    after = len(begun)
     for row in reversed(stays):
-        while after > 0 and departs[after - 1] >= row.end_s:
+        while after > 0 and begun[after - 1].depart_s >= row.end_s:
             after -= 1
-            bound = required[after]
-            points.append((departs[after], bound))
+            bound = begun[after].required_kwh
+            points.append((begun[after].depart_s, bound))
         points.append((row.end_s, bound))
         if row.plugged:
             reach_s = (bound - limits.energy_min_kwh) * 3600.0 / limits.stored_kw
@@ -91,15 +89,14 @@ def _lower(limits: CarLimits, begun: pd.DataFrame, stays: list[Any]) -> Line:
     return _line(points[::-1])
 
 
-def _upper(limits: CarLimits, begun: pd.DataFrame, stays: list[Any]) -> Line:
-    arrives = begun["arrive_s"].fillna(np.iinfo(np.int64).max).to_numpy(np.int64)
-    taken = begun["energy_kwh"].to_numpy(np.float64)
+def _upper(limits: CarLimits, begun: Sequence[Any], stays: list[Any]) -> Line:
+    arrived = [trip for trip in begun if not pd.isna(trip.arrive_s)]
     points: list[tuple[float, float]] = []
     bound = stays[0].energy_start_kwh if stays else limits.energy_min_kwh
     done = 0
     for row in stays:
-        while done < len(arrives) and arrives[done] <= row.start_s:
-            bound = max(bound - taken[done], limits.energy_min_kwh)
+        while done < len(arrived) and arrived[done].arrive_s <= row.start_s:
+            bound = max(bound - arrived[done].energy_kwh, limits.energy_min_kwh)
             done += 1
         points.append((row.start_s, bound))
         if row.plugged:

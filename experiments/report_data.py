@@ -97,23 +97,21 @@ def _decisions(decisions: pd.DataFrame) -> dict[str, Any]:
 
 def _cars(run: Run) -> list[dict[str, Any]]:
     vehicles = run.vehicles.sort_values("vehicle_id").head(MAX_CARS)
-    shown = set(vehicles["vehicle_id"])
     places = {name: i for i, name in enumerate(run.region_names)}
-    segments = run.segments[run.segments["vehicle_id"].isin(shown)].sort_values(["vehicle_id", "start_s"])
-    trips = run.trips[run.trips["vehicle_id"].isin(shown)].sort_values(["vehicle_id", "planned_depart_s"])
-    rows_of = dict(iter(segments.groupby("vehicle_id")))
-    trips_of = dict(iter(trips.groupby("vehicle_id")))
+    rows_of, trips_of = (
+        _by_car(frame, vehicles["vehicle_id"], order)
+        for frame, order in ((run.segments, "start_s"), (run.trips, "planned_depart_s"))
+    )
     cars = []
-    for _, vehicle in vehicles.iterrows():
-        i = vehicle["vehicle_id"]
-        rows = rows_of[i]
-        domain = car_domain(CarLimits.of(vehicle), trips_of.get(i, trips.iloc[:0]), rows)
+    for vehicle in records(vehicles):
+        rows = rows_of.get(vehicle.vehicle_id, [])
+        domain = car_domain(CarLimits.of(vehicle), trips_of.get(vehicle.vehicle_id, []), rows)
         cars.append(
             {
-                "id": int(i),
-                "chain": vehicle["chain"],
-                "kwh": float(vehicle["battery_kwh"]),
-                "rows": [_row(row, places) for row in records(rows)],
+                "id": int(vehicle.vehicle_id),
+                "chain": vehicle.chain,
+                "kwh": float(vehicle.battery_kwh),
+                "rows": [_row(row, places) for row in rows],
                 "lower": _points(domain.lower),
                 "upper": _points(domain.upper),
             }
@@ -121,12 +119,21 @@ def _cars(run: Run) -> list[dict[str, Any]]:
     return cars
 
 
+def _by_car(frame: pd.DataFrame, shown: pd.Series[Any], order: str) -> dict[int, list[Any]]:
+    """Records of each car that is shown, in order."""
+    kept = frame[frame["vehicle_id"].isin(shown)].sort_values(["vehicle_id", order])
+    found: dict[int, list[Any]] = {}
+    for row in records(kept):
+        found.setdefault(row.vehicle_id, []).append(row)
+    return found
+
+
 def _row(row: Any, places: dict[str, int]) -> list[float | int]:
     """Beginning, end, place (a region's index; -1 driving, -2 away), plugged, power, energy at both ends."""
     place = places[row.region] if row.activity == "parked" else -1 if row.activity == "driving" else -2
     return [
-        row.start_s,
-        row.end_s,
+        int(row.start_s),
+        int(row.end_s),
         place,
         int(row.plugged),
         round(row.power_kw, 3),

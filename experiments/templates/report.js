@@ -47,7 +47,7 @@
         named[layer.group] = true;
         return Object.assign(stepLine(layer.kw), { name: layer.group, legendgroup: layer.group, showlegend: first, mode: "lines",
           stackgroup: layer.supplies ? "supply" : "use", fillcolor: layer.colour,
-          line: { shape: "hv", width: 0.5, color: layer.colour }, hovertemplate: layer.name + " %{y:.1f} kW<extra></extra>" });
+          line: { shape: "hv", width: 0, color: layer.colour }, hovertemplate: layer.name + " %{y:.1f} kW<extra></extra>" });
       });
       draw(chart.id, traces, { xaxis: timeAxis(), yaxis: valueAxis("power [kW]") });
     });
@@ -60,7 +60,7 @@
       [["charge_kw", "one", true], ["discharge_kw", "two", false]].forEach(function (way) {
         if (!way[2] && !region.discharge_kw.some((kw) => kw < 0)) return;
         traces.push(Object.assign(stepLine(region[way[0]]), { name: region.region, legendgroup: region.region, showlegend: way[2],
-          mode: "lines", stackgroup: way[1], fillcolor: colour, line: { shape: "hv", width: 0.5, color: colour },
+          mode: "lines", stackgroup: way[1], fillcolor: colour, line: { shape: "hv", width: 0, color: colour },
           hovertemplate: "%{y:.1f} kW" + (way[2] ? " in" : " out") }));
       });
     });
@@ -94,7 +94,7 @@
     if (gaps) {
       traces.push({ x, y: d.gap.map((gap) => gap === null ? null : Math.max(Math.abs(gap), 1e-12)), name: "gap", yaxis: "y2", mode: "markers",
         marker: { size: 5, color: "#D55E00" }, hovertemplate: "gap %{y:.1e}" });
-      extra.yaxis2 = valueAxis("relative gap", { type: "log", domain: [0, 0.44], rangemode: "normal", exponentformat: "power",
+      extra.yaxis2 = valueAxis("relative gap (0 at 10<sup>-12</sup>)", { type: "log", domain: [0, 0.44], rangemode: "normal", exponentformat: "power",
         range: [-12.5, Math.max(-3, Math.log10(Math.max.apply(null, d.gap.map((gap) => Math.abs(gap) || 1e-12))) + 0.5)], dtick: 3 });
     } else {
       document.getElementById("decisions-note").textContent = "Each point is one decision and how long it took; this policy solves no program, so there is no gap.";
