@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mesa
 import numpy as np
@@ -32,7 +32,7 @@ from agents.travel_chain import sample_itineraries
 from agents.trip_log import TripLog
 from agents.vehicle import Vehicle
 from sim.clock import NEVER_S
-from sim.contracts import Cars, DomainSums, FloatArray, Stays, StepEnergy, Trips
+from sim.contracts import Cars, DomainSums, Fleet, FloatArray, Stays, StepEnergy, Trips
 from sim.regions import place_choices
 from sim.scenario import Scenario
 
@@ -204,6 +204,10 @@ class VehicleFleet(mesa.Model):
     def segment_columns(self) -> dict[str, Any]:
         """Columns of ``segments.parquet``."""
         return segment_columns(self._settings, self._segments.segments())
+
+
+if TYPE_CHECKING:
+    _implements: type[Fleet] = VehicleFleet
 
 
 def _who_and_where(scenario: Scenario, base_dir: Path) -> tuple[Population, Itineraries]:

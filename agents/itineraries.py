@@ -42,20 +42,25 @@ class Itineraries:
         return len(self.vehicle_index)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PlannedTrips:
+    """Trips sorted by car and departure, as a source of travel gives them; shapes (n_trips,)."""
+
+    vehicle_index: IntArray
+    origin_index: IntArray
+    destination_index: IntArray
+    depart_s: IntArray
+    arrive_s: IntArray
+    distance_km: FloatArray
+    plugs_in: BoolArray
+
+
 def assemble_itineraries(
-    *,
-    home_index: IntArray,
-    vehicle_index: IntArray,
-    origin_index: IntArray,
-    destination_index: IntArray,
-    depart_s: IntArray,
-    arrive_s: IntArray,
-    distance_km: FloatArray,
-    plugs_in: BoolArray,
-    redrawn_days: int = 0,
-    compressed_days: int = 0,
+    home_index: IntArray, trips: PlannedTrips, *, redrawn_days: int = 0, compressed_days: int = 0
 ) -> Itineraries:
-    """Itineraries from trips sorted by car and departure: offsets, numbering and flags are derived here."""
+    """Derive offsets, numbering and flags of trips; ``home_index`` (n,) is each car's home region."""
+    vehicle_index, origin_index = trips.vehicle_index, trips.origin_index
+    depart_s, arrive_s = trips.depart_s, trips.arrive_s
     day = depart_s // DAY_S
     is_new_car = np.diff(vehicle_index, prepend=-1) != 0
     is_new_day = is_new_car | (np.diff(day, prepend=day[:1]) != 0)
@@ -67,11 +72,11 @@ def assemble_itineraries(
         day=day,
         trip_index=_position_in_group(is_new_day),
         origin_index=origin_index,
-        destination_index=destination_index,
+        destination_index=trips.destination_index,
         depart_s=depart_s,
         arrive_s=arrive_s,
-        distance_km=distance_km,
-        plugs_in=plugs_in,
+        distance_km=trips.distance_km,
+        plugs_in=trips.plugs_in,
         is_first_from_home=_first_true_in_group(is_new_day, from_home),
         follows_night_at_home=from_home & (arrived_day < day),
         redrawn_days=redrawn_days,

@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from agents.itineraries import Itineraries, assemble_itineraries
+from agents.itineraries import Itineraries, PlannedTrips, assemble_itineraries
 from agents.itinerary_checks import plan_faults, trip_faults
 from agents.population import Population, populate
 from agents.uniforms import uniform_blocks
@@ -67,8 +67,7 @@ def read_itineraries(
     population = _with_homes(scenario, population, rows)
     trips = _spread(scenario, population.home_index, rows)
     car, depart = _column(trips, "vehicle"), _column(trips, "depart_s")
-    itineraries = assemble_itineraries(
-        home_index=population.home_index,
+    planned = PlannedTrips(
         vehicle_index=car,
         origin_index=_column(trips, "origin"),
         destination_index=_column(trips, "destination"),
@@ -77,6 +76,7 @@ def read_itineraries(
         distance_km=np.array([trip.km for trip in trips], dtype=np.float64),
         plugs_in=_plug_draws(scenario, car, depart // DAY_S, _column(trips, "destination")),
     )
+    itineraries = assemble_itineraries(population.home_index, planned)
     if faults := plan_faults(scenario, population, itineraries):
         raise ScenarioError(f"{file.name} {fault}" for fault in faults)
     return population, itineraries

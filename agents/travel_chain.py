@@ -10,23 +10,24 @@ shifts another draw.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Final
 
 import numpy as np
 
-from agents.itineraries import Itineraries, assemble_itineraries
+from agents.itineraries import Itineraries, PlannedTrips, assemble_itineraries
 from agents.population import Population
 from agents.trip_times import Chains, draw_times
 from agents.uniforms import uniform_blocks
 from sim.contracts import BoolArray, FloatArray, IntArray
 from sim.randomness import Stream
-from sim.regions import place_choices, region_graph, road_tables
+from sim.regions import RoadTables, place_choices, region_graph, road_tables
 from sim.scenario import Scenario, TransitionMatrix
 
 BLOCK_SIZE: Final = 64
 _SATURDAY: Final = 5
+_CAR_DAYS_AT_ONCE: Final = 16_384  # bounds the working memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,8 +49,32 @@ def sample_itineraries(scenario: Scenario, population: Population) -> Itinerarie
         When distances follow roads and no road leads where a car goes.
     """
     n, n_days = population.n, scenario.simulation.days + 2
-    car = np.repeat(np.arange(n, dtype=np.int64), n_days)
-    day = np.tile(np.arange(-1, n_days - 1, dtype=np.int64), n)
+    roads = road_tables(region_graph(scenario)) if scenario.travel.distance == "road" else None
+    n_cars = max(_CAR_DAYS_AT_ONCE // n_days, 1)
+    parts = [
+        _sample_cars(scenario, population, np.arange(first, min(first + n_cars, n), dtype=np.int64), roads)
+        for first in range(0, max(n, 1), n_cars)
+    ]
+    return assemble_itineraries(
+        population.home_index,
+        PlannedTrips(
+            **{
+                item.name: np.concatenate([getattr(trips, item.name) for trips, _, _ in parts])
+                for item in fields(PlannedTrips)
+            }
+        ),
+        redrawn_days=sum(redrawn for _, redrawn, _ in parts),
+        compressed_days=sum(compressed for _, _, compressed in parts),
+    )
+
+
+def _sample_cars(
+    scenario: Scenario, population: Population, cars: IntArray, roads: RoadTables | None
+) -> tuple[PlannedTrips, int, int]:
+    """Sample trips of some cars; also the car-days whose times were redrawn, and compressed."""
+    n_days = scenario.simulation.days + 2
+    car = np.repeat(cars, n_days)
+    day = np.tile(np.arange(-1, n_days - 1, dtype=np.int64), len(cars))
     draws, attempts = _uniforms(scenario, car, day)
     place, n_trips = _chains(scenario, draws, _is_weekend(scenario, day))
     home = scenario.place_types.index(scenario.travel.home)
@@ -65,23 +90,21 @@ def sample_itineraries(scenario: Scenario, population: Population) -> Itinerarie
         destination_index=destination,
         home_place=home,
     )
-    roads = road_tables(region_graph(scenario)) if scenario.travel.distance == "road" else None
     times = draw_times(scenario, chains, attempts, roads)
     taken = chains.is_trip
-    stop_type = np.array([scenario.place_types.index(region.place_type) for region in scenario.regions])
-    probability = np.array([scenario.fleet.plug_in_probability.get(t, 0.0) for t in scenario.place_types])
-    return assemble_itineraries(
-        home_index=population.home_index,
+    probability = np.array(
+        [scenario.fleet.plug_in_probability.get(r.place_type, 0.0) for r in scenario.regions]
+    )
+    trips = PlannedTrips(
         vehicle_index=np.repeat(car, n_trips),
-        origin_index=chains.origin_index[taken],
-        destination_index=chains.destination_index[taken],
+        origin_index=origin[taken],
+        destination_index=destination[taken],
         depart_s=times.depart_s[taken],
         arrive_s=times.arrive_s[taken],
         distance_km=times.distance_km[taken],
-        plugs_in=(draws.plug < probability[stop_type[chains.destination_index]])[taken],
-        redrawn_days=times.redrawn_days,
-        compressed_days=times.compressed_days,
+        plugs_in=(draws.plug < probability[destination])[taken],
     )
+    return trips, times.redrawn_days, times.compressed_days
 
 
 class _Attempts:

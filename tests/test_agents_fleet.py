@@ -81,15 +81,23 @@ def assert_energy(run: Run) -> None:
 
 
 def assert_trips(run: Run) -> None:
-    """Check that a drive takes the trip's energy less what it was helped out with, at the trip's instants."""
+    """Check that a drive takes its trips' energy less what they were helped out with, at the trips' instants.
+
+    Trips without a second between them (a delay that lasts into the next morning) are one drive.
+    """
     drives = run.segments[run.segments["activity"] == "driving"].reset_index(drop=True)
     begun = run.trips[run.trips["depart_s"].notna()].reset_index(drop=True)
-    assert len(drives) == len(begun)
-    assert (drives["start_s"] == begun["depart_s"]).all()
-    done = begun["arrive_s"].notna()
-    assert (drives["end_s"][done] == begun["arrive_s"][done]).all()
-    left = drives["energy_start_kwh"] - begun["energy_kwh"] + begun["unmet_kwh"]
-    np.testing.assert_allclose(drives["energy_end_kwh"][done], left[done], atol=1e-9)
+    before = begun.shift(1)
+    follows = (begun["vehicle_id"] == before["vehicle_id"]) & (begun["depart_s"] == before["arrive_s"])
+    begun["used_kwh"] = begun["energy_kwh"] - begun["unmet_kwh"]
+    groups = begun.groupby((~follows).cumsum())
+    joined = groups.agg(start=("depart_s", "first"), last=("arrive_s", "last"), used=("used_kwh", "sum"))
+    assert len(drives) == len(joined)
+    assert (drives["start_s"].to_numpy() == joined["start"].to_numpy()).all()
+    done = groups["arrive_s"].apply(lambda arrive: arrive.notna().all()).to_numpy(dtype=bool)
+    assert (drives["end_s"][done].to_numpy() == joined["last"][done].to_numpy()).all()
+    left = drives["energy_start_kwh"].to_numpy() - joined["used"].to_numpy()
+    np.testing.assert_allclose(drives["energy_end_kwh"].to_numpy()[done], left[done], atol=1e-9)
     assert (run.trips["planned_depart_s"] >= 0).all()
     assert (run.trips["planned_depart_s"] < run.end_s).all()
 
