@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from experiments.shipped import load_scenario
 from sim.errors import VoltwalkError
 from sim.scenario_reference import scenario_reference
 from sim.trace_reference import kpis_reference, tables_reference
@@ -48,13 +49,14 @@ def _label(parameter: Any) -> str:
     """Name as a person types it.
 
     >>> from types import SimpleNamespace
-    >>> _label(SimpleNamespace(param_type_name="option", name="out", opts=["--out"], metavar="DIR", is_flag=False))
-    '--out DIR'
+    >>> _label(SimpleNamespace(param_type_name="option", name="csv", opts=["--csv"], metavar=None, is_flag=True))
+    '--csv'
     """
-    placeholder = (parameter.metavar or parameter.name.upper()).strip("[]")
+    placeholder = str(parameter.metavar or parameter.name.upper()).strip("[]")
     if parameter.param_type_name == "argument":
         return placeholder
-    return parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {placeholder}"
+    option = str(parameter.opts[0])
+    return option if parameter.is_flag else f"{option} {placeholder}"
 
 
 def _usage(parameter: Any) -> str:
@@ -71,9 +73,14 @@ def _meaning(parameter: Any) -> str:
     return (parameter.help or "") + stated
 
 
+def scenario_page() -> str:
+    """Page of all fields of a scenario, with the values of the shipped one."""
+    return scenario_reference(load_scenario("multi-microgrid"))
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
-        "scenario": scenario_reference,
+        "scenario": scenario_page,
         "tables": lambda: tables_reference() + "\n" + kpis_reference(),
         "commands": commands_reference,
     }
@@ -81,7 +88,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
 """Reference pages of the docs by file name."""
 
 _PRINTED: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
-    {"tables": tables_reference, "kpis": kpis_reference, "scenario": scenario_reference}
+    {"tables": tables_reference, "kpis": kpis_reference, "scenario": scenario_page}
 )
 
 
