@@ -1,7 +1,7 @@
 """Battery physics: the one-way formula, its inverse, and limits that cannot be overrun."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.battery import bus_kw, inside_kw, power_limits_kw, reaching_kw, stored_energy
@@ -22,6 +22,7 @@ def test_charging_stores_less_and_discharging_takes_more_than_passes_the_bus() -
     np.testing.assert_allclose(energy, [14.5, 5.0, 10.0])
 
 
+@settings(deadline=None)
 @given(power=POWER_KW, charge=EFFICIENCY, discharge=EFFICIENCY)
 def test_power_at_the_bus_and_inside_are_inverse(power: float, charge: float, discharge: float) -> None:
     """Power inside, taken back to the bus, is the power one began with; and no direction gains energy."""
@@ -30,6 +31,7 @@ def test_power_at_the_bus_and_inside_are_inverse(power: float, charge: float, di
     assert inside[0] <= power + 1e-12
 
 
+@settings(deadline=None)
 @given(
     energy=ENERGY_KWH, target=ENERGY_KWH, seconds=st.integers(1, 900), charge=EFFICIENCY, discharge=EFFICIENCY
 )
@@ -42,6 +44,7 @@ def test_reaching_power_hits_its_target(
     np.testing.assert_allclose(after, target, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(share=st.floats(0.0, 1.0), seconds=st.integers(1, 86_400), charge=EFFICIENCY, discharge=EFFICIENCY)
 def test_powers_within_the_limits_keep_energy_within_its_limits(
     share: float, seconds: int, charge: float, discharge: float

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sim.generation import Turbines, pv_kw, wind_kw
@@ -49,6 +49,7 @@ def test_pv_gives_rated_power_at_standard_conditions() -> None:
     assert pv(1000.0, -5.0) == pytest.approx(450.0)
 
 
+@settings(deadline=None)
 @given(irradiance=st.floats(0.0, 1600.0), temperature=st.floats(-90.0, 60.0))
 def test_pv_falls_with_temperature_and_is_never_negative(irradiance: float, temperature: float) -> None:
     """A warmer cell gives less power, and none consumes."""
@@ -105,6 +106,7 @@ def test_a_turbine_without_efficiency_is_refused() -> None:
         broken.fuel_cost_per_h(np.array([65.0, 0.0]))
 
 
+@settings(deadline=None)
 @given(
     cubic=st.floats(-1, 1), square=st.floats(-1, 1), linear=st.floats(-1, 1), constant=st.floats(0.05, 0.5)
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.battery import stored_energy
@@ -94,6 +94,7 @@ def test_all_faults_of_a_site_at_once() -> None:
     assert caught.value.faults[2].startswith("regions.home.turbine: efficiency falls to -")
 
 
+@settings(deadline=None)
 @given(
     energy=st.lists(st.floats(50.0, 237.5), min_size=3, max_size=3),
     asked=st.lists(st.floats(-500.0, 500.0), min_size=3, max_size=3),

@@ -1,6 +1,6 @@
 """Settlement: hand cases in every order of cuts, invariants, and brute force as an oracle over ties."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 
 import numpy as np
@@ -302,6 +302,7 @@ def check_invariants(case: Case, charge: FloatArray, discharge: FloatArray, done
     assert (done.import_kw[lacking] >= at.import_limit_kw[lacking] - 1e-6).all()
 
 
+@settings(deadline=None)
 @given(seed=SEEDS, n_regions=st.integers(1, 4))
 def test_invariants_without_ties(seed: int, n_regions: int) -> None:
     """Balance, signs, limits and the order of cuts hold in every region that stands alone."""
@@ -351,6 +352,7 @@ def brute_force_cost(case: Case) -> float:
     return best
 
 
+@settings(deadline=None)
 @given(seed=SEEDS, n_regions=st.integers(1, 3))
 def test_settle_against_brute_force_without_ties(seed: int, n_regions: int) -> None:
     """Regions alone cost the least that any choice of directions can, also at negative prices."""
@@ -467,6 +469,27 @@ def test_rounding_is_no_export() -> None:
     done = settle_one(site([INF], [0.0]), truth([0.3], [0.0]), discharge=0.1 + 0.2)
     assert 0.1 + 0.2 > 0.3
     assert done.export_kw[0] == 0.0
+
+
+@settings(deadline=None)
+@given(seed=SEEDS)
+def test_order_of_regions_does_not_matter(seed: int) -> None:
+    """Regions that stand alone are settled alike in whatever order they come."""
+    at, step, battery, turbine = random_case(seed, n_regions=4, n_ties=0)
+    order = np.random.default_rng(seed).permutation(4)
+    mixed = replace(
+        at,
+        import_limit_kw=at.import_limit_kw[order],
+        export_limit_kw=at.export_limit_kw[order],
+        battery_region_index=np.argsort(order)[at.battery_region_index],
+    )
+    other = StepTruth(**{item.name: getattr(step, item.name)[order] for item in fields(step)})
+    charge = np.arange(4.0)
+    one = settle(at, step, charge, np.zeros(4), battery, turbine)
+    two = settle(mixed, other, charge[order], np.zeros(4), battery, turbine[order])
+    np.testing.assert_allclose(two.import_kw, one.import_kw[order])
+    np.testing.assert_allclose(two.pv_curtailed_kw, one.pv_curtailed_kw[order])
+    np.testing.assert_allclose(two.battery_kw, one.battery_kw)
 
 
 def test_settling_twice_is_settling_once() -> None:

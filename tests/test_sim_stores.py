@@ -217,6 +217,7 @@ def test_every_store_has_a_feasible_trajectory(of: Stays, n_steps: int, seed: in
         assert result.status == 0, result.message
 
 
+@settings(deadline=None)
 @given(of=random_stays())
 def test_sums_are_never_negative_and_vanish_with_the_cars(of: Stays) -> None:
     """Where nobody is plugged in nothing is left over, not even rounding."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
@@ -95,6 +95,7 @@ def test_periods_that_do_not_tile_the_day_are_faults(hours: list[tuple[float, fl
         period_prices(periods(*hours), 1)
 
 
+@settings(deadline=None)
 @given(cuts=st.sets(st.integers(1, 95), max_size=10))
 def test_any_partition_of_the_day_is_a_table(cuts: set[int]) -> None:
     """Periods that partition the day have no fault, in whatever pieces."""
