@@ -269,7 +269,8 @@ def test_a_supply_series_in_kw_is_not_scaled(tmp_path: Path) -> None:
         rows = "".join(f"2016-04-{19 + h // 24:02d} {h % 24:02d}:00,1\n" for h in range(72))
         (tmp_path / "pv.csv").write_text(f"time,{column}\n{rows}", encoding="utf-8")
         pv = (
-            f'regions.home.pv={{ rated_kw = 450, series = {{ file = "{tmp_path / "pv.csv"}", column = "{column}", '
+            f'regions.home.pv={{ rated_kw = 450, series = {{ file = "{tmp_path / "pv.csv"}", '
+            f'column = "{column}", '
             'time_column = "time", step_minutes = 60, zone = "scenario", stamp = "beginning", '
             'to_quarter_hours = "hold", wrap = "none" } }'
         )
