@@ -49,8 +49,8 @@ def _label(parameter: Any) -> str:
     """Name as a person types it.
 
     >>> from types import SimpleNamespace
-    >>> _label(SimpleNamespace(param_type_name="option", name="csv", opts=["--csv"], metavar=None, is_flag=True))
-    '--csv'
+    >>> _label(SimpleNamespace(param_type_name="option", name="x", opts=["--x"], metavar="N", is_flag=False))
+    '--x N'
     """
     placeholder = str(parameter.metavar or parameter.name.upper()).strip("[]")
     if parameter.param_type_name == "argument":
