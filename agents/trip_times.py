@@ -5,6 +5,9 @@ distance and one for the stay after it. "A chain must end by 24:00": where it do
 again, the chain kept. After ``MAX_ATTEMPTS`` the last attempt is compressed without chance and counted: stays
 shrink together; where the trips alone are too long the first departure moves to an earlier hour, then the
 trips shrink too.
+
+Where distances follow roads, the uniforms of duration and distance stay unused; a trip within one region has
+0 km and takes one second.
 """
 
 from __future__ import annotations

@@ -60,8 +60,9 @@ class Run:
         creation_order: list[int] | None = None,
         caps: tuple[FloatArray, FloatArray] | None = None,
         yesterday: bool = True,
+        fleet: VehicleFleet | None = None,
     ) -> None:
-        self.fleet = VehicleFleet(scenario, base_dir=base_dir, creation_order=creation_order)
+        self.fleet = fleet or VehicleFleet(scenario, base_dir=base_dir, creation_order=creation_order)
         self.n_regions = len(scenario.regions)
         self.end_s = scenario.simulation.days * DAY_S
         self.decide, self.caps = decide, caps

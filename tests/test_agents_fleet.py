@@ -560,3 +560,77 @@ def test_a_run_that_ends_mid_drive_leaves_the_arrival_open() -> None:
     assert first["depart_s"].notna().all()
     assert first["arrive_s"][on_road].isna().all()
     assert first["arrive_s"][~on_road].notna().all()
+
+
+def any_settings(seed: int) -> tuple[dict[str, object], str, tuple[FloatArray, FloatArray] | None]:
+    """Draw a scenario's changes, a way to decide, and caps."""
+    draw = np.random.default_rng(seed)
+
+    def one_of(*values: object) -> object:
+        return values[draw.integers(len(values))]
+
+    car = scenario_of().fleet.classes[0].model_dump()
+    small = car | {"name": "small", "battery_kwh": one_of(12.0, 30.0), "charge_limit_kw": one_of(2.3, 11.0)}
+    small |= {"soc_max": one_of(0.9, 1.0), "consumption_kwh_per_km": one_of(0.15, 0.3)}
+    changes: dict[str, object] = {
+        "fleet.size": one_of(1, 7, 30),
+        "fleet.shortage": one_of("help", "wait"),
+        "fleet.arrival_power": one_of("none", "full"),
+        "fleet.departure_soc": one_of("none", 0.5, 0.9),
+        "fleet.plug_in_probability": {
+            "H": one_of(1.0, 0.4, 0.0),
+            "W": one_of(0.3, 1.0),
+            "O": one_of(0.0, 1.0),
+        },
+        "fleet.classes": [car, small],
+        "simulation.days": one_of(1, 2),
+        "simulation.seed": seed,
+        "travel.leave_again_probability": one_of(0.0, 0.4),
+        "travel.stay_home_share_weekday": one_of(0.0, 0.3),
+    }
+    for index in range(3):
+        changes[f"regions.{index}.chargers"] = one_of("unlimited", "unlimited", 0, 1, 3)
+    caps = tuple(np.array([one_of(np.inf, 0.0, 5.0, 30.0) for _ in range(3)], dtype=float) for _ in range(2))
+    return changes, str(one_of("uncontrolled", "random", "careless", "idle")), one_of(None, caps)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(12), *(pytest.param(s, marks=pytest.mark.slow) for s in range(12, 90))]
+)
+def test_whatever_the_settings_the_tables_hold_together(seed: int) -> None:
+    """Mixed classes, queues, no chargers, caps, waiting or help, any set-points: the invariants hold."""
+    changes, way, caps = any_settings(seed)
+    draw = np.random.default_rng(seed + 1)
+    ways = {
+        "uncontrolled": None,
+        "random": lambda now_s, cars: draw.uniform(-12, 12, cars.n),
+        "careless": careless,
+        "idle": lambda now_s, cars: np.zeros(cars.n),
+    }
+    run = Run(scenario_of(changes), ways[way], caps=caps)
+    check(run)
+    for domain in run.domains:
+        assert (domain.energy_kwh <= domain.upper_kwh + 1e-6).all()
+    begun = run.trips["depart_s"].notna()
+    if changes["fleet.shortage"] == "help":
+        assert (run.trips["depart_s"][begun] == run.trips["planned_depart_s"][begun]).all()
+    else:
+        assert (run.trips["depart_s"][begun] >= run.trips["planned_depart_s"][begun]).all()
+
+
+def test_a_fleet_can_be_run_again() -> None:
+    """A second run of the same fleet, from day -1 on, gives the same tables and stays."""
+    scenario = scenario_of({"fleet.size": 20})
+    run = Run(scenario, restless)
+    stays = run.fleet.stays(-DAY_S)
+    again = Run(scenario, restless, fleet=run.fleet)
+    for name in ("segments", "trips"):
+        pd.testing.assert_frame_equal(getattr(run, name), getattr(again, name))
+    np.testing.assert_array_equal(again.fleet.stays(-DAY_S).plug_s, stays.plug_s)
+
+
+def test_the_run_does_not_depend_on_day_minus_one() -> None:
+    """Because of the reset, a run without day -1 has the same tables."""
+    scenario = scenario_of({"fleet.size": 30})
+    with_yesterday, without = Run(scenario, restless), Run(scenario, restless, yesterday=False)
+    pd.testing.assert_frame_equal(with_yesterday.segments, without.segments)
