@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from sim.clock import DAY_S, STEP_S, STEPS_PER_DAY, label, step_index
-from sim.contracts import Fleet, FloatArray, Forecast, Forecaster, IntArray, Stores, Trips
+from sim.contracts import Fleet, FloatArray, Forecast, IntArray, Stores, Trips
 from sim.settlement import StepTruth
 from sim.stores import stores_from_stays
 from sim.tariff import Prices
@@ -239,7 +239,3 @@ def _require_over(steps: IntArray, next_step: int) -> None:
         raise LookupError(
             f"step {wrong} ({label(wrong * STEP_S)}) is not measured: known are {FIRST_STEP}..{next_step - 1}"
         )
-
-
-_CHECKED: Final[tuple[type[Forecaster], ...]] = (PerfectForecaster, PersistenceForecaster)
-"""Both keep the protocol; the type checker sees to it."""
