@@ -11,10 +11,11 @@ from experiments.audit_cars import Life
 from experiments.audit_findings import MONEY_RELATIVE, Findings, FloatArray, number
 from experiments.audit_folder import STEP_H, Folder
 from experiments.audit_prices import energy_value_per_kwh
+from experiments.audit_series import step_values
 from experiments.audit_trips import Itinerary, energy_at_departure
 
-STATED_ONLY = ("clipped_kwh",)
-"""Figures of what never reached the tables."""
+STATED_ONLY = ("clipped_kwh", "emissions_kg")
+"""Figures of what is not in the tables, or may not be: a series of factors whose file is not at hand."""
 
 
 def check_figures(folder: Folder, life: Life, trips: Itinerary, findings: Findings) -> None:
@@ -131,10 +132,13 @@ def _fuel(folder: Folder) -> float:
 
 
 def _emissions(folder: Folder) -> dict[str, float]:
-    """CO2 by the stated factor; a series of factors is not in the folder, so nothing can be said of it."""
+    """CO2 by the stated factor or series; of a series that is not at hand nothing can be said."""
     stated = folder.scenario["emissions"]
-    if not isinstance(stated["grid_kg_per_kwh"], int | float):
-        return {}
+    factor = stated["grid_kg_per_kwh"]
+    if isinstance(factor, dict):
+        factor = step_values(folder, factor)
+        if factor is None:
+            return {}
     gas_m3 = sum(_gas_m3(folder, r, unit) for r, unit in _turbines(folder))
-    imported = folder.by_step("import_kw").sum() * STEP_H
-    return {"emissions_kg": float(stated["grid_kg_per_kwh"] * imported + stated["gas_kg_per_m3"] * gas_m3)}
+    imported_kwh = folder.by_step("import_kw").sum(axis=1) * STEP_H
+    return {"emissions_kg": float((factor * imported_kwh).sum() + stated["gas_kg_per_m3"] * gas_m3)}

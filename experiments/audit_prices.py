@@ -12,17 +12,17 @@ import numpy as np
 from experiments.audit_findings import Findings, FloatArray, differs
 from experiments.audit_folder import Folder
 from experiments.audit_grid import Grid
+from experiments.audit_series import data_file, step_values
 
 PRICE = 1e-9
 """Two prices are the same within this, in currency per kWh."""
 STEPS = 96
-SHIPPED = Path(__file__).parent / "data" / "tariffs"
 
 
 def check_prices(grid: Grid) -> None:
     """Compare each step's prices with the tariff; prices are the same in all regions.
 
-    Of a price series, whose file is not in the folder, only the relation of buying and selling is checked.
+    Of a price series whose file is not at hand, only what follows from the buying price is checked.
     """
     folder = grid.folder
     tariff = folder.scenario["tariff"]
@@ -68,9 +68,8 @@ def energy_value_per_kwh(folder: Folder, findings: Findings) -> float:
 
 def read_schedule(name: str, findings: Findings) -> list[dict[str, Any]] | None:
     """Entries of a published schedule."""
-    shipped = name.removeprefix("shipped:")
-    path = Path(name) if shipped == name else SHIPPED / f"{shipped}.json"
     try:
+        path = data_file(name) or Path(name)
         entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["schedule"]
     except (OSError, ValueError, KeyError) as error:
         findings.add("price", "grid", f"the tariff's schedule {name} cannot be read: {error}")
@@ -107,16 +106,16 @@ def _schedule_day(entries: list[dict[str, Any]], day: date) -> FloatArray:
 
 def _check_series(grid: Grid, tariff: dict[str, Any]) -> None:
     folder = grid.folder
-    buy = folder.by_step("buy_price_per_kwh")
-    same = np.repeat(buy[:, 0], buy.shape[1])
     values = grid["buy_price_per_kwh"]
-    grid.note(differs(values, same, PRICE), "price", "buy price is {value}, in the first region {same}",
-              value=values, same=same)  # fmt: skip
-    sell = tariff["sell_fraction"] * (values - tariff["buy_adder_per_kwh"])
-    claim = "sell price is {value}, the buy price makes {sell}"
-    grid.note(differs(grid["sell_price_per_kwh"], sell, PRICE), "price", claim,
-              value=grid["sell_price_per_kwh"], sell=sell)  # fmt: skip
+    series = step_values(folder, tariff["series"])
+    if series is None:  # at least the regions must agree
+        buy = np.repeat(folder.by_step("buy_price_per_kwh")[:, 0], len(folder.regions))
+    else:
+        scale = 1000.0 if tariff["per_mwh"] else 1.0
+        buy = np.repeat(series / scale + tariff["buy_adder_per_kwh"], len(folder.regions))
+    sell = tariff["sell_fraction"] * (buy - tariff["buy_adder_per_kwh"])
     phi = np.full(len(values), float(tariff["curtailment_per_kwh"]))
-    claim = "curtailment price is {value}, the tariff says {phi}"
-    grid.note(differs(grid["curtailment_price_per_kwh"], phi, PRICE), "price", claim,
-              value=grid["curtailment_price_per_kwh"], phi=phi)  # fmt: skip
+    for column, expected in (("buy", buy), ("sell", sell), ("curtailment", phi)):
+        values = grid[f"{column}_price_per_kwh"]
+        claim = f"{column} price is {{value}}, the tariff says {{expected}}"
+        grid.note(differs(values, expected, PRICE), "price", claim, value=values, expected=expected)
