@@ -24,6 +24,7 @@ class Itinerary:
     leaving_kwh: FloatArray  # energy of the trips since the last known step, less help
     lower_kwh: FloatArray  # bounds of the energy at the step's end
     upper_kwh: FloatArray
+    floor_kwh: FloatArray  # least energy of the battery as far as it can be kept: what holds though a requirement is missed
     departure_s: IntArray  # of a plugged stay that ends in the step; NEVER_S elsewhere
     required_kwh: FloatArray  # energy at the step's end that such a departure needs; 0 elsewhere
     start_kwh: FloatArray  # (n,) energy now
@@ -202,7 +203,8 @@ def _reach(
 ) -> Itinerary:
     """Bounds that full charging can keep: requirements lowered and trips helped where it cannot."""
     per_step = cars.charge_efficiency * cars.charge_limit_kw * step_s / 3600.0
-    lower, upper = np.empty_like(draft.fraction), np.empty_like(draft.fraction)
+    lower, upper, floor = (np.empty_like(draft.fraction) for _ in range(3))
+    energy, at_least = start_kwh.astype(float), cars.energy_min_kwh
     highest, lowered, helped = start_kwh.astype(float), 0.0, 0.0
     for k in range(len(draft.fraction)):
         full = np.maximum(np.minimum(highest + per_step * draft.fraction[k], cars.energy_max_kwh), highest)
@@ -215,6 +217,8 @@ def _reach(
         lowered += float(short[draft.is_known[k]].sum())
         helped += float(help_kwh.sum())
         draft.required_kwh[k] = np.minimum(draft.required_kwh[k], highest)
+        energy = np.maximum(energy - draft.leaving_kwh[k], np.minimum(energy, at_least))
+        floor[k] = np.minimum(at_least, energy)
         lower[k] = np.minimum(np.maximum(draft.required_kwh[k], cars.energy_min_kwh), highest)
         upper[k] = np.maximum(cars.energy_max_kwh - np.maximum(draft.leaving_kwh[k], 0.0), highest)
     _pass_over_gaps(draft, lower)
@@ -225,6 +229,7 @@ def _reach(
         leaving_kwh=draft.leaving_kwh,
         lower_kwh=lower,
         upper_kwh=upper,
+        floor_kwh=np.minimum(floor, lower),
         departure_s=draft.departure_s,
         required_kwh=draft.required_kwh,
         start_kwh=start_kwh,

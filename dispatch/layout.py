@@ -18,7 +18,8 @@ class Columns:
     charge: slice  # P_c of each car, at the bus
     discharge: slice  # P_d of each car, at the bus
     energy: slice  # E of each car
-    shortfall: slice  # energy that a departing car lacks (only with an import limit), kWh
+    shortfall: slice  # energy below what a departure requires (only with an import limit), kWh
+    help: slice  # energy that a trip lacks even so (only with an import limit), kWh
     battery_charge: slice
     battery_discharge: slice
     battery_energy: slice
@@ -43,6 +44,7 @@ class Rows:
 
     balance: slice  # Eq. (25), per region [kW]
     car: slice  # Eq. (10), per car [kWh]
+    requirement: slice  # Eqs. (12)-(13) where they may be missed (only with an import limit), per car [kWh]
     battery: slice  # Eq. (16), per battery [kWh]
     pool: slice  # the same for the cars still to come, per region [kWh]
     ramp: slice  # Eq. (28), per region [kW]
@@ -82,9 +84,9 @@ def layout(
     (slice(3, 6, None), 20, 6)
     """
     cars, batteries, regions, ties = [n_cars] * 3, [n_batteries] * 3, [n_regions] * 10, [n_ties] * 2
-    sizes = [*cars, n_cars * has_shortfall, *batteries, *regions, n_regions * n_pieces, *ties]
+    sizes = [*cars, *[n_cars * has_shortfall] * 2, *batteries, *regions, n_regions * n_pieces, *ties]
     columns = Columns(**_slices(Columns, sizes))
-    row_sizes = [n_regions, n_cars, n_batteries, n_regions, n_regions]
+    row_sizes = [n_regions, n_cars, n_cars * has_shortfall, n_batteries, n_regions, n_regions]
     return Layout(
         n_slots=n_slots,
         n_cars=n_cars,

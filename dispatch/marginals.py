@@ -23,6 +23,8 @@ def marginals(solved: Solved) -> Marginals:
     bus_value = duals / problem.step_h  # a kWh more of load costs this much: a kWh more of supply saves it
     in_battery = -solved.assembly.row_values(solved.outcome.row_duals, layout.rows.car)[0]
     reduced = solved.assembly.values(solved.outcome.reduced_costs, layout.columns.energy)
+    if layout.has_shortfall:
+        reduced = reduced + solved.assembly.row_values(solved.outcome.row_duals, layout.rows.requirement)
     cars = np.flatnonzero(problem.itinerary.fraction[0] > 0)
     n_regions = problem.site.n_regions
     protected, dual = _protected_departure(solved, reduced, cars)
@@ -82,7 +84,8 @@ def _protected_departure(solved: Solved, reduced: FloatArray, who: IntArray) -> 
     """First departure of each car whose requirement has a price, and that price per kWh."""
     itinerary, energy = solved.problem.itinerary, solved.plan.energy_kwh
     departs = itinerary.departure_s[:, who] != NEVER_S
-    binds = departs & (energy[:, who] <= itinerary.lower_kwh[:, who] + NEAR) & (reduced[:, who] > NEAR)
+    at_lower = energy[:, who] <= itinerary.lower_kwh[:, who] + NEAR
+    binds = departs & at_lower & (reduced[:, who] > NEAR)
     step, any_binds = binds.argmax(axis=0), binds.any(axis=0)
     instant = np.where(any_binds, itinerary.departure_s[step, who], NEVER_S)
     return instant, np.where(any_binds, reduced[step, who], 0.0)

@@ -105,7 +105,7 @@ class _Entries:
 
 
 def _enter_storages(draft: _Entries, site: Site, cars: Cars, layout: Layout) -> None:
-    """E[k] - E[k-1] - h eta_c P_c + h / eta_d P_d - s, and P_d - P_c in the balance."""
+    """E[k] - E[k-1] - h eta_c P_c + h / eta_d P_d - help, P_d - P_c in the balance, E + shortfall at a departure."""
     at, rows, h = layout.columns, layout.rows, site.step_s / 3600.0
     somewhere = np.zeros(layout.n_cars, np.int64)
     places = (somewhere, site.battery_region_index, np.arange(layout.n_regions))
@@ -135,7 +135,9 @@ def _enter_storages(draft: _Entries, site: Site, cars: Cars, layout: Layout) -> 
     draft.enter(at.pool_leaving, rows.pool, 1.0)
     draft.enter(at.pool_shortfall, rows.pool, -1.0)
     if layout.has_shortfall:
-        draft.enter(at.shortfall, rows.car, -1.0)
+        draft.enter(at.help, rows.car, -1.0)
+        draft.enter(at.shortfall, rows.requirement, 1.0)
+        draft.enter(at.energy, rows.requirement, 1.0)
 
 
 def _enter_grid(draft: _Entries, site: Site, layout: Layout) -> None:

@@ -24,7 +24,8 @@ class Plan:
     charge_kw: FloatArray  # (K, n)
     discharge_kw: FloatArray
     energy_kwh: FloatArray
-    shortfall_kwh: FloatArray
+    shortfall_kwh: FloatArray  # below a departure's requirement
+    help_kwh: FloatArray
     battery_charge_kw: FloatArray  # (K, B)
     battery_discharge_kw: FloatArray
     battery_energy_kwh: FloatArray
@@ -65,12 +66,13 @@ def read_plan(assembly: Assembly, outcome: Outcome) -> Plan:
 
     pieces = part(at.turbine)
     shape = (len(pieces), sizes.n_regions, sizes.n_pieces)
-    lack = part(at.shortfall) if sizes.has_shortfall else np.zeros((len(pieces), sizes.n_cars))
+    none = np.zeros((len(pieces), sizes.n_cars))
     return Plan(
         charge_kw=part(at.charge),
         discharge_kw=part(at.discharge),
         energy_kwh=part(at.energy),
-        shortfall_kwh=lack,
+        shortfall_kwh=part(at.shortfall) if sizes.has_shortfall else none,
+        help_kwh=part(at.help) if sizes.has_shortfall else none,
         battery_charge_kw=part(at.battery_charge),
         battery_discharge_kw=part(at.battery_discharge),
         battery_energy_kwh=part(at.battery_energy),
@@ -120,12 +122,14 @@ def cost(problem: Problem, plan: Plan, fuel_cost_per_h: FuelCost | None = None) 
     hourly = grid.sum() + curtailed.sum() + turbine.sum() + throughput + last_resort
     hourly += site.throughput_price_per_kwh * discharged
     lacking = site.shortfall_price_per_kwh * (plan.shortfall_kwh.sum() + plan.pool_shortfall_kwh.sum())
+    lacking += problem.help_price_per_kwh * plan.help_kwh.sum()
     who = np.flatnonzero(itinerary.last_step >= 0)
     stored = float((problem.car_value_per_kwh[who] * plan.energy_kwh[itinerary.last_step[who], who]).sum())
     stored += site.energy_value_per_kwh * float(
         plan.battery_energy_kwh[-1].sum() + plan.pool_energy_kwh[-1].sum()
     )
-    stored += float((problem.pool_departing_value_per_kwh * plan.pool_leaving_kwh).sum())
+    leaving = plan.pool_leaving_kwh - plan.pool_shortfall_kwh
+    stored += float((problem.pool_departing_value_per_kwh * leaving).sum())
     return float(h * hourly + lacking - stored)
 
 
@@ -156,15 +160,18 @@ def _car_violation(problem: Problem, plan: Plan) -> float:
     known, cars, itinerary = problem.itinerary.is_known, problem.cars, problem.itinerary
     stored = cars.charge_efficiency * plan.charge_kw - plan.discharge_kw / cars.discharge_efficiency
     before = _last_known(plan.energy_kwh, itinerary.start_kwh, known)
-    change = problem.step_h * stored - itinerary.leaving_kwh + plan.shortfall_kwh
+    change = problem.step_h * stored - itinerary.leaving_kwh + plan.help_kwh
     residual = np.where(known, plan.energy_kwh - before - change, 0.0)
     bounded = np.where(known, plan.energy_kwh, itinerary.lower_kwh)
+    has_slack = bool(np.isfinite(problem.site.import_limit_kw).any())
+    lower = itinerary.floor_kwh if has_slack else itinerary.lower_kwh
     return max(
         float(np.abs(residual).max(initial=0.0)),
-        _outside(bounded, itinerary.lower_kwh, itinerary.upper_kwh),
+        _outside(bounded, lower, itinerary.upper_kwh),
+        _outside(bounded + plan.shortfall_kwh, itinerary.lower_kwh, np.inf),
         _outside(plan.charge_kw, 0.0, cars.charge_limit_kw * itinerary.fraction),
         _outside(plan.discharge_kw, 0.0, cars.discharge_limit_kw * itinerary.fraction),
-        _outside(plan.shortfall_kwh, 0.0, np.inf),
+        _outside(np.stack([plan.shortfall_kwh, plan.help_kwh]), 0.0, np.inf),
     )
 
 
@@ -200,7 +207,7 @@ def _pool_violation(problem: Problem, plan: Plan) -> float:
         _outside(plan.pool_charge_kw, 0.0, pools.charge_limit_kw),
         _outside(plan.pool_discharge_kw, 0.0, pools.discharge_limit_kw),
         _outside(plan.pool_leaving_kwh, pools.leaving_min_kwh, pools.leaving_max_kwh),
-        _outside(plan.pool_shortfall_kwh, 0.0, np.inf),
+        _outside(plan.pool_shortfall_kwh, 0.0, pools.leaving_min_kwh),
     )
 
 

@@ -64,6 +64,12 @@ class Problem:
         return self.site.step_s / 3600.0
 
     @property
+    def help_price_per_kwh(self) -> float:
+        """Price of a kWh that a trip lacks under an import limit: no source of energy even for load unserved."""
+        least = float(self.cars.discharge_efficiency.min(initial=1.0))
+        return self.site.shortfall_price_per_kwh + self.site.unserved_price_per_kwh / least
+
+    @property
     def lowered_kwh(self) -> float:
         """By how much unreachable requirements were lowered."""
         return self.itinerary.lowered_kwh + (0.0 if self.pools is None else self.pools.lowered_kwh)

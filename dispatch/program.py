@@ -2,8 +2,9 @@
 
 With h the length of a step in hours, eta_c and eta_d the efficiencies, per step k:
 
-- car and battery (Zhang 2025, Eqs. 10 and 16):  E[k] - E[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) - s[k] = -e[k]
+- car and battery (Zhang 2025, Eqs. 10 and 16):  E[k] - E[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) - help[k] = -e[k]
 - cars still to come, as one store per region:   X[k] - X[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) + L[k] - s[k] = arriving[k]
+- departures (Eqs. 12 and 13):                   E[k] + s[k] >= required, s = 0 unless an import limit may starve the cars
 - balance of a region (Eqs. 25 and 26):          import - export - curtailed + unserved - spilled + turbine + P_d - P_c + ties
                                                  = load - PV - wind
 - turbine (Eqs. 27 and 28):                      P = sum of the pieces of its convex cost, |P[k] - P[k-1]| <= ramp
@@ -24,7 +25,6 @@ from dispatch.fuel import PiecewiseCost
 from dispatch.highs import AT_LOWER, BASIC, Basis, LinearProgram, Outcome
 from dispatch.layout import Layout, layout
 from dispatch.matrix import Matrix
-from dispatch.itinerary import Itinerary
 from dispatch.problem import Problem
 from sim.contracts import BoolArray, Cars, FloatArray, IntArray, Site
 
@@ -150,14 +150,25 @@ class Program:
         cost = np.zeros(plan.fraction.shape)
         who = np.flatnonzero(plan.last_step >= 0)
         cost[plan.last_step[who], who] = -problem.car_value_per_kwh[who]
-        self._put(slots, at.energy, cost, plan.lower_kwh, plan.upper_kwh, plan.is_known)
+        lower = plan.lower_kwh
         if self.layout.has_shortfall:
-            self._put(slots, at.shortfall, self._site.shortfall_price_per_kwh, 0.0, np.inf, _may_lack(plan))
+            lower = np.minimum(lower, plan.floor_kwh)
+            self._write_requirements(problem, slots, plan.is_known & (plan.lower_kwh > lower))
+        self._put(slots, at.energy, cost, lower, plan.upper_kwh, plan.is_known)
         right = -plan.leaving_kwh
         is_first = plan.is_known & (np.cumsum(plan.is_known, axis=0) == 1)
         right += is_first * plan.start_kwh
         self._put_row(slots, rows.car, right, right, plan.is_known)
         self._matrix.place_cars(slots, plan.region_index, is_plugged, plan.is_known)
+
+    def _write_requirements(self, problem: Problem, slots: IntArray, may_miss: BoolArray) -> None:
+        """Departures that an import limit may starve: what lacks has a price; a trip that lacks energy is helped."""
+        at, plan = self.layout.columns, problem.itinerary
+        price = self._site.shortfall_price_per_kwh
+        self._put(slots, at.shortfall, price, 0.0, np.maximum(plan.lower_kwh - plan.floor_kwh, 0.0), may_miss)
+        self._put(slots, at.help, problem.help_price_per_kwh, 0.0, np.inf, plan.is_known & (plan.leaving_kwh > 0))
+        no_limit = np.full(plan.lower_kwh.shape, np.inf)
+        self._put_row(slots, self.layout.rows.requirement, plan.lower_kwh, no_limit, may_miss)
 
     def _write_batteries(self, problem: Problem, slots: IntArray) -> None:
         """Batteries: Eqs. (16), (20), (29), (30)."""
@@ -186,9 +197,10 @@ class Program:
         value = np.zeros((problem.n_steps, 1))
         value[-1] = -self._site.energy_value_per_kwh
         self._put(slots, at.pool_energy, value, pools.lower_kwh, pools.upper_kwh, True)
-        leaving = -problem.pool_departing_value_per_kwh
-        self._put(slots, at.pool_leaving, leaving, pools.leaving_min_kwh, pools.leaving_max_kwh, True)
-        self._put(slots, at.pool_shortfall, self._site.shortfall_price_per_kwh, 0.0, np.inf, True)
+        value_leaving = problem.pool_departing_value_per_kwh
+        self._put(slots, at.pool_leaving, -value_leaving, pools.leaving_min_kwh, pools.leaving_max_kwh, True)
+        price = self._site.shortfall_price_per_kwh + value_leaving  # what lacks does not leave
+        self._put(slots, at.pool_shortfall, price, 0.0, pools.leaving_min_kwh, True)
         self._put_row(slots, self.layout.rows.pool, pools.arriving_kwh, pools.arriving_kwh, True)
         self._matrix.set_pool_efficiency(h * pools.charge_efficiency, h / pools.discharge_efficiency)
 
@@ -262,8 +274,9 @@ class Program:
             view, is_new = self._column_basis[:, part], new_column[:, part]
             view[is_new & follows] = BASIC
         self._row_basis[new_row] = AT_LOWER
-        ramp, is_new = self._row_basis[:, rows.ramp], new_row[:, rows.ramp]
-        ramp[is_new] = BASIC
+        for part in (rows.ramp, rows.requirement):
+            view, is_new = self._row_basis[:, part], new_row[:, part]
+            view[is_new] = BASIC
 
     def _gather(self, slots: IntArray) -> Assembly:
         live_columns, live_rows = np.flatnonzero(self._is_live), np.flatnonzero(self._row_is_live)
@@ -292,14 +305,6 @@ class Program:
             live_rows=live_rows,
             basis=basis,
         )
-
-
-def _may_lack(plan: Itinerary) -> BoolArray:
-    """Where a car may lack energy: where a trip or a departure needs it, and at the horizon's end."""
-    needs = plan.is_known & ((plan.required_kwh > 0) | (plan.leaving_kwh > 0))
-    who = np.flatnonzero(plan.last_step >= 0)
-    needs[plan.last_step[who], who] = True
-    return needs
 
 
 def padded_pieces(fuel: tuple[PiecewiseCost, ...], n_pieces: int) -> tuple[FloatArray, FloatArray]:
