@@ -68,7 +68,7 @@ class Recorder:
         self.clipped_kwh = 0.0
         """Energy by which set-points outside their limits were cut."""
         self.cut_kwh = 0.0
-        """Energy by which settlement cut battery and turbine set-points that could not be balanced."""
+        """Energy of set-points that settlement cut, or that went over a grid connection, for want of balance."""
 
     def step(
         self, start_s: int, truth: StepTruth, energy: StepEnergy, settled: Settled, battery_kwh: FloatArray
@@ -78,7 +78,7 @@ class Recorder:
             start_s=start_s, truth=truth, energy=energy, settled=settled, battery_kwh=battery_kwh.copy()
         )
         self._steps.append(row)
-        self.cut_kwh += settled.cut_kw * STEP_H
+        self.cut_kwh += (settled.cut_kw + float(settled.over_limit_kw.sum())) * STEP_H
 
     def decision(self, now_s: int, schedule: Schedule, seconds: float) -> None:
         """Record how a decision was reached."""
