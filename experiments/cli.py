@@ -32,6 +32,12 @@ SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Root of a
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The folder to make.")]
 
 
+def _console() -> Console:
+    """Console for tables; where no terminal gives a width, wide enough that nothing is cut."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
 def main() -> None:
     """Entry point: mistakes end in plain lines on stderr and exit code 2, Ctrl-C in 130."""
     if found := foreign_packages():
@@ -68,7 +74,7 @@ def run(
         result = running.run(
             scenario, out=out, overrides=overrides or (), seed=seed, policy=policy, on_step=on_step
         )
-    Console().print(
+    _console().print(
         key_figure_table(result.kpis, title=f"{result.scenario['scenario']['name']}: key figures")
     )
     typer.echo(result.path)
@@ -94,7 +100,7 @@ def compare(
         result = running.compare(
             scenario, names, out=out, overrides=overrides or (), seed=seed, on_step=on_step
         )
-    Console().print(comparison_table(result.table))
+    _console().print(comparison_table(result.table))
     typer.echo(result.path)
 
 
@@ -153,7 +159,7 @@ def trace(
     """One car's day, readable; without VEHICLE the fleet, sortable."""
     from experiments import trace as tracing
 
-    tracing.print_trace(run, vehicle, plot=plot, csv=csv, sort=sort, console=Console())
+    tracing.print_trace(run, vehicle, plot=plot, csv=csv, sort=sort, console=_console())
 
 
 @app.command()
