@@ -86,3 +86,39 @@ def test_truncated_normal_without_probability_takes_the_nearest_bound() -> None:
         assert truncated_normal(u, 0.0, 1.0, 50.0, 60.0).item() == 50.0
         assert truncated_normal(u, 0.0, 1.0, -60.0, -50.0).item() == -50.0
         assert truncated_normal(u, 5.0, 1.0, 9.0, 7.0).item() == 7.0
+
+
+@pytest.mark.parametrize(
+    ("family", "shape"),
+    [
+        ("gamma", 0.6),
+        ("gamma", 24.0),
+        ("lognorm", 0.7),
+        ("genextreme", 0.4),
+        ("genextreme", 0.0),
+        ("genextreme", -0.45),
+        ("weibull_min", 0.8),
+        ("weibull_min", 1.08),
+        ("norm", None),
+        ("expon", None),
+        ("uniform", None),
+    ],
+)
+@pytest.mark.parametrize("within", [(0.0, 1.0), (0.02, 0.97), (0.6, 0.999), (0.999, 1.0)])
+def test_quantiles_against_scipy_stats(family: str, shape: float | None, within: tuple[float, float]) -> None:
+    """Each family written out here is scipy's of that name, parameters and truncation alike."""
+    frozen = getattr(stats, family)(*(() if shape is None else (shape,)), loc=3.0, scale=2.5)
+    low, high = (float(frozen.ppf(p)) for p in within)
+    law = Law(
+        family=family,  # type: ignore[arg-type]
+        shape=shape,
+        loc=3.0,
+        scale=2.5,
+        low=low if np.isfinite(low) and within[0] > 0 else None,
+        high=high if np.isfinite(high) and within[1] < 1 else None,
+    )
+    u = np.linspace(0.001, 0.999, 57)
+    expected = frozen.isf(1 - within[0] - u * (within[1] - within[0])) if within[0] > 0.5 else None
+    if expected is None:
+        expected = frozen.ppf(within[0] + u * (within[1] - within[0]))
+    np.testing.assert_allclose(quantile(law, u), expected, rtol=1e-7)
