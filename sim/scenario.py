@@ -61,7 +61,9 @@ class About(Part):
 class Simulation(Part):
     """When, how long, and which draw."""
 
-    start: Annotated[date, Field(description="First day of the run (day 0), YYYY-MM-DD.")]
+    start: Annotated[
+        date, Field(ge=date(1900, 1, 1), le=date(2100, 1, 1), description="First day of the run, YYYY-MM-DD.")
+    ]
     time_zone: Annotated[str, Field(description="IANA zone; the clock is its standard time, all year.")]
     days: Annotated[int, Field(ge=1, le=3660, description="Length of the run in days.")]
     seed: Annotated[int, Field(ge=0, description="Root of all chance.")]

@@ -26,7 +26,7 @@ from sim.scenario import (
 )
 from sim.scenario_trade import unbounded_trade
 from sim.series import Span, read_mix, read_series, scenario_span
-from sim.series_time import zone_fault
+from sim.series_time import SCENARIO_ZONE, zone_fault
 from sim.tariff import read_schedule, schedule_prices, series_prices
 
 Locate = Callable[[str], Path]
@@ -130,8 +130,8 @@ def input_faults(scenario: Scenario, locate: Locate) -> list[str]:
     if isinstance(tariff, ScheduleTariff) and "tariff" not in absent:
         faults += _schedule_faults(tariff, locate(tariff.file), span)
     for item in series_inputs(scenario):
-        if item.place in absent:
-            continue
+        if item.place in absent or (item.ref.zone != SCENARIO_ZONE and zone_fault(item.ref.zone)):
+            continue  # told already
         try:
             values = item.read(locate, span)
         except SeriesError as error:

@@ -135,7 +135,8 @@ def _stated(kind: str, context: Any, value: Any) -> str | None:
         return _WORDS[kind]
     if kind in _BOUNDS:
         word, key = _BOUNDS[kind]
-        return f"must be {word} {context[key]:g}, is {_shown(value)}"
+        bound = f"{context[key]:g}" if isinstance(context[key], int | float) else context[key]
+        return f"must be {word} {bound}, is {_shown(value)}"
     if kind in _TYPES:
         return f"must be {_TYPES[kind]}, is {_shown(value)}"
     if kind == "string_pattern_mismatch":

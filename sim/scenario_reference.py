@@ -212,7 +212,7 @@ def _bounds(metadata: tuple[Any, ...]) -> str:
     for item in flat:
         for kind, sign, name in _SIGNS:
             if isinstance(item, kind):
-                texts.append(f"{sign} {getattr(item, name):g}")
+                texts.append(f"{sign} {_plain(getattr(item, name))}")
     return ", ".join(texts)
 
 

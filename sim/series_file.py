@@ -60,7 +60,7 @@ def read_table(ref: SeriesRef, path: Path, columns: Sequence[str]) -> SeriesTabl
 def _read_table(
     ref: SeriesRef, path: Path, columns: tuple[str, ...], _mtime_ns: int, _size: int
 ) -> SeriesTable:
-    arrow = _read_arrow(path, [*([ref.time_column] if ref.time_column else []), *columns])
+    arrow = _read_arrow(path, [*([] if ref.time_column is None else [ref.time_column]), *columns])
     faults = _Faults(path)
     values = {name: _numbers(arrow[name], name, faults) for name in columns}
     begins_s = _beginnings(ref, arrow, faults)

@@ -59,6 +59,7 @@ ONE_MISTAKE: dict[str, str] = {
     "simulation.start=tomorrow": (
         'simulation.start: must be a date such as 2016-04-20 (no quotes), is "tomorrow"'
     ),
+    "simulation.start=0016-04-20": "simulation.start: must be at least 1900-01-01, is 0016-04-20",
     "simulation.time_zone=Europe/Berlinn": (
         "simulation.time_zone: no time zone is called 'Europe/Berlinn' (IANA names such as "
     ),
