@@ -53,13 +53,18 @@ class Power:
         self._segments = segments
         self._charge_kwh, self._discharge_kwh = np.zeros(n_regions), np.zeros(n_regions)
         self._charge_cap_kw, self._discharge_cap_kw = np.full(n_regions, np.inf), np.full(n_regions, np.inf)
-        self._is_capped = np.zeros(n_regions, dtype=np.bool_)
+        self._is_capped, self._is_cut = (
+            np.zeros(n_regions, dtype=np.bool_),
+            np.zeros(n_regions, dtype=np.bool_),
+        )
+        self._asked_kw = np.zeros((2, n_regions))  # charging, discharging: no less than what is asked now
         self.on_change: Callable[[IntArray], None] = lambda cars: None
 
     def limit(self, charge_cap_kw: FloatArray, discharge_cap_kw: FloatArray) -> None:
         """Caps per region from now on; they bite at the next change."""
         self._charge_cap_kw, self._discharge_cap_kw = charge_cap_kw.copy(), discharge_cap_kw.copy()
         self._is_capped = np.isfinite(charge_cap_kw) | np.isfinite(discharge_cap_kw)
+        self._is_cut &= self._is_capped
 
     def energy(self, car: int, now_s: int) -> float:
         """Energy stored in one car, kWh."""
@@ -83,13 +88,24 @@ class Power:
         """Give one car, whose last plan is closed, a new request."""
         c = self.columns
         region = c.region_index.item(car)
-        if region >= 0 and self._is_capped[region]:
-            self.rest(car, now_s, energy_kwh)
-            c.request_kw[car] = request_kw
-            self.share(now_s, c.plugged_in(region))
-        else:
+        if request_kw == 0.0 or not self._is_capped[region] or self._has_room(region, request_kw):
             c.request_kw[car] = request_kw
             self._run(car, now_s, energy_kwh, request_kw)
+        else:
+            self.rest(car, now_s, energy_kwh)
+            c.request_kw[car] = request_kw
+            self.share(now_s, region)
+
+    def _has_room(self, region: int, request_kw: float) -> bool:
+        """Whether one more request fits under a region's caps as it stands; if so it is counted in."""
+        asked = self._asked_kw[:, region] + (max(request_kw, 0.0), max(-request_kw, 0.0))
+        if (
+            self._is_cut[region]
+            or (asked > (self._charge_cap_kw[region], self._discharge_cap_kw[region])).any()
+        ):
+            return False
+        self._asked_kw[:, region] = asked
+        return True
 
     def close(self, car: int, now_s: int) -> float:
         """End one car's plan: record its segments, book its energy; return what it has stored."""
@@ -113,29 +129,42 @@ class Power:
         c, p = self.columns, self._population
         within = np.clip(car_power_kw, -p.discharge_limit_kw, p.charge_limit_kw)
         c.request_kw = np.where(c.is_plugged, np.where(c.is_waiting, p.charge_limit_kw, within), 0.0)
-        self.share(now_s, np.flatnonzero(c.is_plugged))
+        self.share(now_s)
 
     def reshare(self, now_s: int, region: int) -> None:
         """Share a region's caps anew, after one of its cars has left."""
-        if self._is_capped[region]:
-            self.share(now_s, self.columns.plugged_in(region))
+        if self._is_cut[region]:
+            self.share(now_s, region)
 
-    def share(self, now_s: int, cars: IntArray) -> None:
-        """Bring cars' set-points to their requests, cut by the caps; those whose power stays are left."""
+    def share(self, now_s: int, region: int | None = None) -> None:
+        """Bring the set-points of a region's cars (of all) to their requests, cut by the caps.
+
+        Cars whose power stays are left alone.
+        """
         c, p = self.columns, self._population
+        cars = np.flatnonzero(c.is_plugged) if region is None else c.plugged_in(region)
         energy = stored_energy(c.plans(cars), now_s)
         wanted = c.request_kw[cars]
         is_full = p.energy_max_kwh[cars] - energy <= ENERGY_TOLERANCE_KWH
         is_empty = energy - p.energy_min_kwh[cars] <= ENERGY_TOLERANCE_KWH
         wanted = np.where(((wanted > 0.0) & is_full) | ((wanted < 0.0) & is_empty), 0.0, wanted)
         if self._is_capped.any():
-            wanted = shared_power(wanted, c.region_index[cars], self._charge_cap_kw, self._discharge_cap_kw)
+            wanted = self._cut(wanted, c.region_index[cars], slice(None) if region is None else region)
         standing = np.where(now_s >= c.end_s[cars], 0.0, c.set_kw[cars])
         moved = np.flatnonzero(wanted != standing)
         if len(moved):
             at = np.full(len(moved), now_s, dtype=np.int64)
             self._run_many(cars[moved], at, self.close_many(cars[moved], at), wanted[moved])
             self.on_change(cars[moved])
+
+    def _cut(self, wanted_kw: FloatArray, region_index: IntArray, regions: slice | int) -> FloatArray:
+        """Requests under the caps; remembers what the regions ask and which of them are cut."""
+        n_regions = len(self._is_cut)
+        given = shared_power(wanted_kw, region_index, self._charge_cap_kw, self._discharge_cap_kw)
+        for row, part in enumerate((np.maximum(wanted_kw, 0.0), np.maximum(-wanted_kw, 0.0))):
+            self._asked_kw[row, regions] = np.bincount(region_index, part, n_regions)[regions]
+        self._is_cut[regions] = np.bincount(region_index, given != wanted_kw, n_regions)[regions] > 0
+        return given
 
     def close_many(self, cars: IntArray, at_s: IntArray) -> FloatArray:
         """`close` for several cars, each at an instant of its own."""

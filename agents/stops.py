@@ -70,7 +70,7 @@ class Stops:
             self._declare(car)
         if charges_on_arrival:
             columns.request_kw[plugged] = self._population.charge_limit_kw[plugged]
-            power.share(now, plugged)
+            power.share(now)
 
     def _plugged_at_start(self) -> BoolArray:
         home = self._population.home_index
