@@ -1,15 +1,18 @@
 """Scenarios are read, merged and overridden as documented; each mistake is one line with its place."""
 
 import tomllib
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.shipped import SCENARIO_DIR, faults, load_scenario, locate, scenario_names, scenario_path
 from sim.errors import ScenarioError
 from sim.scenario import Law, PeriodTariff, Scenario
+from sim.scenario_inputs import input_faults
 from sim.scenario_reading import dump_scenario, read_scenario, scenario_of, with_overrides
 from sim.scenario_tables import apply_overrides, merge, parse_value
 
@@ -502,6 +505,62 @@ def test_merging_is_idempotent_and_keeps_inputs(base: dict[str, object], own: di
     assert merge(merged, own) == merged
     assert merge(base, {}) == base
     assert repr(base) == before
+
+
+# Robustness
+
+
+def places(node: object, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every place in nested tables and lists."""
+    below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in below:
+        yield (*above, key)
+        yield from places(value, (*above, key))
+
+
+JUNK = [
+    "",
+    "x",
+    0,
+    -1,
+    2,
+    1e300,
+    1e-9,
+    float("nan"),
+    True,
+    [],
+    {},
+    [[]],
+    {"a": 1},
+    date(2016, 2, 29),
+    "*",
+    "year",
+]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_any_entry_may_be_wrong(data: st.DataObject) -> None:
+    """Whatever a single entry is exchanged for or left out, the scenario is read or its faults are told."""
+    tables = tomllib.loads(dump_scenario(load_scenario("neighbourhoods")))
+    place = data.draw(st.sampled_from(sorted(places(tables), key=str)))
+    node = tables
+    for key in place[:-1]:
+        node = node[key]
+    if data.draw(st.booleans()):
+        node[place[-1]] = data.draw(st.sampled_from(JUNK))
+    else:
+        del node[place[-1]]
+    scenario, told = None, ["a: b"]
+    try:
+        scenario = scenario_of(tables, locate)
+    except ScenarioError as error:
+        told = list(error.faults)
+    assert told
+    assert all(": " in fault for fault in told)
+    if scenario is not None:
+        input_faults(scenario, locate)
+        assert scenario_of(tomllib.loads(dump_scenario(scenario)), locate) == scenario
 
 
 # Writing
