@@ -127,6 +127,16 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert not anchor or anchor in anchors(linked), f"{name_of(path)}: no heading {target}"
 
 
+def test_named_files_exist() -> None:
+    """Every module, data file and test that a page names is there."""
+    for path in MARKDOWN:
+        text = path.read_text(encoding="utf-8")
+        for file in re.findall(r"`((?:sim|agents|dispatch|experiments|tests|docs)/[\w./-]+\.\w+)`", text):
+            assert (ROOT / file).is_file(), f"{name_of(path)}: no {file}"
+        for test in re.findall(r"`(test_[a-z_]+)`", text):
+            assert (ROOT / "tests" / f"{test}.py").is_file(), f"{name_of(path)}: no {test}"
+
+
 def anchors(path: Path) -> set[str]:
     """Anchors of a page's headings, as GitHub makes them."""
     text = FENCE.sub("", path.read_text(encoding="utf-8"))
