@@ -111,7 +111,7 @@ def optimum(
 
 
 def _fuel_slope(site: Site) -> float:
-    power = np.linspace(0.01, 65, 5000)
+    power = np.repeat(np.linspace(0.01, 65, 5000)[:, None], site.n_regions, axis=1)
     return float(np.min(site.turbine_fuel_cost_per_h(power) / power))
 
 
