@@ -120,20 +120,27 @@ class Stops:
         return energy
 
     def wait_for_energy(self, car: int, now_s: int) -> simpy.Event:
-        """Charge at full power, or queue for it; return an event: it may be ready, or its power changed."""
-        c = self._columns
+        """Charge at full power, or queue for it; return an event: it may be ready, or its power changed.
+
+        The driver declares the soonest departure that full power allows; under a cap it may be later.
+        """
+        c, p = self._columns, self._population
         if not c.is_waiting[car]:
             self._begin_waiting(car, now_s)
         wake = self._wakes[car] = self._environment.event()
-        rate = c.set_kw.item(car) * c.factor.item(car)
-        if rate <= 0.0:
-            c.departure_s[car] = now_s
+        c.departure_s[car] = now_s
+        if not c.is_plugged[car]:
             return wake
         needed = self._trips.waits_until_kwh(car)
-        seconds = math.ceil((needed - self._power.energy(car, now_s)) * _HOUR_S / rate)
-        ready_s = min(now_s + max(seconds, 1), c.end_s.item(car))
+        gap = needed - self._power.energy(car, now_s)
+        full_rate = p.charge_limit_kw.item(car) * p.charge_efficiency.item(car)
+        soonest_s = now_s + _whole_seconds(gap, full_rate)
+        c.declared_departure_s[car], c.declared_required_kwh[car] = declare(soonest_s, needed)
+        rate = c.set_kw.item(car) * c.factor.item(car)
+        if rate <= 0.0:  # under a cap of nothing
+            return wake
+        ready_s = min(now_s + _whole_seconds(gap, rate), c.end_s.item(car))
         c.departure_s[car] = ready_s
-        c.declared_departure_s[car], c.declared_required_kwh[car] = declare(ready_s, needed)
         return self._environment.timeout(ready_s - now_s) | wake
 
     def _begin_waiting(self, car: int, now_s: int) -> None:
@@ -208,3 +215,7 @@ class Stops:
             for car in cars.tolist():
                 if car in self._wakes:
                     self._wakes.pop(car).succeed()
+
+
+def _whole_seconds(gap_kwh: float, rate_kw: float) -> int:
+    return max(math.ceil(gap_kwh * _HOUR_S / rate_kw), 1)
