@@ -15,11 +15,12 @@ from experiments.audit_cars import (
     check_vehicles,
     life_of,
 )
-from experiments.audit_decisions import check_decisions, check_forecasts, check_manifest, check_marginals
+from experiments.audit_decisions import check_decisions, check_exclusivity, check_manifest, check_marginals
 from experiments.audit_domain import check_domain
 from experiments.audit_figures import check_figures
 from experiments.audit_findings import Finding, Findings
-from experiments.audit_folder import Folder, read_folder
+from experiments.audit_folder import Folder, check_signs, read_folder
+from experiments.audit_forecasts import check_forecasts
 from experiments.audit_grid import (
     Grid,
     check_balance,
@@ -72,6 +73,7 @@ def audit(run: str | Path | Run) -> list[Finding]:
 
 
 def _check(folder: Folder, findings: Findings) -> None:
+    check_signs(folder, findings)
     check_manifest(folder, findings)
     check_decisions(folder, findings)
     check_marginals(folder, findings)
@@ -100,4 +102,5 @@ def _check(folder: Folder, findings: Findings) -> None:
         check_prices(grid)
         check_car_load(grid, life)
         check_forecasts(folder, findings)
+        check_exclusivity(folder, findings)
         check_figures(folder, life, trips, findings)

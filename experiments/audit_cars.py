@@ -115,26 +115,27 @@ def check_vehicles(folder: Folder, findings: Findings) -> bool:
         if unknown.any():
             findings.add("fleet", table, f"{unknown.sum()} rows of cars that are not in vehicles")
             return False
-    _check_classes(folder, findings)
+    if not _check_classes(folder, findings):
+        return False
     _check_places(folder, findings)
     _check_chains(folder, findings)
     return True
 
 
-def _check_classes(folder: Folder, findings: Findings) -> None:
+def _check_classes(folder: Folder, findings: Findings) -> bool:
     classes = {one["name"]: one for one in folder.scenario["fleet"]["classes"]}
     ids, names = folder.vehicles["vehicle_id"], folder.vehicles["vehicle_class"].to_numpy(object)
     known = np.isin(names, list(classes))
     findings.rows(
         ~known, "fleet", "vehicles", CAR, "class {name!r} is not of the scenario", vehicle=ids, name=names
     )
+    if not known.all():
+        return False
     for field in sorted(set(folder.vehicles.columns) & set(next(iter(classes.values())))):
         values = per_car(folder, field)
-        expected = np.array(
-            [classes[name][field] if name in classes else np.nan for name in names], dtype=float
-        )
+        expected = np.array([classes[name][field] for name in names], dtype=float)
         findings.rows(
-            known & differs(values, expected, 1e-12),
+            differs(values, expected, 1e-12),
             "fleet",
             "vehicles",
             CAR,
@@ -144,6 +145,7 @@ def _check_classes(folder: Folder, findings: Findings) -> None:
             value=values,
             expected=expected,
         )
+    return True
 
 
 def _check_places(folder: Folder, findings: Findings) -> None:

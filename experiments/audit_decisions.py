@@ -1,17 +1,16 @@
-"""Audit of decisions, marginals, forecasts and the manifest."""
+"""Audit of decisions, marginals and the manifest."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pandas as pd
 
-from experiments.audit_findings import MONEY_RELATIVE, Findings, FloatArray, IntArray, differs
-from experiments.audit_folder import DAY_S, STEP_S, Folder
+from experiments.audit_findings import MONEY_RELATIVE, Findings, differs
+from experiments.audit_folder import STEP_S, Folder
 
 STATUSES = ("optimal", "feasible", "none")
 AT = "at {step_s}"
+OVERLAP_KW = 1e-5
+"""Overlap of charging and discharging that a solver's feasibility tolerance explains."""
 
 
 def check_decisions(folder: Folder, findings: Findings) -> None:
@@ -35,7 +34,7 @@ def check_decisions(folder: Folder, findings: Findings) -> None:
     known = np.isfinite(objective) & np.isfinite(bound)
     expected = (objective - bound) / np.maximum(1.0, np.abs(objective))
     findings.rows(
-        known & differs(gap, expected, MONEY_RELATIVE),
+        known & differs(gap, expected, 1e-9),
         "decisions",
         "decisions",
         AT,
@@ -47,9 +46,34 @@ def check_decisions(folder: Folder, findings: Findings) -> None:
     crossed = known & (expected < -MONEY_RELATIVE)
     claim = "the bound {bound} is above the objective {objective}"
     findings.rows(crossed, "decisions", "decisions", AT, claim, bound=bound, objective=objective, **columns)
-    for name in ("binaries", "iterations", "lowered_kwh", "max_overlap_kw", "seconds"):
-        negative = rows[name].to_numpy(np.float64) < 0
-        findings.rows(negative, "decisions", "decisions", AT, f"{name} is below 0", **columns)
+
+
+def check_exclusivity(folder: Folder, findings: Findings) -> None:
+    """Check that no decision charges and discharges at once where the throughput price rules it out.
+
+    Burning a kWh never pays at a throughput price of max(phi, -buy) (1 - eta) / eta or more, where eta is
+    eta_c eta_d.
+    """
+    units = [unit for region in folder.regions for unit in region.get("batteries", [])]
+    users = [*units, *(folder.scenario["fleet"]["classes"] if folder.n_vehicles else [])]
+    if not users:
+        return
+    eta = min(float(user["charge_efficiency"]) * float(user["discharge_efficiency"]) for user in users)
+    phi = folder.grid["curtailment_price_per_kwh"].to_numpy(np.float64)
+    saved = np.maximum(phi, -folder.grid["buy_price_per_kwh"].to_numpy(np.float64)).max()
+    if folder.scenario["economics"]["throughput_price_per_kwh"] < saved * (1 - eta) / eta:
+        return
+    rows = folder.decisions
+    overlap = rows["max_overlap_kw"].to_numpy(np.float64)
+    findings.rows(
+        overlap > OVERLAP_KW,
+        "exclusivity",
+        "decisions",
+        AT,
+        "charges and discharges {overlap} kW at once",
+        step_s=rows["step_start_s"].to_numpy(np.int64),
+        overlap=overlap,
+    )
 
 
 def check_manifest(folder: Folder, findings: Findings) -> None:
@@ -66,65 +90,6 @@ def check_manifest(folder: Folder, findings: Findings) -> None:
         found = folder.manifest.get(name)
         if found != value:
             findings.add("manifest", "manifest.json", f"{name} is {found!r}, the scenario says {value!r}")
-
-
-def check_forecasts(folder: Folder, findings: Findings) -> None:
-    """Check forecasts against what the forecaster knew: the truth, or the same step of a day gone by."""
-    rows = folder.forecasts
-    if rows.empty:
-        return
-    issued, target = (rows[name].to_numpy(np.int64) for name in ("issue_step_s", "target_step_s"))
-    columns: dict[str, Any] = {
-        "issued_s": issued,
-        "target_s": target,
-        "region": rows["region"].to_numpy(object),
-    }
-    where = "{region} at {target_s}, issued at {issued_s}"
-    findings.rows(target < issued, "forecasts", "forecasts", where, "is of the past", **columns)
-    reference_s = _reference_s(folder, issued, target)
-    region = folder.region_code(rows["region"])
-    inside = (reference_s >= 0) & (reference_s < folder.end_s)
-    names = ["load_kw", "pv_kw", "wind_kw"]
-    if folder.scenario["tariff"]["kind"] == "series":
-        names.append("buy_price_per_kwh")
-    place = np.where(inside, reference_s // STEP_S, 0) * len(folder.regions) + region
-    for name in names:
-        values = rows[name].to_numpy(np.float64)
-        expected = folder.grid[name].to_numpy(np.float64)[place]
-        wrong = inside & differs(values, expected)
-        claim = f"{name} is {{value}}, {_source(folder)} says {{expected}}"
-        findings.rows(
-            wrong, "forecasts", "forecasts", where, claim, value=values, expected=expected, **columns
-        )
-    _check_known_prices(folder, rows, target, columns, findings)
-
-
-def _reference_s(folder: Folder, issued_s: IntArray, target_s: IntArray) -> IntArray:
-    """Step whose measurement a forecast repeats: itself, or the latest of that clock time that has ended."""
-    if folder.scenario["forecast"]["kind"] == "perfect":
-        return target_s
-    days_back: IntArray = np.maximum(-(-(target_s + STEP_S - issued_s) // DAY_S), 1)
-    latest_s: IntArray = target_s - days_back * DAY_S
-    return latest_s
-
-
-def _source(folder: Folder) -> str:
-    return "the truth" if folder.scenario["forecast"]["kind"] == "perfect" else "the day before"
-
-
-def _check_known_prices(
-    folder: Folder, rows: pd.DataFrame, target_s: IntArray, columns: dict[str, Any], findings: Findings
-) -> None:
-    """Check forecast prices of a table of hours, which is known in advance."""
-    if folder.scenario["tariff"]["kind"] != "periods":
-        return
-    by_step: FloatArray = folder.by_step("buy_price_per_kwh")[: DAY_S // STEP_S, 0]
-    expected = by_step[target_s % DAY_S // STEP_S]
-    values = rows["buy_price_per_kwh"].to_numpy(np.float64)
-    where = "{region} at {target_s}, issued at {issued_s}"
-    claim = "buy price is {value}, the tariff says {expected}"
-    wrong = differs(values, expected, 1e-9)
-    findings.rows(wrong, "forecasts", "forecasts", where, claim, value=values, expected=expected, **columns)
 
 
 def check_marginals(folder: Folder, findings: Findings) -> None:

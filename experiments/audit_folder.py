@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from experiments.audit_findings import Findings, FloatArray, IntArray
+from experiments.audit_findings import ENERGY_KWH, Findings, FloatArray, IntArray
 from experiments.reading import Run
 from sim.errors import RunFolderError
 from sim.trace import ALL_TABLES, Table
@@ -103,6 +103,26 @@ def read_folder(run: Run, findings: Findings) -> Folder | None:
         return None
     ordered = {name: _ordered(name, frame, scenario) for name, frame in frames.items()}
     return Folder(scenario=scenario, manifest=run.manifest, kpis=run.kpis, **ordered)
+
+
+def check_signs(folder: Folder, findings: Findings) -> None:
+    """Check that nothing is below 0 but what the schema calls signed."""
+    for table in ALL_TABLES:
+        frame: pd.DataFrame = getattr(folder, table.name)
+        for column in table.columns:
+            if column.dtype != "float64" or column.meaning.startswith("signed"):
+                continue
+            values = frame[column.name].to_numpy(np.float64, na_value=np.nan)
+            claim = f"{column.name} is {{value}}, below 0"
+            findings.rows(
+                values < -ENERGY_KWH,
+                "signs",
+                table.name,
+                "row {row}",
+                claim,
+                row=np.arange(len(values)),
+                value=values,
+            )
 
 
 def instants(column: pd.Series[Any]) -> IntArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -230,6 +231,24 @@ DAMAGES: list[tuple[str, str, Change, str, str]] = [
         "at 12:00",
     ),
 ]
+
+
+def test_audit_shares_only_the_schema() -> None:
+    """No module of the audit imports anything of the simulator but the schema and the errors."""
+    allowed = {"sim.trace", "sim.errors", "experiments.reading"}
+    files = sorted((Path(__file__).parent.parent / "experiments").glob("audit*.py"))
+    files.append(files[0].with_name("reading.py"))
+    assert len(files) > 10
+    for file in files:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        modules |= {
+            name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
+        }
+        ours = {
+            name for name in modules if name.split(".")[0] in ("sim", "agents", "dispatch", "experiments")
+        }
+        assert {name for name in ours if not name.startswith("experiments.audit")} <= allowed, file.name
 
 
 def test_sound_folder_has_no_findings(two_cars: Path) -> None:

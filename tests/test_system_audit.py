@@ -1,0 +1,130 @@
+"""Real runs of every kind pass the audit, and one changed number in any of their tables does not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import read_run, run
+from experiments.audit import audit
+from sim.trace import BY_NAME
+
+SCENARIOS = Path(__file__).parent.parent / "experiments" / "scenarios"
+SMALL = ("fleet.size=8", "output.report=false")
+TOLD_ONLY = {
+    "decisions": {"turbine_bound", "turbine_gap", "binaries", "iterations", "seconds"},
+    "forecasts": {"arrivals_n", "arrivals_kwh", "leaving_kwh"},
+}
+"""Columns that do not follow from the rest of a folder."""
+KINDS: dict[str, tuple[str, ...]] = {
+    "rolling": (),
+    "perfect": ('forecast.kind="perfect"',),
+    "shrinking": ('forecast.kind="perfect"', 'dispatch.window="shrinking"'),
+    "own-cost": ('dispatch.policy="own-cost"',),
+    "uncontrolled": ('dispatch.policy="uncontrolled"',),
+    "import limits": ("regions.0.import_limit_kw=150", "regions.2.import_limit_kw=300"),
+    "free export": ('regions.0.export_limit_kw="unlimited"', "regions.1.export_limit_kw=30"),
+    "few chargers": ("regions.0.chargers=5", "regions.1.chargers=1", "regions.2.chargers=0"),
+    "waiting": (
+        'fleet.shortage="wait"',
+        "fleet.departure_soc=0.9",
+        "travel.leave_again_probability=0.7",
+        "regions.0.chargers=4",
+    ),
+    "power on arrival": ('fleet.arrival_power="full"', 'fleet.departure_soc="none"'),
+    "no wear": ("economics.throughput_price_per_kwh=0.0",),
+    "no cars": ("fleet.size=0",),
+}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[] if kind in ("rolling", "uncontrolled") else pytest.mark.slow)
+        for kind in KINDS
+    ],
+)
+def test_a_day_passes(kind: str, tmp_path: Path) -> None:
+    """A day of any policy and any setting has no fault."""
+    result = run("multi-microgrid", out=tmp_path / "run", overrides=[*SMALL, *KINDS[kind]])
+    assert [str(finding) for finding in audit(result)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["rolling", "own-cost", "uncontrolled"])
+def test_a_week_with_two_regions_of_a_type_passes(policy: str, tmp_path: Path) -> None:
+    """A week with several regions of each type and ties between them has no fault, under every policy."""
+    shipped = (SCENARIOS / "multi-microgrid.toml").read_text(encoding="utf-8")
+    head, rest = shipped.split("[[regions]]", 1)
+    regions, tail = ("[[regions]]" + rest).split("[output]")
+    twins = regions
+    for name in ("home", "work", "other"):
+        twins = twins.replace(f'name = "{name}"', f'name = "{name}-2"')
+    ties = '[[ties]]\nfrom_region = "home"\nto_region = "work-2"\nlimit_kw = 40.0\nloss_fraction = 0.05\n'
+    file = tmp_path / "twins.toml"
+    file.write_text(f"{head}{regions}{twins}{ties}[output]{tail}", encoding="utf-8")
+    more = ("simulation.days=7", "travel.leave_again_probability=0.3")
+    result = run(file, out=tmp_path / "run", overrides=[*SMALL, *more], policy=policy)
+    assert len(result.region_names) == 6
+    assert [str(finding) for finding in audit(result)] == []
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run a day of the rolling policy once."""
+    return run("multi-microgrid", out=tmp_path_factory.mktemp("real") / "run", overrides=SMALL).path
+
+
+@pytest.mark.parametrize(
+    "table", ["vehicles", "trips", "segments", "domain", "grid", "storage", "decisions", "forecasts"]
+)
+def test_one_changed_number_is_found(
+    real: Path, tmp_path: Path, table: str, rewrite: Callable[[Path, str, Any], None]
+) -> None:
+    """A hundredth more, or less, in any cell of any column that follows from the rest is found."""
+    copy = Path(shutil.copytree(real, tmp_path / "copy"))
+    rng = np.random.default_rng(11)
+    n_rows = len(getattr(read_run(real), table))
+    for column in BY_NAME[table].columns:
+        if column.dtype != "float64" or column.name in TOLD_ONLY.get(table, set()):
+            continue
+        row = 0 if column.name == "required_kwh" else int(rng.integers(n_rows))
+
+        def change(frame: pd.DataFrame, name: str = column.name, row: int = row) -> pd.DataFrame:
+            frame[name] = frame[name].astype("float64")
+            frame.loc[row, name] = frame.loc[row, name] + 0.01
+            return frame
+
+        rewrite(copy, table, change)
+        assert audit(copy), f"{table}.{column.name}, row {row}"
+        shutil.copy(real / f"{table}.parquet", copy / f"{table}.parquet")
+    assert audit(copy) == []
+
+
+def test_missing_rows_are_found(
+    real: Path, tmp_path: Path, rewrite: Callable[[Path, str, Any], None]
+) -> None:
+    """Any table that loses a row is found."""
+    copy = Path(shutil.copytree(real, tmp_path / "copy"))
+    for table in ("vehicles", "trips", "segments", "domain", "grid", "storage", "decisions", "forecasts"):
+        rewrite(copy, table, lambda frame: frame.drop(index=len(frame) // 2))
+        assert audit(copy), table
+        shutil.copy(real / f"{table}.parquet", copy / f"{table}.parquet")
+
+
+@pytest.mark.slow
+def test_ten_thousand_cars_are_audited_in_seconds(tmp_path: Path) -> None:
+    """The audit is vectorised: 10,000 cars take a few seconds, and pass."""
+    from time import perf_counter
+
+    more = ("fleet.size=10000", 'dispatch.policy="uncontrolled"', "output.report=false")
+    result = run("multi-microgrid", out=tmp_path / "run", overrides=more)
+    begin = perf_counter()
+    assert audit(result) == []
+    assert perf_counter() - begin < 10.0
