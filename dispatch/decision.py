@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dispatch.exclusivity import OVERLAP_KW, integer, repair
+from dispatch.exclusivity import OVERLAP_KW, close_gap, repair, within
 from dispatch.options import DispatchOptions
 from dispatch.plan import cost
 from dispatch.problem import Problem
@@ -84,27 +84,22 @@ def _exclusive(session: Session, relaxed: Solved, options: DispatchOptions) -> _
     best = repair(session, relaxed)
     if isinstance(best, Failure):
         return best
-    iterations, binaries = best.outcome.iterations, 0
-    gap = _relative(best.outcome.objective, bound)
-    if options.exclusivity == "milp" and gap > options.mip_relative_gap:
-        closer, binaries = integer(
-            relaxed, best, relative_gap=options.mip_relative_gap, node_limit=options.mip_node_limit
+    iterations = best.outcome.iterations
+    if options.exclusivity == "milp" and not within(best.outcome.objective, bound, options.mip_relative_gap):
+        closed = close_gap(
+            session,
+            relaxed,
+            best,
+            relative_gap=options.mip_relative_gap,
+            node_limit=options.mip_node_limit,
         )
-        if isinstance(closer, Solved):
-            bound = max(bound, closer.outcome.bound)
-            iterations += closer.outcome.iterations
-            best, extra = _better(session, best, closer)
-            iterations += extra
-    return _Exclusive(solved=best, bound=bound, binaries=binaries, iterations=iterations)
-
-
-def _better(session: Session, best: Solved, candidate: Solved) -> tuple[Solved, int]:
-    """The better of two plans, the second made exclusive where it has no binaries."""
-    again = repair(session, candidate)
-    if isinstance(again, Failure):
-        return best, again.iterations
-    better = again if again.outcome.objective < best.outcome.objective else best
-    return better, again.outcome.iterations
+        return _Exclusive(
+            solved=closed.solved,
+            bound=closed.bound,
+            binaries=closed.binaries,
+            iterations=iterations + closed.iterations,
+        )
+    return _Exclusive(solved=best, bound=bound, binaries=0, iterations=iterations)
 
 
 def _relative(value: float, bound: float) -> float:

@@ -17,10 +17,14 @@ from dispatch.highs import LinearProgram, Outcome, Solver
 from dispatch.problem import Problem
 from dispatch.program import Assembly
 from dispatch.session import Failure, Session, Solved, check
-from sim.contracts import FloatArray, IntArray
+from sim.contracts import BoolArray, FloatArray, IntArray
 
 OVERLAP_KW = 1e-6
 """Simultaneous charge and discharge up to here is rounding."""
+MAX_ROUNDS = 8
+"""Rounds of binaries; each costs a mixed-integer solve."""
+NO_LIMIT = 2**31 - 1
+"""Of simplex iterations: a mixed-integer solve is limited by its nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,29 +76,79 @@ def repair(session: Session, solved: Solved) -> Solved | Failure:
     return session.solve_variant(solved.problem, assembly, solved.outcome)
 
 
-def integer(
-    solved: Solved,
-    repaired: Solved | None,
-    *,
-    relative_gap: float,
-    node_limit: int | None,
-    everywhere: bool = False,
-) -> tuple[Solved | Failure, int]:
-    """Solve with binaries where an answer overlaps (or everywhere); returns also their number.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Closed:
+    """Best exclusive plan and best bound after rounds with binaries."""
 
-    The answer can overlap where it has no binaries; its bound holds nevertheless.
+    solved: Solved
+    bound: float
+    binaries: int
+    iterations: int
+
+
+def close_gap(
+    session: Session, relaxed: Solved, repaired: Solved, *, relative_gap: float, node_limit: int
+) -> Closed:
+    """Put binaries where answers overlap, round by round, until the repaired plan is within the gap.
+
+    Each round's program has binaries at all overlaps seen so far: its bound holds, its answer may overlap elsewhere. That answer is
+    repaired, and the next round has binaries there too. A round that adds none, or ends at its node limit, is the last.
     """
-    pairs = _pairs(solved)
-    both = (pairs.charge >= 0) & (pairs.discharge >= 0)
-    chosen = both if everywhere else both & (pairs.overlap > OVERLAP_KW)
-    program = with_binaries(solved.assembly.program, pairs.charge[chosen], pairs.discharge[chosen])
-    start = None
-    if repaired is not None:
-        charging = (repaired.outcome.values[pairs.charge] > 0)[chosen]
-        start = np.concatenate([repaired.outcome.values, charging.astype(float)])
-    solver = Solver(iteration_limit=2**31 - 1)
-    outcome = solver.solve_integer(program, relative_gap=relative_gap, node_limit=node_limit, start=start)
-    return check(solved.problem, solved.assembly, _without_binaries(outcome, solved)), int(chosen.sum())
+    best, bound, iterations = repaired, relaxed.outcome.bound, 0
+    answer, start = relaxed, repaired
+    chosen = np.zeros(len(_pairs(relaxed).charge), bool)
+    for _ in range(MAX_ROUNDS):
+        pairs = _pairs(answer)
+        more = chosen | ((pairs.overlap > OVERLAP_KW) & (pairs.charge >= 0) & (pairs.discharge >= 0))
+        if np.array_equal(more, chosen) or within(best.outcome.objective, bound, relative_gap):
+            break
+        chosen = more
+        outcome = _integer_outcome(relaxed, start, chosen, relative_gap / 2, node_limit)
+        iterations += outcome.iterations
+        checked = check(relaxed.problem, relaxed.assembly, outcome)
+        if isinstance(checked, Failure):
+            break
+        bound, answer = max(bound, outcome.bound), checked
+        again = repair(session, checked)
+        if isinstance(again, Solved):
+            iterations += again.outcome.iterations
+            start = again
+            best = again if again.outcome.objective < best.outcome.objective else best
+        if outcome.status != "optimal":
+            break
+    return Closed(solved=best, bound=bound, binaries=int(chosen.sum()), iterations=iterations)
+
+
+def within(objective: float, bound: float, relative_gap: float) -> bool:
+    """Whether an objective is within a relative gap of its bound.
+
+    >>> within(1001.0, 1000.0, 1e-3), within(1002.0, 1000.0, 1e-3)
+    (True, False)
+    """
+    return objective - bound <= relative_gap * max(1.0, abs(objective))
+
+
+def _integer_outcome(
+    relaxed: Solved, start: Solved, chosen: BoolArray, relative_gap: float, node_limit: int
+) -> Outcome:
+    """Answer of the program with binaries at the chosen pairs, less the binaries, with the relaxation's duals."""
+    charge, discharge = pair_positions(relaxed.assembly)
+    program = with_binaries(relaxed.assembly.program, charge[chosen], discharge[chosen])
+    charges = (start.outcome.values[charge[chosen]] > 0).astype(float)
+    solver = Solver(iteration_limit=NO_LIMIT)
+    outcome = solver.solve_integer(
+        program,
+        relative_gap=relative_gap,
+        node_limit=node_limit,
+        start=np.concatenate([start.outcome.values, charges]),
+    )
+    return replace(
+        outcome,
+        values=outcome.values[: len(relaxed.outcome.values)],
+        row_duals=relaxed.outcome.row_duals,
+        reduced_costs=relaxed.outcome.reduced_costs,
+        basis=relaxed.outcome.basis,
+    )
 
 
 def _pairs(solved: Solved) -> Pairs:
@@ -148,16 +202,4 @@ def with_binaries(program: LinearProgram, charge: IntArray, discharge: IntArray)
         columns=np.concatenate([charge, column, discharge, column]),
         rows=np.concatenate([row, row, row + n, row + n]),
         values=np.concatenate([one, -charge_max, one, discharge_max]),
-    )
-
-
-def _without_binaries(outcome: Outcome, solved: Solved) -> Outcome:
-    """The answer's continuous part, with the duals and the basis of the relaxation."""
-    relaxed = solved.outcome
-    return replace(
-        outcome,
-        values=outcome.values[: len(relaxed.values)],
-        row_duals=relaxed.row_duals,
-        reduced_costs=relaxed.reduced_costs,
-        basis=relaxed.basis,
     )

@@ -166,7 +166,9 @@ class Program:
         at, plan = self.layout.columns, problem.itinerary
         price = self._site.shortfall_price_per_kwh
         self._put(slots, at.shortfall, price, 0.0, np.maximum(plan.lower_kwh - plan.floor_kwh, 0.0), may_miss)
-        self._put(slots, at.help, problem.help_price_per_kwh, 0.0, np.inf, plan.is_known & (plan.leaving_kwh > 0))
+        self._put(
+            slots, at.help, problem.help_price_per_kwh, 0.0, np.inf, plan.is_known & (plan.leaving_kwh > 0)
+        )
         no_limit = np.full(plan.lower_kwh.shape, np.inf)
         self._put_row(slots, self.layout.rows.requirement, plan.lower_kwh, no_limit, may_miss)
 

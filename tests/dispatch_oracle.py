@@ -41,7 +41,9 @@ class Model:
         """Minimise."""
         entries = [(i, column, value) for i, terms in enumerate(self.rows) for value, column in terms]
         row, column, value = (np.array(part) for part in zip(*entries, strict=True))
-        matrix = csr_array((value, (row.astype(int), column.astype(int))), shape=(len(self.rows), len(self.cost)))
+        matrix = csr_array(
+            (value, (row.astype(int), column.astype(int))), shape=(len(self.rows), len(self.cost))
+        )
         answer = milp(
             np.array(self.cost),
             integrality=np.array(self.integer, dtype=int),
@@ -82,11 +84,27 @@ def optimum(
         last = None
         for k in range(n_steps):
             here = balance[region, k]
-            here.append((1.0, model.variable(h * forecast.buy_price_per_kwh[k, region], 0, site.import_limit_kw[region])))
-            here.append((-1.0, model.variable(-h * forecast.sell_price_per_kwh[k, region], 0, site.export_limit_kw[region])))
+            here.append(
+                (
+                    1.0,
+                    model.variable(
+                        h * forecast.buy_price_per_kwh[k, region], 0, site.import_limit_kw[region]
+                    ),
+                )
+            )
+            here.append(
+                (
+                    -1.0,
+                    model.variable(
+                        -h * forecast.sell_price_per_kwh[k, region], 0, site.export_limit_kw[region]
+                    ),
+                )
+            )
             supply = forecast.pv_kw[k, region] + forecast.wind_kw[k, region]
             here.append((-1.0, model.variable(h * forecast.curtailment_price_per_kwh[k, region], 0, supply)))
-            here.append((1.0, model.variable(h * site.unserved_price_per_kwh, 0, max(forecast.load_kw[k, region], 0))))
+            here.append(
+                (1.0, model.variable(h * site.unserved_price_per_kwh, 0, max(forecast.load_kw[k, region], 0)))
+            )
             here.append((-1.0, model.variable(h * site.unserved_price_per_kwh, 0, np.inf)))
             ramp = site.turbine_ramp_kw_per_step[region]
             down = max(snapshot.turbine_kw[region] - (k + 1) * ramp, 0.0)
@@ -115,7 +133,9 @@ def _fuel_slope(site: Site) -> float:
     return float(np.min(site.turbine_fuel_cost_per_h(power) / power))
 
 
-def _unit(model: Model, terms: list, wear: float, most: tuple[float, float], exclusive: bool, operation: float = 0.0):
+def _unit(
+    model: Model, terms: list, wear: float, most: tuple[float, float], exclusive: bool, operation: float = 0.0
+):
     """Charge and discharge variables of a unit in a step, entered in a balance."""
     charge, discharge = model.variable(operation, 0, most[0]), model.variable(operation + wear, 0, most[1])
     terms += [(-1.0, charge), (1.0, discharge)]
@@ -146,7 +166,10 @@ def _timeline(site: Site, snapshot: Snapshot, forecast: Forecast, car: int):
     if plugged:
         end = never if moves else int(cars.departure_s[car])
         stays.append((begin, end, region))
-    taken = [(max(d, now), float(trips.energy_kwh[j]), 0.0 if d <= now else float(trips.required_kwh[j])) for d, _, j in moves]
+    taken = [
+        (max(d, now), float(trips.energy_kwh[j]), 0.0 if d <= now else float(trips.required_kwh[j]))
+        for d, _, j in moves
+    ]
     return stays, taken, None
 
 
@@ -196,7 +219,9 @@ def _car(model, balance, site, snapshot, forecast, car, departing, exclusive, ru
         if k == followed - 1:
             value = site.energy_value_per_kwh
             if not perfect and stays[0][1] <= horizon_end:
-                value = _departing(forecast, int(cars.region_index[car]), departing, cars.discharge_efficiency[car], site)
+                value = _departing(
+                    forecast, int(cars.region_index[car]), departing, cars.discharge_efficiency[car], site
+                )
         hard = min(floor[k], least) if lacks else floor[k]
         energy = model.variable(-value, hard, max(most - max(leaving[k], 0.0), floor[k]))
         limits = (cars.charge_limit_kw[car] * fraction[k], cars.discharge_limit_kw[car] * fraction[k])
@@ -204,19 +229,26 @@ def _car(model, balance, site, snapshot, forecast, car, departing, exclusive, ru
         if fraction[k] > 0:
             wear = h * site.throughput_price_per_kwh
             charge, discharge = _unit(model, balance[int(region[k]), k], wear, limits, exclusive)
-            terms += [(-h * cars.charge_efficiency[car], charge), (h / cars.discharge_efficiency[car], discharge)]
+            terms += [
+                (-h * cars.charge_efficiency[car], charge),
+                (h / cars.discharge_efficiency[car], discharge),
+            ]
         if lacks:
             missed = model.variable(site.shortfall_price_per_kwh, 0, np.inf)
             model.row([(1.0, energy), (1.0, missed)], floor[k], np.inf)
         if lacks and leaving[k] > 0:
-            price = site.shortfall_price_per_kwh + site.unserved_price_per_kwh / cars.discharge_efficiency.min()
+            price = (
+                site.shortfall_price_per_kwh + site.unserved_price_per_kwh / cars.discharge_efficiency.min()
+            )
             terms.append((-1.0, model.variable(price, 0, np.inf)))
         right = (start if last is None else 0.0) - leaving[k]
         model.row(terms, right, right)
         last = energy
 
 
-def _departing(forecast: Forecast, region: int, departing: str | float, efficiency: float, site: Site) -> float:
+def _departing(
+    forecast: Forecast, region: int, departing: str | float, efficiency: float, site: Site
+) -> float:
     if departing == "median_price":
         return efficiency * float(np.median(forecast.buy_price_per_kwh[:96, region]))
     return site.energy_value_per_kwh if departing == "lambda" else float(departing)
@@ -230,9 +262,13 @@ def _battery(model, balance, site, snapshot, n_steps, unit, exclusive) -> None:
         energy = model.variable(-value, site.battery_energy_min_kwh[unit], site.battery_energy_max_kwh[unit])
         limits = (site.battery_charge_limit_kw[unit], site.battery_discharge_limit_kw[unit])
         here = balance[int(site.battery_region_index[unit]), k]
-        charge, discharge = _unit(model, here, h * site.throughput_price_per_kwh, limits, exclusive, operation)
+        charge, discharge = _unit(
+            model, here, h * site.throughput_price_per_kwh, limits, exclusive, operation
+        )
         terms = [(1.0, energy), (-h * site.battery_charge_efficiency[unit], charge)]
-        terms += [(h / site.battery_discharge_efficiency[unit], discharge)] + ([] if last is None else [(-1.0, last)])
+        terms += [(h / site.battery_discharge_efficiency[unit], discharge)] + (
+            [] if last is None else [(-1.0, last)]
+        )
         right = snapshot.battery_energy_kwh[unit] if last is None else 0.0
         model.row(terms, right, right)
         last = energy
@@ -247,7 +283,9 @@ def _store(model, balance, site, forecast, region, departing, exclusive) -> None
         leaving = model.variable(-value, stores.leaving_min_kwh[k, region], stores.leaving_max_kwh[k, region])
         lacking = model.variable(site.shortfall_price_per_kwh + value, 0, stores.leaving_min_kwh[k, region])
         limits = (stores.charge_limit_kw[k, region], stores.discharge_limit_kw[k, region])
-        charge, discharge = _unit(model, balance[region, k], h * site.throughput_price_per_kwh, limits, exclusive)
+        charge, discharge = _unit(
+            model, balance[region, k], h * site.throughput_price_per_kwh, limits, exclusive
+        )
         terms = [(1.0, energy), (1.0, leaving), (-1.0, lacking), (-h * stores.charge_efficiency, charge)]
         terms += [(h / stores.discharge_efficiency, discharge)] + ([] if last is None else [(-1.0, last)])
         model.row(terms, stores.arriving_kwh[k, region], stores.arriving_kwh[k, region])

@@ -155,7 +155,9 @@ def test_runs_are_bit_identical() -> None:
         parts = []
         for _ in range(20):
             schedule = decide(kept, made, perfect=False)
-            parts.append(np.concatenate([schedule.car_power_kw, schedule.battery_power_kw, schedule.turbine_kw]))
+            parts.append(
+                np.concatenate([schedule.car_power_kw, schedule.battery_power_kw, schedule.turbine_kw])
+            )
             parts.append(np.array([schedule.decision.objective]))
             made.advance(schedule)
         answers.append(np.concatenate(parts).tobytes())
