@@ -63,7 +63,7 @@ def travel_table() -> Iterator[str]:
     trips = _trips()
     survey = json.loads(locate("shipped:travel_survey_statistics").read_text(encoding="utf-8"))
     survey = survey["nhts2009_tennessee_vehicles"]
-    yield f"\n{N_CARS:,} cars, one weekday; sampled (with the rule that a chain ends by 24:00) beside the laws' targets\n"
+    yield f"\n{N_CARS:,} cars, one weekday; sampled (a chain ends by 24:00) beside the laws' targets\n"
     yield "| law | sampled q10 / q50 / q90 | target |\n|---|---|---|"
     for name, values in _samples(trips).items():
         (low, middle, high), unit_s = TARGETS[name]
@@ -78,7 +78,8 @@ def travel_table() -> Iterator[str]:
     km = trips.groupby("vehicle")["km"].sum()
     yield f"\nkm per car and day: sampled mean {km.mean():.1f} (target about 29), survey mean of used vehicles "
     yield f"{survey['km_per_vehicle_day']['mean']:.1f}; a longer day, for it holds more trips (4.2 against 2.2)."
-    yield "\n| hour | home | work | driving | survey home | survey work | survey driving |\n|---|---:|---:|---:|---:|---:|---:|"
+    yield "\n| hour | home | work | driving | survey home | survey work | survey driving |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
     for hour in range(0, 24, 2):
         home, work, driving = _whereabouts(trips, hour * 3600)
         seen = survey["share_by_hour"][str(hour)]

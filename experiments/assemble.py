@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from agents.fleet import VehicleFleet
-from dispatch.policies import load_policy
 from dispatch.options import DispatchOptions
+from dispatch.policies import load_policy
 from dispatch.stationary import WithStationary
 from experiments.shipped import locate
 from sim.contracts import Dispatcher, Forecaster, Site

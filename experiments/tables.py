@@ -24,8 +24,8 @@ def comparison_table(comparison: pd.DataFrame) -> Table:
     table.add_column("key figure")
     for name in comparison.columns:
         table.add_column(str(name), justify="right")
-    for name, row in comparison.iterrows():
-        table.add_row(str(name), *(readable(float(value)) for value in row))
+    for label, row in comparison.iterrows():
+        table.add_row(str(label), *(readable(float(value)) for value in row))
     return table
 
 

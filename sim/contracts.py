@@ -1,7 +1,8 @@
 """What crosses the boundaries between world, fleet, forecaster and dispatcher.
 
-All arrays are read-only copies. Power is in kW at the bus, positive when a car or battery takes it; energy is in kWh inside
-the battery; instants are integer seconds since the scenario's start. ``K`` is the number of steps of the horizon,
+All arrays are read-only copies. Power is in kW at the bus, positive when a car or battery takes it; energy is in
+kWh inside the battery; instants are integer seconds since the scenario's start.
+``K`` is the number of steps of the horizon,
 ``n`` the number of cars, ``R`` of regions, ``B`` of stationary batteries, ``T`` of electrical ties.
 """
 

@@ -3,7 +3,7 @@
 ::
 
     VoltwalkError                  anything below; the command line prints it and exits with 2
-    |-- ScenarioError              a scenario that cannot be read or does not hold together (all faults at once)
+    |-- ScenarioError              a scenario that cannot be read or does not hold together (all faults)
     |   `-- SeriesError            a time series that is missing, short, gappy or in other units
     |-- RunFolderError             a folder that is not a run, or an output folder that exists
     `-- PolicyError                an unknown policy, or a dispatcher that breaks its contract

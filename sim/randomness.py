@@ -1,8 +1,8 @@
 """The only maker of random generators.
 
-Every draw comes from ``SeedSequence(seed, spawn_key=(replication, stream, entity, day + 1, block))``. Streams split
-by purpose, so a policy cannot shift travel; the entity splits by car or region, so a fleet of 10 is the first 10
-of a fleet of 1,000; nothing depends on iteration order, process count or another library's generator.
+Every draw comes from ``SeedSequence(seed, spawn_key=(replication, stream, entity, day + 1, block))``. Streams
+split by purpose, so a policy cannot shift travel; the entity splits by car or region, so a fleet of 10 is the
+first 10 of a fleet of 1,000; nothing depends on iteration order, process count or another library's generator.
 """
 
 from enum import IntEnum

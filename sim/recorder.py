@@ -110,7 +110,7 @@ class Recorder:
         unit_region = self._site.battery_region_index
 
         def by_region(values: FloatArray) -> FloatArray:
-            return np.bincount(unit_region, weights=values, minlength=n_regions)
+            return np.bincount(unit_region, weights=values, minlength=n_regions).astype(np.float64)
 
         def stack(values: list[FloatArray]) -> FloatArray:
             return np.concatenate(values) if values else np.empty(0)

@@ -1,4 +1,4 @@
-"""The loop: SimPy moves the cars, every 15 minutes a dispatcher decides, each step is settled by what happened."""
+"""The loop: SimPy moves the cars, a dispatcher decides every 15 minutes, each step is settled as it happened."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import simpy
+from simpy.events import EventPriority
 
 from sim.battery import stored_energy
 from sim.clock import DAY_S, STEP_H, STEP_S, STEPS_PER_DAY, label
@@ -31,11 +32,11 @@ from sim.recorder import Recorder
 from sim.settlement import StepTruth, charging_caps, settle
 from sim.world import World
 
-BOUNDARY_PRIORITY = 2
+BOUNDARY_PRIORITY = EventPriority(2)
 """Below SimPy's NORMAL (1): every arrival and departure of that second has happened before."""
 
 
-class Boundary(simpy.Event):  # type: ignore[misc]
+class Boundary(simpy.Event):
     """An event that fires last in its instant."""
 
     def __init__(self, environment: simpy.Environment, at_s: int) -> None:
@@ -177,8 +178,8 @@ class Simulation:
         except Exception as error:
             place = extract_tb(error.__traceback__)[-1]
             raise PolicyError(
-                f"policy {self._actors.dispatcher.name} at {label(snapshot.now_s)}: {type(error).__name__}: {error} "
-                f"({place.filename}, line {place.lineno})"
+                f"policy {self._actors.dispatcher.name} at {label(snapshot.now_s)}: "
+                f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
             ) from error
 
     def _check(self, schedule: Schedule, n_cars: int, now_s: int) -> None:
@@ -214,7 +215,7 @@ class Simulation:
         actors, plant = self._actors, self._plant
         here = region_index >= 0
         charge, discharge = (
-            np.bincount(region_index[here], weights=part[here], minlength=actors.site.n_regions)
+            np.bincount(region_index[here], part[here], actors.site.n_regions).astype(np.float64)
             for part in (np.maximum(car_power_kw, 0.0), np.maximum(-car_power_kw, 0.0))
         )
         charge_cap_kw, discharge_cap_kw = charging_caps(

@@ -1,8 +1,8 @@
 """The run folder's tables: one schema that validates, orders and documents them.
 
-Conventions: instants and durations are int64 seconds since the scenario's start; powers are means over the row's span
-in kW at the bus; ``battery_kw`` and ``tie_kw`` are signed (charging and into the region positive), all else is >= 0
-unless its meaning says otherwise. Balance per region and step::
+Conventions: instants and durations are int64 seconds since the scenario's start; powers are means over the row's
+span in kW at the bus; ``battery_kw`` and ``tie_kw`` are signed (charging and into the region positive), all else
+is >= 0 unless its meaning says otherwise. Balance per region and step::
 
     load - unserved + battery + ev_charge - ev_discharge + export
         = pv - pv_curtailed + wind - wind_curtailed + turbine + import + tie

@@ -18,7 +18,12 @@ MIDDAY = 48
 def test_first_and_midday_decisions_against_another_program(seed: int, kind: str) -> None:
     """The objective of the first decision and of one at noon is that of the oracle (1e-6), in ten worlds."""
     size = 100 if kind == "persistence" else 30
-    overrides = [f"simulation.seed={seed}", f"forecast.kind={kind}", f"fleet.size={size}", "dispatch.turbine=convex"]
+    overrides = [
+        f"simulation.seed={seed}",
+        f"forecast.kind={kind}",
+        f"fleet.size={size}",
+        "dispatch.turbine=convex",
+    ]
     scenario = load_scenario("multi-microgrid", overrides)
     kept = Kept(dispatcher_for(scenario))
     simulation, actors = assemble(scenario, dispatcher=kept)
