@@ -38,9 +38,11 @@
     if (data.regions.length > data.balance.length) notes.push("The first " + data.balance.length + " of " + data.regions.length + " regions are shown.");
     document.getElementById("balance-note").textContent = notes.join(" ");
     data.balance.forEach(function (region, i) {
-      const title = document.createElement("h3"), chart = document.createElement("div");
+      const title = document.createElement("h3"), chart = document.createElement("div"), block = document.createElement("div");
       title.textContent = region.region; chart.className = "chart"; chart.id = "balance-" + i;
-      section.append(title, chart);
+      block.className = "block";
+      block.append(title, chart);
+      section.append(block);
       const named = {};
       const traces = region.layers.map(function (layer) {
         const first = !named[layer.group];
