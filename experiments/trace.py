@@ -7,8 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
+from rich import box
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from experiments.car_day import CarDay, car_day, car_table, fleet_table
 from experiments.reading import Run, read_run, records
@@ -16,6 +18,24 @@ from sim.errors import VoltwalkError
 
 SHOWN: Final = 50
 """Cars of the fleet's table on a terminal; ``--csv`` gives all."""
+ROOMY: Final = 100
+"""Width of a terminal from which energies are shown at both ends of a row."""
+HEADINGS: Final = {
+    "vehicle_id": "car",
+    "vehicle_class": "class",
+    "chain": "chain",
+    "trips": "trips",
+    "distance_km": "km",
+    "charged_kwh": "in kWh",
+    "discharged_kwh": "out kWh",
+    "bill": "bill",
+    "min_soc": "SOC min",
+    "end_soc": "SOC end",
+    "shortfall_kwh": "short kWh",
+    "unmet_kwh": "unmet kWh",
+    "late": "late",
+}
+"""Headings of the fleet's table, short enough for 80 columns."""
 SMALLEST_FIRST: Final = ("vehicle_id", "vehicle_class", "chain", "min_soc", "end_soc")
 
 
@@ -66,71 +86,92 @@ def print_trace(
         if plot is not None:
             raise VoltwalkError("--plot draws one car's day: name a VEHICLE")
         fleet = sorted_fleet(fleet_table(opened), sort)
-        _print(console, fleet, _fleet_view(opened, fleet), csv)
+        _print(console, fleet, _fleet_view(opened, fleet, console.width), csv)
         return
     day = car_day(opened, vehicle)
     table = car_table(day)
-    _print(console, table, _car_view(day, table), csv)
+    _print(console, table, _car_view(day, table, console.width), csv)
     if plot is not None:
         from experiments.figures import plot_car_day  # noqa: PLC0415 - matplotlib only where a picture is wanted
 
         console.print(f"picture: {plot_car_day(day, plot)}", highlight=False)
 
 
-def _print(console: Console, frame: pd.DataFrame, view: Table, csv: bool) -> None:
+def _print(console: Console, frame: pd.DataFrame, view: RenderableType, csv: bool) -> None:
     if csv:
         console.file.write(frame.to_csv(index=False))
     else:
-        console.print(view)
+        console.print(view, highlight=False)
 
 
-def _car_view(day: CarDay, table: pd.DataFrame) -> Table:
+def _car_view(day: CarDay, table: pd.DataFrame, width: int) -> RenderableType:
     car, currency = day.vehicle, day.run.currency
     title = (
         f"vehicle {car['vehicle_id']}, {car['vehicle_class']} of {car['battery_kwh']:g} kWh, {car['chain']}, "
         f"home {car['home_region']}"
     )
-    begun = day.trips["depart_s"].notna()
-    caption = (
-        f"{begun.sum()} trips, {day.trips['distance_km'][begun].sum():.1f} km, "
-        f"bill {table['money'].sum():.2f} {currency}, stored {table['energy_start_kwh'].iloc[0]:.2f} -> "
-        f"{table['energy_end_kwh'].iloc[-1]:.2f} kWh. Domain: bounds at the row's end."
+    view = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
-    view = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-    for heading in ("from", "to", "what", "where"):
-        view.add_column(heading, no_wrap=heading in ("from", "to"))
-    for heading in ("kW", "kWh", "SOC", "domain kWh", f"{currency}/kWh", currency):
+    for heading in ("from", "to", "place"):
+        view.add_column(heading, no_wrap=True)
+    for heading in ("kW", "kWh", "SOC", "domain kWh", "price", currency):
         view.add_column(heading, justify="right", no_wrap=True)
-    view.add_column("note")
-    for row in records(table):
+    for row in records(table.rename(columns={"from": "begin", "to": "end"})):
         parked = row.activity == "parked"
-        what = ("plugged" if row.plugged else "parked") if parked else str(row.activity)
+        before = f"{row.energy_start_kwh:.2f} -> " if width >= ROOMY else ""
         view.add_row(
-            row[2], row[3], what, row.place, f"{row.power_kw:+.2f}" if row.power_kw else "",
-            f"{row.energy_start_kwh:.2f} -> {row.energy_end_kwh:.2f}", f"{100 * row.soc_end:.0f} %",
-            f"{row.lower_kwh:.1f}..{row.upper_kwh:.1f}", f"{row.buy_price_per_kwh:.3f}" if parked else "",
-            f"{row.money:+.3f}" if row.money else "", row.note,
-        )  # fmt: skip
-    return view
+            row.begin,
+            row.end,
+            row.place + ("" if row.plugged else ", unplugged") if parked else row.activity,
+            f"{row.power_kw:+.2f}" if row.power_kw else "",
+            f"{before}{row.energy_end_kwh:.2f}",
+            f"{100 * row.soc_end:.0f} %",
+            f"{row.lower_kwh:.1f}..{row.upper_kwh:.1f}",
+            f"{row.buy_price_per_kwh:.3f}" if parked else "",
+            f"{row.money:+.3f}" if row.money else "",
+        )
+    trips = [
+        f"{row.begin}  {row.note}" for row in records(table.rename(columns={"from": "begin"})) if row.note
+    ]
+    return Group(view, *(Text(line) for line in (*trips, "", _car_sums(day, table))))
 
 
-def _fleet_view(run: Run, table: pd.DataFrame) -> Table:
-    more = f", the first {SHOWN} of {len(table)} (--csv: all)" if len(table) > SHOWN else ""
-    view = Table(title=f"{len(table)} cars{more}", title_justify="left")
-    formats: dict[str, str] = {
-        "distance_km": ".1f",
-        "bill": ".3f",
-        "min_soc": ".2f",
-        "end_soc": ".2f",
-        "late": "d",
-    }
-    for name in table.columns:
-        heading = f"bill {run.currency}" if name == "bill" else name
+def _simple_table(title: str, width: int) -> Table:
+    """Table without lines, close enough for 80 columns where the terminal is narrow."""
+    return Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        padding=(0, 1) if width >= ROOMY else 0,
+    )
+
+
+def _car_sums(day: CarDay, table: pd.DataFrame) -> str:
+    begun = day.trips["depart_s"].notna()
+    return (
+        f"{begun.sum()} trips, {day.trips['distance_km'][begun].sum():.1f} km, "
+        f"bill {table['money'].sum():.2f} {day.run.currency}, stored {table['energy_start_kwh'].iloc[0]:.2f} -> "
+        f"{table['energy_end_kwh'].iloc[-1]:.2f} kWh; energy, SOC and domain stand at each row's end, price in {day.run.currency}/kWh"
+    )
+
+
+def _fleet_view(run: Run, table: pd.DataFrame, width: int) -> RenderableType:
+    more = f", the first {SHOWN} of them (--csv: all)" if len(table) > SHOWN else ""
+    view = _simple_table(f"{len(table)} cars{more}", width)
+    headings = {**HEADINGS, "bill": run.currency}
+    if table["vehicle_class"].nunique() < 2:
+        del headings["vehicle_class"]
+    for name, heading in headings.items():
         view.add_column(heading, justify="left" if name in ("vehicle_class", "chain") else "right")
     for row in table.head(SHOWN).to_dict("records"):
-        view.add_row(*(_cell(value, formats.get(str(name), ".2f")) for name, value in row.items()))
-    return view
+        view.add_row(*(_cell(name, row[name]) for name in headings))
+    return Group(view, Text(f"--sort takes {', '.join(table.columns)}"))
 
 
-def _cell(value: Any, form: str) -> str:
-    return str(value) if isinstance(value, str | int | np.integer) else format(value, form)
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, str | int | np.integer):
+        return str(value)
+    return f"{value:.1f}" if name in ("distance_km", "charged_kwh", "discharged_kwh") else f"{value:.2f}"

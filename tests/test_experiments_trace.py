@@ -17,9 +17,11 @@ from experiments.trace import print_trace, sorted_fleet
 from sim.errors import RunFolderError, VoltwalkError
 
 
-def printed(run: Path, vehicle: int | None, *, csv: bool = False, sort: str = "vehicle_id") -> str:
+def printed(
+    run: Path, vehicle: int | None, *, csv: bool = False, sort: str = "vehicle_id", width: int = 200
+) -> str:
     """Print a trace into a text."""
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=width)
     print_trace(run, vehicle, csv=csv, sort=sort, console=console)
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
@@ -96,6 +98,7 @@ def test_printed_car_and_csv(two_cars: Path) -> None:
     text = printed(two_cars, 0)
     assert "vehicle 0, small of 20 kWh, H-W-H, home home" in text
     assert "EUR/kWh" in text
+    assert "08:00  home to work, 10.0 km, needed 10.0 kWh" in text
     assert "bill 0.90 EUR" in text
     frame = pd.read_csv(io.StringIO(printed(two_cars, 0, csv=True)))
     assert len(frame) == 11
@@ -131,6 +134,14 @@ def test_fleet_is_sorted(two_cars: Path) -> None:
     assert sorted_fleet(fleet, "min_soc")["vehicle_id"].tolist() == [1, 0]
     assert sorted_fleet(fleet, "-vehicle_id")["vehicle_id"].tolist() == [1, 0]
     assert "2 cars" in printed(two_cars, None, sort="chain")
+
+
+def test_tables_fit_a_terminal_of_80_columns(two_cars: Path) -> None:
+    """Nothing is cut off where the terminal is narrow."""
+    for vehicle in (0, 1, None):
+        text = printed(two_cars, vehicle, width=80)
+        assert "\N{HORIZONTAL ELLIPSIS}" not in text
+        assert max(len(line) for line in text.splitlines()) <= 80
 
 
 def test_mistakes_are_told(two_cars: Path) -> None:
