@@ -8,10 +8,10 @@ from sim.contracts import Cars, FloatArray, IntArray, Site, Snapshot, Trips
 
 
 def expected_load(site: Site, snapshot: Snapshot, trips: Trips, n_steps: int) -> FloatArray:
-    """Mean load per step and region when every car charges at full power while it is plugged and not full, shape (K, R).
+    """Mean load per step and region, shape (K, R), when every plugged car charges at full power until it is full.
 
-    A car charges from the second it plugs in; from the boundary (or plug-in) after which it would fill before the next
-    boundary, it takes what it lacks evenly over the ceil(T) whole seconds. Stays follow each other in order: the
+    A car charges from the second it plugs in; from the boundary (or plug-in) after which it would fill before the
+    next boundary, it takes what it lacks evenly over the ceil(T) whole seconds. Stays follow each other in order: the
     first of each car, then the second, ... each as arrays over the cars.
     """
     cars, now_s = snapshot.cars, snapshot.now_s

@@ -13,7 +13,7 @@ from sim.errors import PolicyError
 
 
 class Uncontrolled:
-    """Every plugged car charges at full power from the second it plugs in until it is full (scenario 1 of the paper)."""
+    """Every plugged car charges at full power from its arrival until it is full (scenario 1 of the paper)."""
 
     name = "uncontrolled"
     needs_own_chain = False
@@ -39,8 +39,8 @@ class Uncontrolled:
 class OwnCost:
     """Each car minimises its own bill along its own true chain, charging only (scenario 2 of the paper).
 
-    Minimises sum (buy P_c) h - lambda E_end over the forecast's horizon, with the same departure bounds as every policy; ties: fewest kWh,
-    then the earliest step. It sees its own chain and the prices, nothing else.
+    Minimises sum (buy P_c) h - lambda E_end over the forecast's horizon, with the same departure bounds as every
+    policy; ties: fewest kWh, then the earliest step. It sees its own chain and the prices, nothing else.
     """
 
     name = "own-cost"

@@ -17,9 +17,10 @@ _ATTRIBUTES = {"name": str, "needs_own_chain": bool, "charges_on_arrival": bool}
 def check_dispatcher(make: Callable[[], Dispatcher]) -> None:
     """Check that a dispatcher keeps its contract.
 
-    It is made afresh for each case (no cars, one, many, none plugged, one and several regions, perfect and persistence
-    forecasts) and decides several steps. Its schedules must have the right shapes and types, be finite and within all limits; the
-    same inputs after a fresh start must give the same schedule, and inputs, which are read-only, must stay as they are.
+    It is made afresh for each case (no cars, one, many, none plugged, one and several regions, perfect and
+    persistence forecasts) and decides several steps. Its schedules must have the right shapes and types, be finite
+    and within all limits; the same inputs after a fresh start must give the same schedule, and inputs, which are
+    read-only, must stay as they are.
 
     Parameters
     ----------
@@ -116,7 +117,9 @@ def _limit_fault(name: str, power: FloatArray, least: FloatArray, largest: Float
         yield f"{name}[{i}] = {power[i]:g} is outside {least[i]:g}..{largest[i]:g}"
 
 
-def _same(one: Schedule, other: Schedule) -> bool:
+def _same(one: object, other: object) -> bool:
+    if not isinstance(one, Schedule) or not isinstance(other, Schedule):
+        return type(one) is type(other)
     pairs = (
         (one.car_power_kw, other.car_power_kw),
         (one.battery_power_kw, other.battery_power_kw),

@@ -1,7 +1,8 @@
 """One optimum over a whole run with a perfect forecast: the yardstick of every rolling policy.
 
-The program is the rolling one with as many slots as the run has steps. Here, where time does not press, the turbine's true cost can be
-followed by pieces with binaries, exclusivity can be strict, and the paper's cyclic condition can be set.
+The program is the rolling one with as many slots as the run has steps. Here, where time does not press, the turbine's
+true cost can be followed by pieces with binaries, exclusivity can be strict, and the paper's cyclic condition can be
+set.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from sim.contracts import Forecast, Site, Snapshot
 class DayAheadOptions:
     """How the day-ahead optimum is set.
 
-    ``turbine``: off (ramping down), the convex under-estimator, or ``pieces`` chords of the true cost with
-    binaries. ``is_cyclic``: every car and battery ends with at least its energy at the start. ``is_strict``: a binary per unit and
-    step against charging and discharging at once.
+    ``turbine``: off (ramping down), the convex under-estimator, or ``pieces`` chords of the true cost with binaries.
+    ``is_cyclic``: every car and battery ends with at least its energy at the start. ``is_strict``: a binary per unit
+    and step against charging and discharging at once.
     """
 
     turbine: Literal["off", "convex", "piecewise"]

@@ -1,4 +1,4 @@
-"""From a problem to a plan that may be executed: exclusive, with the turbine judged at its true cost, and its gap known."""
+"""From a problem to a plan that may be executed: exclusive, turbines judged at their true cost, its gap known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLOSED = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decided:
-    """A plan whose first step is executed, how it was reached, and the relaxed answer whose duals explain it."""
+    """A plan whose first step is executed, and how it was reached."""
 
     executed: Solved
     decision: Decision

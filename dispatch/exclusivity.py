@@ -1,9 +1,10 @@
-"""Charge or discharge, never both (Zhang 2025, Eqs. 31-32): when the relaxation keeps it, and what is done when it does not.
+"""Charge or discharge, never both (Zhang 2025, Eqs. 31-32): when the relaxation keeps it, and what is done else.
 
-Burning energy by charging and discharging at once pays only where a kWh at the bus has a negative value of at least w eta / (1 - eta). Above the
-threshold below it never pays; a relaxed program then has an exclusive optimum. Below it the relaxation is a bound, and the plan is made
-exclusive: each unit keeps in each step the direction in which the relaxation moves its stored energy, and the program is solved
-again (the netted relaxation, with the same stored energies, is feasible for it, so the value can only be better than netting).
+Burning energy by charging and discharging at once pays only where a kWh at the bus has a negative value of at least w
+eta / (1 - eta). Above the threshold below it never pays; a relaxed program then has an exclusive optimum. Below it
+the relaxation is a bound, and the plan is made exclusive: each unit keeps in each step the direction in which the
+relaxation moves its stored energy, and the program is solved again (the netted relaxation, with the same stored
+energies, is feasible for it, so the value can only be better than netting).
 """
 
 from __future__ import annotations
@@ -91,8 +92,9 @@ def close_gap(
 ) -> Closed:
     """Put binaries where answers overlap, round by round, until the repaired plan is within the gap.
 
-    Each round's program has binaries at all overlaps seen so far: its bound holds, its answer may overlap elsewhere. That answer is
-    repaired, and the next round has binaries there too. A round that adds none, or ends at its node limit, is the last.
+    Each round's program has binaries at all overlaps seen so far: its bound holds, its answer may overlap elsewhere.
+    That answer is repaired, and the next round has binaries there too. A round that adds none, or ends at its node
+    limit, is the last.
     """
     best, bound, iterations = repaired, relaxed.outcome.bound, 0
     answer, start = relaxed, repaired
@@ -176,7 +178,7 @@ def _pairs(solved: Solved) -> Pairs:
 
 
 def pair_positions(assembly: Assembly) -> tuple[IntArray, IntArray]:
-    """Columns of all charge and all discharge variables, flat over cars, batteries and stores; -1 where there is none."""
+    """Columns of all charge and discharge variables, flat over cars, batteries and stores; -1 where there is none."""
     at = assembly.layout.columns
     charges, discharges = (
         (at.charge, at.battery_charge, at.pool_charge),

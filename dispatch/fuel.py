@@ -1,8 +1,8 @@
 """The turbine's fuel cost as a linear program may have it.
 
-The true cost per hour of running at P kW (Zhang 2025, Eqs. 18-19) is not convex: its marginal cost falls until about half load. A linear
-program gets the largest convex function below it (its lower convex envelope on a grid, lowered by what the curve may do between the
-grid's points), a mixed-integer program gets the curve itself in equal pieces.
+The true cost per hour of running at P kW (Zhang 2025, Eqs. 18-19) is not convex: its marginal cost falls until about
+half load. A linear program gets the largest convex function below it (its lower convex envelope on a grid, lowered by
+what the curve may do between the grid's points), a mixed-integer program gets the curve itself in equal pieces.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ def convex_under_estimator(
 ) -> PiecewiseCost:
     """Convex function below the fuel cost on [0, limit]: a line through the origin, then tangents of the curve.
 
-    The line has the slope of the cheapest kWh, min f(P) / P, at P*. Where P* is below the limit, `tangents` further slopes s follow, each with
-    the largest intercept that stays below, min (f(P) - s P): the curve's own tangent. All minima are taken on a grid
-    and lowered by the most that the curve can fall below its chords between the grid's points.
+    The line has the slope of the cheapest kWh, min f(P) / P, at P*. Where P* is below the limit, `tangents` further
+    slopes s follow, each with the largest intercept that stays below, min (f(P) - s P): the curve's own tangent. All
+    minima are taken on a grid and lowered by the most that the curve can fall below its chords between the grid's
+    points.
 
     Parameters
     ----------
@@ -72,7 +73,11 @@ def convex_under_estimator(
     margin = _between_points(cost)
     average = (cost[1:] - margin) / power[1:]
     cheapest = 1 + int(np.argmin(np.round(average, 12)))
-    points = np.linspace(power[cheapest], limit_kw, tangents + 1)[1:] if cheapest < grid_points - 1 else []
+    points = (
+        np.linspace(power[cheapest], limit_kw, tangents + 1)[1:]
+        if cheapest < grid_points - 1
+        else np.zeros(0)
+    )
     gradient = np.gradient(cost, power)
     slopes = np.concatenate([[average[cheapest - 1]], np.interp(points, power, gradient)])
     slopes = np.unique(np.maximum.accumulate(slopes))
@@ -106,7 +111,7 @@ def _upper_hull(slopes: FloatArray, intercepts: FloatArray, limit_kw: float) -> 
 
 
 def equal_pieces(cost_per_h: FuelCost, limit_kw: float, pieces: int) -> PiecewiseCost:
-    """Chords of the fuel cost over equal widths: what a program with binaries uses (8 pieces err by at most 1.4 per hour at 65 kW).
+    """Chords of the fuel cost over equal widths, for programs with binaries (8 err by at most 1.4 per hour at 65 kW).
 
     >>> equal_pieces(lambda p: p**2, 2.0, 2).slope_per_kwh
     array([1., 3.])

@@ -63,8 +63,8 @@ class Outcome:
     """What a solve ended with.
 
     ``values`` is empty unless the status is ``optimal`` or ``feasible`` (a mixed-integer program stopped by its node
-    limit with an incumbent). ``bound`` is a certified lower bound on the optimum. Duals are those of a linear program: the change of the
-    optimum per unit of a row's bound, and reduced costs of the columns.
+    limit with an incumbent). ``bound`` is a certified lower bound on the optimum. Duals are those of a linear
+    program: the change of the optimum per unit of a row's bound, and reduced costs of the columns.
     """
 
     status: Status
@@ -83,7 +83,7 @@ class Outcome:
         return self.status in ("optimal", "feasible")
 
 
-class _QuietHighs(highspy.Highs):  # type: ignore[misc]
+class _QuietHighs(highspy.Highs):
     """HiGHS without callbacks, and without the banner that registering them prints."""
 
     def enableCallbacks(self) -> None:  # noqa: N802
@@ -104,7 +104,7 @@ class Solver:
 
     def __init__(self, *, iteration_limit: int, presolve: bool = True) -> None:
         self.iteration_limit = iteration_limit
-        self._highs = _QuietHighs()
+        self._highs = _QuietHighs()  # type: ignore[no-untyped-call]
         self._loaded: LinearProgram | None = None
         self._last_basis: Basis | None = None
         self._set("output_flag", False)
@@ -119,8 +119,8 @@ class Solver:
     def solve(self, program: LinearProgram, basis: Basis | None = None) -> Outcome:
         """Solve a linear program by the simplex method, from a basis if one is given (it may be incomplete).
 
-        A moved window is solved by the primal method, for the last plan stays feasible (the dual one wanders among its ties);
-        other bounds alone by the dual method, for the last duals stay feasible.
+        A moved window is solved by the primal method, for the last plan stays feasible (the dual one wanders among
+        its ties); other bounds alone by the dual method, for the last duals stay feasible.
         """
         is_moved = basis is not None and not self._has_only_other_bounds(program, basis)
         self._set("simplex_strategy", _PRIMAL if is_moved else _DUAL)
@@ -251,7 +251,7 @@ class Solver:
         return bool(self._highs.setBasis(start) != highspy.HighsStatus.kError)
 
     def _basis(self, program: LinearProgram, values: FloatArray, row_values: FloatArray) -> Basis:
-        status, basic = self._highs.getBasicVariables()
+        status, basic = self._highs.getBasicVariables()  # type: ignore[attr-defined]
         if status != highspy.HighsStatus.kOk:
             basis = self._highs.getBasis()
             return Basis(columns=_codes(basis.col_status), rows=_codes(basis.row_status))

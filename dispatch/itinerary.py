@@ -1,7 +1,7 @@
 """Where each car will be plugged in over the horizon, and which energies it must and may hold there.
 
-Steps are counted from the decision's instant; the energies are those at a step's end. In the step of a departure a car counts
-with the plugged fraction of the step; a car that arrives inside a step has nothing in it.
+Steps are counted from the decision's instant; the energies are those at a step's end. In the step of a departure a
+car counts with the plugged fraction of the step; a car that arrives inside a step has nothing in it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Itinerary:
     leaving_kwh: FloatArray  # energy of the trips since the last known step, less help
     lower_kwh: FloatArray  # bounds of the energy at the step's end
     upper_kwh: FloatArray
-    floor_kwh: FloatArray  # least energy of the battery as far as it can be kept: what holds though a requirement is missed
+    floor_kwh: FloatArray  # bound that holds even where a requirement is missed
     departure_s: IntArray  # of a plugged stay that ends in the step; NEVER_S elsewhere
     required_kwh: FloatArray  # energy at the step's end that such a departure needs; 0 elsewhere
     start_kwh: FloatArray  # (n,) energy now
@@ -82,7 +82,8 @@ def declared(cars: Cars, now_s: int, n_steps: int, *, step_s: int, keeps_tail: b
     Parameters
     ----------
     keeps_tail
-        Whether a departure beyond the horizon bounds the energy at the horizon's end (its requirement less full charging).
+        Whether a departure beyond the horizon bounds the energy at the horizon's end (its requirement less full
+        charging).
     """
     draft = _Draft.empty(n_steps, cars.n)
     plugged = np.flatnonzero(cars.is_plugged)
@@ -163,7 +164,7 @@ def _end_of_stay_after(trips: Trips, depart_step: FloatArray, n_steps: int) -> F
 def _current_end(
     cars: Cars, first_trip: IntArray, depart_step: FloatArray, now_s: int, step_s: int
 ) -> FloatArray:
-    """End of each car's present stay, in steps: its first trip, or as declared when that lies beyond the trips given."""
+    """End of each car's present stay, in steps: its first trip, or as declared when no trip is given."""
     stated = _in_steps(_not_before_next_boundary(cars.departure_s, now_s, step_s), now_s, step_s)
     has_trip = first_trip >= 0
     stated[has_trip] = depart_step[first_trip[has_trip]]

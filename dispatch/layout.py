@@ -1,8 +1,9 @@
 """Where each variable and each equation of the program stands: identities that last a whole run.
 
-The horizon is a ring of K slots; slot ``step mod K`` serves step, then step + K. Variables and equations of one slot lie together, in the
-order of the classes below, cars in vehicle_id order. A decision's program holds those that are alive in it; as an
-identity never changes while its step is ahead, the basis of the last decision is the start of the next.
+The horizon is a ring of K slots; slot ``step mod K`` serves step, then step + K. Variables and equations of one slot
+lie together, in the order of the classes below, cars in vehicle_id order. A decision's program holds those that are
+alive in it; as an identity never changes while its step is ahead, the basis of the last decision is the start of the
+next.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ NEAR = 1e-6
 def marginals(solved: Solved) -> Marginals:
     """Value of energy for each region and each plugged car in the step decided.
 
-    A region's value is that of a kWh more at its bus (dual of its balance over h); a car's is that of a kWh more in its
-    battery at the step's end. The best later step is the one in the same stay at which the same action (charging,
+    A region's value is that of a kWh more at its bus (dual of its balance over h); a car's is that of a kWh more in
+    its battery at the step's end. The best later step is the one in the same stay at which the same action (charging,
     discharging) would be worth most.
     """
     problem, layout = solved.problem, solved.assembly.layout

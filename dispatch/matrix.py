@@ -66,7 +66,7 @@ class Matrix:
     def gather(
         self, is_live: BoolArray, row_is_live: BoolArray, last_slot: int
     ) -> tuple[IndexArray, IndexArray, FloatArray]:
-        """Column starts, rows and values of what is alive, without the links from the horizon's end to its beginning."""
+        """Column starts, rows and values of what is alive, without links from the horizon's end to its beginning."""
         keep = is_live.reshape(-1)[self._column]
         keep &= row_is_live.reshape(-1)[self._row]
         keep &= ~self._is_cut
@@ -160,4 +160,5 @@ def _enter_grid(draft: _Entries, site: Site, layout: Layout) -> None:
 
 
 def _within(column: IntArray, part: slice) -> BoolArray:
-    return (column >= part.start) & (column < part.stop)
+    within: BoolArray = (column >= part.start) & (column < part.stop)
+    return within

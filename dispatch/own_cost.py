@@ -1,9 +1,10 @@
 """Cheapest charging of cars that each know their own chain: an exact greedy instead of one linear program per car.
 
-Per car, with x[k] the energy stored in step k, 0 <= x[k] <= u[k], and bounds on every prefix sum,
-lower[k] <= x[0] + ... + x[k] <= upper[k], the feasible set is a generalized polymatroid: taking the steps from the cheapest to the
-dearest, each as far as the others can still keep all bounds, is optimal (Frank & Tardos 1988). Steps that pay come first; then the
-total is fixed at the least that the bounds still need, and the others fill it, so that ties take fewest kWh, then the earliest step.
+Per car, with x[k] the energy stored in step k, 0 <= x[k] <= u[k], and bounds on every prefix sum, lower[k] <= x[0] +
+... + x[k] <= upper[k], the feasible set is a generalized polymatroid: taking the steps from the cheapest to the
+dearest, each as far as the others can still keep all bounds, is optimal (Frank & Tardos 1988). Steps that pay come
+first; then the total is fixed at the least that the bounds still need, and the others fill it, so that ties take
+fewest kWh, then the earliest step.
 """
 
 from __future__ import annotations
@@ -102,4 +103,5 @@ class _Greedy:
         """Let the undecided steps store no more than the bounds still need; tells which cars need any."""
         least = np.maximum(self._lower.max(axis=0), 0.0)
         self._upper = np.minimum(self._upper, least)
-        return least > ROUNDING_KWH
+        needs: BoolArray = least > ROUNDING_KWH
+        return needs

@@ -32,7 +32,8 @@ def load_policy(spec: str, options: DispatchOptions) -> Dispatcher:
     Raises
     ------
     PolicyError
-        When the name is unknown (with the nearest known one), the module cannot be imported, or what it gives is not a dispatcher.
+        When the name is unknown (with the nearest known one), the module cannot be imported, or what it gives is not
+        a dispatcher.
     """
     if ":" in spec:
         return _own(spec)

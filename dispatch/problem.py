@@ -85,8 +85,9 @@ def build(
 ) -> Problem:
     """Arrays of the program for the cars and the microgrids.
 
-    Under true trips every later stay is explicit and all energy is valued at the horizon's end; otherwise current stays are as
-    declared, the energy that leaves has the departing value, and cars still to come are the forecast's stores.
+    Under true trips every later stay is explicit and all energy is valued at the horizon's end; otherwise current
+    stays are as declared, the energy that leaves has the departing value, and cars still to come are the forecast's
+    stores.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def build(
 
 
 def departing_price(forecast: Forecast, value: DepartingValue, energy_value_per_kwh: float) -> FloatArray:
-    """Per region, the price behind energy that drives away: a number, lambda, or the next 24 hours' median buying price.
+    """Price behind energy that drives away, per region: a number, lambda, or the next 24 hours' median buying price.
 
     The median price is of energy at the bus: it still has to be multiplied by the discharge efficiency.
     """

@@ -2,17 +2,22 @@
 
 With h the length of a step in hours, eta_c and eta_d the efficiencies, per step k:
 
-- car and battery (Zhang 2025, Eqs. 10 and 16):  E[k] - E[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) - help[k] = -e[k]
-- cars still to come, as one store per region:   X[k] - X[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) + L[k] - s[k] = arriving[k]
-- departures (Eqs. 12 and 13):                   E[k] + s[k] >= required, s = 0 unless an import limit may starve the cars
-- balance of a region (Eqs. 25 and 26):          import - export - curtailed + unserved - spilled + turbine + P_d - P_c + ties
-                                                 = load - PV - wind
-- turbine (Eqs. 27 and 28):                      P = sum of the pieces of its convex cost, |P[k] - P[k-1]| <= ramp
-- limits (Eqs. 11, 29, 30):                      bounds of the variables, powers times the plugged fraction of the step
+- car and battery (Zhang 2025, Eqs. 10 and 16):
+      E[k] - E[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) - help[k] = -e[k]
+- cars still to come, as one store per region:
+      X[k] - X[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) + L[k] - s[k] = arriving[k]
+- departures (Eqs. 12 and 13):
+      E[k] + s[k] >= required, s = 0 unless an import limit may starve the cars
+- balance of a region (Eqs. 25 and 26):
+      import - export - curtailed + unserved - spilled + turbine + P_d - P_c + ties = load - PV - wind
+- turbine (Eqs. 27 and 28):
+      P = sum of the pieces of its convex cost, |P[k] - P[k-1]| <= ramp
+- limits (Eqs. 11, 29, 30):
+      bounds of the variables, powers times the plugged fraction of the step
 
-The objective (Eqs. 17-24) is the cost of the horizon less the value of what is stored at its end and of what drives away:
-h (buy import - sell export + phi curtailed + fuel and operation of turbines + operation of batteries + wear w P_d + unserved)
-+ shortfalls - sum of value E.
+The objective (Eqs. 17-24) is the cost of the horizon less the value of what is stored at its end and of what drives
+away: h (buy import - sell export + phi curtailed + fuel and operation of turbines + operation of batteries + wear w
+P_d + unserved) + shortfalls - sum of value E.
 """
 
 from __future__ import annotations
@@ -223,7 +228,7 @@ class Program:
         self._put_row(slots, self.layout.rows.balance, load - supply, load - supply, True)
 
     def _write_turbines(self, problem: Problem, slots: IntArray) -> None:
-        """Turbines: pieces of the convex fuel cost (18), operation (20), limit (27), ramp (28) from the present power."""
+        """Turbines: pieces of the fuel cost (18), operation (20), limit (27), ramp from the present power (28)."""
         at, site, h = self.layout.columns, self._site, problem.step_h
         exists = site.turbine_limit_kw > 0
         piece_exists = np.repeat(exists, self.layout.n_pieces) & (self._width > 0)
@@ -263,7 +268,7 @@ class Program:
     def _start_basis(
         self, problem: Problem, slots: IntArray, column_was_live: BoolArray, row_was_live: BoolArray
     ) -> None:
-        """Give newcomers a start: stored energies, imports or curtailment follow from the equations, ramps are slack."""
+        """Give newcomers a start: energies, imports or curtailment follow from the equations, ramps are slack."""
         columns, rows = self.layout.columns, self.layout.rows
         new_column, new_row = self._is_live & ~column_was_live, self._row_is_live & ~row_was_live
         self._column_basis[new_column] = AT_LOWER

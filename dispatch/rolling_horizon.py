@@ -14,6 +14,7 @@ from dispatch.session import Failure, Session
 from sim.contracts import FloatArray, Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
 
+ROUNDING_KW = 1e-9
 __all__ = ["DispatchOptions", "RollingHorizon", "executed_schedule"]
 
 
@@ -96,7 +97,7 @@ def executed_schedule(decided: Decided) -> Schedule:
     return Schedule(
         car_power_kw=_within(power, cars.discharge_limit_kw, cars.charge_limit_kw),
         battery_power_kw=_within(battery, site.battery_discharge_limit_kw, site.battery_charge_limit_kw),
-        turbine_kw=plan.turbine_kw[0],
+        turbine_kw=_within(plan.turbine_kw[0], np.zeros(site.n_regions), site.turbine_limit_kw),
         expected_car_load_kw=_car_load(decided),
         decision=decided.decision,
         marginals=marginals(decided.executed),
@@ -104,8 +105,8 @@ def executed_schedule(decided: Decided) -> Schedule:
 
 
 def _within(power: FloatArray, discharge_limit: FloatArray, charge_limit: FloatArray) -> FloatArray:
-    """Power without the solver's rounding beyond a limit (answers are checked to `session.TOLERANCE`)."""
-    return np.clip(power, -discharge_limit, charge_limit) + 0.0
+    """Power without the solver's rounding beyond a limit or around zero (answers are checked, see `session`)."""
+    return np.where(np.abs(power) > ROUNDING_KW, np.clip(power, -discharge_limit, charge_limit), 0.0)
 
 
 def _car_load(decided: Decided) -> FloatArray:

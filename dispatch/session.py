@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -106,7 +106,6 @@ def check(problem: Problem, assembly: Assembly, outcome: Outcome) -> Solved | Fa
 
 def fuel_envelopes(site: Site) -> tuple[PiecewiseCost, ...]:
     """Convex under-estimators of all regions' fuel costs."""
-
     return tuple(
         convex_under_estimator(region_fuel_cost(site, region), float(site.turbine_limit_kw[region]))
         for region in range(site.n_regions)

@@ -1,4 +1,4 @@
-"""Batteries and turbines for policies that give car set-points only: the program without cars, their load being given."""
+"""Batteries and turbines for policies that give car set-points only: the program without cars, their load given."""
 
 from __future__ import annotations
 
@@ -126,4 +126,5 @@ def mean_load_of_step(site: Site, snapshot: Snapshot, car_power_kw: FloatArray) 
     here_s = np.clip(cars.departure_s - snapshot.now_s, 0, site.step_s)
     mean = power * slowed * np.minimum(whole_s, here_s) / site.step_s
     where = np.maximum(cars.region_index, 0)
-    return np.bincount(where, weights=np.where(cars.is_plugged, mean, 0.0), minlength=site.n_regions)
+    load = np.bincount(where, weights=np.where(cars.is_plugged, mean, 0.0), minlength=site.n_regions)
+    return load.astype(np.float64)

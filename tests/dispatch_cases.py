@@ -1,4 +1,4 @@
-"""A small world of its own for the tests of `dispatch`: sites, cars on chains, snapshots, forecasts, and a plain stepper.
+"""A small world of its own for the tests of `dispatch`: sites, cars on chains, snapshots, forecasts, a stepper.
 
 It shares nothing with the simulator but the contracts, so that the dispatchers are tested without it.
 """

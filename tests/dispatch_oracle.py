@@ -1,7 +1,8 @@
 """A decision's program by another route: written down variable by variable from snapshot, forecast and site.
 
-It shares no code with `dispatch`: stays, fractions, bounds and equations are worked out here with plain loops, nothing is left out or
-eliminated, the fuel cost is an epigraph instead of pieces, and scipy's solver interfaces are used.
+It shares no code with `dispatch`: stays, fractions, bounds and equations are worked out here with plain loops,
+nothing is left out or eliminated, the fuel cost is an epigraph instead of pieces, and scipy's solver interfaces are
+used.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ def _timeline(site: Site, snapshot: Snapshot, forecast: Forecast, car: int):
     return stays, taken, None
 
 
-def _car(model, balance, site, snapshot, forecast, car, departing, exclusive, run_end_s) -> None:
+def _car(model, balance, site, snapshot, forecast, car, departing, exclusive, run_end_s) -> None:  # noqa: PLR0912
     cars, now, h, n_steps = snapshot.cars, snapshot.now_s, site.step_s / 3600, forecast.n_steps
     stays, trips, declared_end = _timeline(site, snapshot, forecast, car)
     perfect = forecast.trips is not None

@@ -18,13 +18,14 @@ def windy(n_cars: int, seed: int, price: float) -> World:
 
 
 def decide(made: World, *, perfect: bool = True, **changes) -> tuple[RollingHorizon, Schedule]:
+    """Decide a world without turbines."""
     policy = RollingHorizon(replace(OPTIONS, turbine="off", **changes))
     policy.start(made.site)
     return policy, policy.decide(made.snapshot(), made.forecast(perfect=perfect))
 
 
 def test_exact_price_by_hand() -> None:
-    """With eta = 0.81 and phi up to 0.5 burning stops paying at 0.5 x 0.19 / 0.81; a negative buying price counts too."""
+    """With eta = 0.81 and phi up to 0.5 burning stops paying at 0.5 x 0.19 / 0.81; a negative price counts too."""
     made = windy(2, 1, 0.12)
     problem = decide(made)[0].problem(made.snapshot(), made.forecast())
     assert exact_price(problem) == pytest.approx(0.5 * 0.19 / 0.81)
@@ -54,7 +55,7 @@ def test_default_price_against_a_strict_program() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_free_throughput_is_repaired_with_a_known_gap(seed: int) -> None:
-    """At zero price the relaxation cheats; what is executed is one-way everywhere, feasible, and within its gap of a bound."""
+    """At zero price the relaxation cheats; what is executed is one-way, within limits, and within a known gap."""
     made = windy(10, seed, 0.0)
     made.step = 30
     policy, schedule = decide(made)

@@ -17,12 +17,14 @@ from sim.errors import PolicyError
 
 
 def started(made: World, **changes) -> RollingHorizon:
+    """Make a policy that is ready for a world."""
     policy = RollingHorizon(replace(OPTIONS, **changes))
     policy.start(made.site)
     return policy
 
 
 def decide(policy: RollingHorizon, made: World, *, perfect: bool, n_steps: int = 96) -> Schedule:
+    """Decide the world's present step."""
     return policy.decide(made.snapshot(n_steps=n_steps), made.forecast(n_steps, perfect=perfect))
 
 
@@ -81,7 +83,7 @@ def test_departing_value_against_an_independent_program(value: str | float) -> N
 
 @pytest.mark.parametrize("perfect", [True, False])
 def test_warm_against_cold(perfect: bool) -> None:
-    """Each decision's program solved from scratch has the objective that the kept basis gave, and one horizon may shrink."""
+    """Each decision's program solved from scratch has the objective that the kept basis gave."""
     made = world(8, 4)
     policy = started(made, turbine="off", window="shrinking")
     for step in [*range(12), *range(40, 50)]:
@@ -231,7 +233,7 @@ def test_free_pooling_is_never_dearer_and_equals_one_bus() -> None:
 
 
 def test_turbine_is_executed_only_if_cheaper_at_true_cost() -> None:
-    """At the tariff's peak the under-estimator runs turbines, their true cost does not pay; with dear imports it does."""
+    """At the peak the under-estimator runs turbines, their true cost does not pay; with an import limit it does."""
     cheap, dear = world(2, 1), world(2, 1, import_limit_kw=np.full(3, 330.0))
     off = decide(started(cheap, turbine="off"), cheap, perfect=True)
     both = decide(started(cheap), cheap, perfect=True)
