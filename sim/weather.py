@@ -8,10 +8,10 @@ longer run does not change earlier days and a further region does not change the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
-from scipy.signal import lfilter
 from scipy.special import log_ndtr
 
 from sim.clock import STEPS_PER_DAY
@@ -50,8 +50,8 @@ def autoregressive(innovations: FloatArray, persistence: float) -> FloatArray:
     gain = np.sqrt(1.0 - persistence**2)
     inputs = gain * innovations
     inputs[:1] = innovations[:1]
-    filtered: FloatArray = lfilter([1.0], [1.0, -persistence], inputs)
-    return filtered
+    # scipy.signal has this filter too, but loading it takes longer than a year of weather in plain Python.
+    return np.array(list(accumulate(inputs.tolist(), lambda z, e: persistence * z + e)), dtype=np.float64)
 
 
 def weibull_m_s(standard_normal: FloatArray, scale_m_s: float, shape: float) -> FloatArray:
