@@ -110,12 +110,10 @@ def _car_view(day: CarDay, table: pd.DataFrame, width: int) -> RenderableType:
         f"vehicle {car['vehicle_id']}, {car['vehicle_class']} of {car['battery_kwh']:g} kWh, {car['chain']}, "
         f"home {car['home_region']}"
     )
-    view = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
-    )
+    view = _simple_table(title, width)
     for heading in ("from", "to", "place"):
         view.add_column(heading, no_wrap=True)
-    for heading in ("kW", "kWh", "SOC", "domain kWh", "price", currency):
+    for heading in ("kW", "kWh", "SOC", "domain", "price", currency):
         view.add_column(heading, justify="right", no_wrap=True)
     for row in records(table.rename(columns={"from": "begin", "to": "end"})):
         parked = row.activity == "parked"
@@ -144,6 +142,7 @@ def _simple_table(title: str, width: int) -> Table:
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        show_edge=False,
         collapse_padding=True,
         padding=(0, 1) if width >= ROOMY else 0,
     )
@@ -151,10 +150,11 @@ def _simple_table(title: str, width: int) -> Table:
 
 def _car_sums(day: CarDay, table: pd.DataFrame) -> str:
     begun = day.trips["depart_s"].notna()
+    first, last = table["energy_start_kwh"].iloc[0], table["energy_end_kwh"].iloc[-1]
     return (
         f"{begun.sum()} trips, {day.trips['distance_km'][begun].sum():.1f} km, "
-        f"bill {table['money'].sum():.2f} {day.run.currency}, stored {table['energy_start_kwh'].iloc[0]:.2f} -> "
-        f"{table['energy_end_kwh'].iloc[-1]:.2f} kWh; energy, SOC and domain stand at each row's end, price in {day.run.currency}/kWh"
+        f"bill {table['money'].sum():.2f} {day.run.currency}, stored {first:.2f} -> {last:.2f} kWh\n"
+        f"energy, SOC and domain [kWh] at each row's end; price in {day.run.currency}/kWh"
     )
 
 
@@ -165,7 +165,9 @@ def _fleet_view(run: Run, table: pd.DataFrame, width: int) -> RenderableType:
     if table["vehicle_class"].nunique() < 2:
         del headings["vehicle_class"]
     for name, heading in headings.items():
-        view.add_column(heading, justify="left" if name in ("vehicle_class", "chain") else "right")
+        view.add_column(
+            heading, justify="left" if name in ("vehicle_class", "chain") else "right", overflow="fold"
+        )
     for row in table.head(SHOWN).to_dict("records"):
         view.add_row(*(_cell(name, row[name]) for name in headings))
     return Group(view, Text(f"--sort takes {', '.join(table.columns)}"))
