@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -195,7 +196,11 @@ class _Job:
 
     def run_into(self, folder: Path) -> None:
         """Simulate and write the whole folder."""
-        recorder = self.simulation.run()
+        gc.freeze()  # cars and plans live as long as the run: the collector need not look at them again and again
+        try:
+            recorder = self.simulation.run()
+        finally:
+            gc.unfreeze()
         tables = _write_tables(folder, recorder, self.actors.fleet)
         (folder / "scenario.toml").write_text(dump_scenario(self.scenario), encoding="utf-8")
         world, n_steps = self.actors.world, self.scenario.simulation.days * STEPS_PER_DAY
