@@ -21,6 +21,8 @@ REQUIRED_FILES: Final = (
     "kpis.json",
     *(f"{table.name}.parquet" for table in ALL_TABLES),
 )
+SHOWN: Final = 8
+"""Runs within a folder that a message names."""
 
 
 class Run:
@@ -186,7 +188,10 @@ def read_run(path: str | Path | Run) -> Run:
         return Run(folder)
     inner = sorted(child.name for child in folder.iterdir() if (child / "manifest.json").is_file())
     if inner and "manifest.json" in missing:
-        raise RunFolderError(f"{folder}: holds several runs, name one of them: {', '.join(inner)}")
+        more = f" and {len(inner) - SHOWN} more" if len(inner) > SHOWN else ""
+        raise RunFolderError(
+            f"{folder}: holds several runs, name one of them: {', '.join(inner[:SHOWN])}{more}"
+        )
     raise RunFolderError(f"{folder}: not a run's folder, {_listed(missing)} missing")
 
 

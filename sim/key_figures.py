@@ -86,6 +86,6 @@ KEY_FIGURES: Final[tuple[KeyFigure, ...]] = (
     KeyFigure("fallbacks", "", "decisions taken by the scenario's fallback"),
     KeyFigure("max_gap", "1", "largest relative gap of a decision; 0 when none states one"),
     KeyFigure("lowered_kwh", "kWh", "by which decisions lowered bounds that full charging could not reach"),
-    KeyFigure("clipped_kwh", "kWh", "energy of set-points outside limits, cut before they were applied"),
+    KeyFigure("clipped_kwh", "kWh", "energy of set-points that limits or the balance did not allow, cut"),
 )
 """In the order of ``kpis.json``."""

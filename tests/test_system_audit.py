@@ -13,6 +13,7 @@ import pytest
 
 from experiments import read_run, run
 from experiments.audit import audit
+from sim.contracts import Forecast, Schedule, Site, Snapshot
 from sim.trace import BY_NAME
 
 SCENARIOS = Path(__file__).parent.parent / "experiments" / "scenarios"
@@ -53,6 +54,32 @@ KINDS: dict[str, tuple[str, ...]] = {
 def test_a_day_passes(kind: str, tmp_path: Path) -> None:
     """A day of any policy and any setting has no fault."""
     result = run("multi-microgrid", out=tmp_path / "run", overrides=[*SMALL, *KINDS[kind]])
+    assert [str(finding) for finding in audit(result)] == []
+
+
+class FullPower:
+    """Charges every car from the second it plugs in; batteries and turbines rest."""
+
+    name = "full-power"
+    needs_own_chain = False
+    charges_on_arrival = True
+
+    def start(self, site: Site) -> None:
+        """Keep the site."""
+        self.site = site
+
+    def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
+        """Full power for all."""
+        return Schedule(
+            car_power_kw=np.where(snapshot.cars.is_plugged, snapshot.cars.charge_limit_kw, 0.0),
+            battery_power_kw=np.zeros(len(snapshot.battery_energy_kwh)),
+            turbine_kw=np.zeros(self.site.n_regions),
+        )
+
+
+def test_a_day_of_an_own_policy_passes(tmp_path: Path) -> None:
+    """A policy object of one's own that charges on arrival has no fault, though the scenario names another."""
+    result = run("multi-microgrid", out=tmp_path / "run", overrides=SMALL, dispatcher=FullPower())
     assert [str(finding) for finding in audit(result)] == []
 
 
