@@ -11,6 +11,10 @@ import pandas as pd
 import pytest
 
 from experiments.audit import audit
+from experiments.audit_findings import Findings
+from experiments.audit_folder import read_folder
+from experiments.audit_series import step_values
+from experiments.reading import read_run
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 Rewrite = Callable[[Path, str, Change], None]
@@ -337,3 +341,36 @@ def test_unreadable_table_is_a_finding(two_cars: Path) -> None:
     """A file that is no Parquet is a fault, not a crash."""
     (two_cars / "ties.parquet").write_text("no table", encoding="utf-8")
     assert [finding.check for finding in audit(two_cars)] == ["readable"]
+
+
+def test_series_are_read_again_by_hand(two_cars: Path) -> None:
+    """Held, averaged and drawn values of a series stand at the scenario's clock, whatever the file's convention."""
+    findings = Findings()
+    folder = read_folder(read_run(two_cars), findings)
+    assert folder is not None
+    hours = pd.date_range("2025-05-05T00:00", periods=72, freq="h")
+    file = two_cars / "series.csv"
+    pd.DataFrame({"time": hours.strftime("%Y-%m-%dT%H:%M"), "x": range(72)}).to_csv(file, index=False)
+    hourly = {"file": str(file), "column": "x", "time_column": "time", "step_minutes": 60, "zone": "scenario",
+              "stamp": "beginning", "to_quarter_hours": "hold", "wrap": "none"}  # fmt: skip
+
+    def values(**changes: object) -> list[float]:
+        found = step_values(folder, {**hourly, **changes})
+        assert found is not None
+        return [float(value) for value in found]
+
+    assert values()[:5] == [24, 24, 24, 24, 25]
+    assert values(stamp="ending")[:5] == [25, 25, 25, 25, 26]
+    assert values(zone="UTC")[:5] == [
+        23,
+        23,
+        23,
+        23,
+        24,
+    ]  # Berlin's standard time is an hour ahead, also in May
+    assert values(to_quarter_hours="linear")[:3] == pytest.approx([23.625, 23.875, 24.125])
+    assert step_values(folder, {**hourly, "file": "gone.csv"}) is None
+    assert step_values(folder, {**hourly, "wrap": "year"}) is None
+    minutes = {"step_minutes": 5, "to_quarter_hours": "mean", "start": "2025-05-05T23:55"}
+    del hourly["time_column"]
+    assert values(**minutes)[:2] == pytest.approx([2.0, 5.0])
