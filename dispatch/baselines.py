@@ -93,6 +93,10 @@ class OwnCost:
         price = np.take_along_axis(forecast.buy_price_per_kwh, region, axis=1) / cars.charge_efficiency
         capacity = plan.fraction * cars.charge_limit_kw * cars.charge_efficiency * step_h
         stored = cheapest_charging(
-            price, self._site.energy_value_per_kwh, capacity, plan.lower_kwh + gone, plan.upper_kwh + gone
+            price,
+            self._site.energy_value_per_kwh,
+            capacity,
+            np.where(plan.is_known, plan.lower_kwh + gone, -np.inf),
+            np.where(plan.is_known, plan.upper_kwh + gone, np.inf),
         )
         return stored / (cars.charge_efficiency * step_h)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from dispatch_cases import world
@@ -81,6 +83,29 @@ def test_policy_keeps_its_cars_bounds_and_only_charges(seed: int) -> None:
         assert np.all(charge <= made.limit_kw * itinerary.fraction + 1e-9)
         schedule = policy.decide(snapshot, forecast)
         np.testing.assert_allclose(schedule.expected_car_load_kw.sum(), charge.sum())
+
+
+def test_long_trip_from_a_stop_without_charger_is_prepared_at_home() -> None:
+    """What a long way home needs is charged before the first trip, when the stop between has no charger."""
+    made = world(1, 1)
+    way = replace(
+        made.trips,
+        vehicle_index=np.zeros(2, np.int64),
+        depart_s=np.array([27_706, 66_377]),
+        arrive_s=np.array([28_513, 72_015]),
+        region_index=np.array([1, 0]),
+        is_plugged=np.array([False, True]),
+        energy_kwh=np.array([1.0, 11.8]),
+        required_kwh=np.array([18.8, 17.8]),
+        car_energy_kwh=made.energy,
+    )
+    made.trips = way
+    policy = OwnCost()
+    policy.start(made.site)
+    for _ in range(31):
+        schedule = policy.decide(made.snapshot(own=True), made.forecast(perfect=False))
+        made.advance(schedule)
+    assert made.energy[0] == pytest.approx(18.8, abs=1e-6)
 
 
 def test_regions_with_different_prices_are_told_apart() -> None:
