@@ -8,8 +8,9 @@ import numpy as np
 
 from dispatch.itinerary import Itinerary, by_trips, declared
 from dispatch.options import DepartingValue
-from sim.clock import STEPS_PER_DAY
+from sim.clock import STEPS_PER_DAY, label
 from sim.contracts import Cars, FloatArray, Forecast, Site, Snapshot, Stores, freeze
+from sim.errors import ScenarioError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -127,6 +128,45 @@ def build(
         battery_energy_kwh=snapshot.battery_energy_kwh,
         turbine_kw=snapshot.turbine_kw,
     )
+
+
+def refuse_free_money(problem: Problem) -> None:
+    """Refuse prices at which buying here and selling there, both without a cap, would earn without end.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the first such step and the two regions.
+    """
+    site = problem.site
+    sells = np.flatnonzero(np.isinf(site.export_limit_kw))
+    if len(sells) == 0:
+        return
+    arrives = _uncapped_arrival(site)
+    for begin in np.flatnonzero(np.isinf(site.import_limit_kw)):
+        gain = problem.sell_price_per_kwh[:, sells] * arrives[begin, sells]
+        step, end = np.nonzero(gain > problem.buy_price_per_kwh[:, begin, None] + 1e-9)
+        if len(step):
+            k, there = int(step[0]), int(sells[end[0]])
+            raise ScenarioError(
+                [
+                    f"prices at {label(problem.now_s + k * site.step_s)}: selling in {site.region_names[there]} brings "
+                    f"{gain[k, end[0]]:g} per kWh bought in {site.region_names[begin]} at "
+                    f"{problem.buy_price_per_kwh[k, begin]:g}, and neither is limited; set a limit or mend the tariff"
+                ]
+            )
+
+
+def _uncapped_arrival(site: Site) -> FloatArray:
+    """Most of a kWh sent from each region that arrives in each other over ties without a limit, shape (R, R)."""
+    arrives = np.eye(site.n_regions)
+    for tie in np.flatnonzero(np.isinf(site.tie_limit_kw)):
+        one, other, kept = site.tie_from_index[tie], site.tie_to_index[tie], 1.0 - site.tie_loss_fraction[tie]
+        arrives[one, other] = max(arrives[one, other], kept)
+        arrives[other, one] = max(arrives[other, one], kept)
+    for middle in range(site.n_regions):
+        arrives = np.maximum(arrives, arrives[:, middle, None] * arrives[None, middle, :])
+    return arrives
 
 
 def departing_price(forecast: Forecast, value: DepartingValue, energy_value_per_kwh: float) -> FloatArray:

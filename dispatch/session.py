@@ -11,7 +11,7 @@ import numpy as np
 from dispatch.fuel import FuelCost, PiecewiseCost, convex_under_estimator
 from dispatch.highs import Outcome, Solver
 from dispatch.plan import Plan, read_plan, violation
-from dispatch.problem import Problem
+from dispatch.problem import Problem, refuse_free_money
 from dispatch.program import Assembly, Program
 from sim.contracts import Cars, FloatArray, Site
 
@@ -62,6 +62,7 @@ class Session:
 
     def solve(self, problem: Problem, change: Change | None = None) -> Solved | Failure:
         """Solve a decision's program (changed, if asked) from the last decision's basis, and keep the new one."""
+        refuse_free_money(problem)
         assembly = self._program.assemble(problem)
         if change is not None:
             assembly = change(problem, assembly)

@@ -13,7 +13,7 @@ from dispatch.rolling_horizon import RollingHorizon
 from dispatch.session import Session, Solved
 from sim.clock import NEVER_S, STEP_H, STEP_S
 from sim.contracts import Schedule
-from sim.errors import PolicyError
+from sim.errors import PolicyError, ScenarioError
 
 
 def started(made: World, **changes) -> RollingHorizon:
@@ -284,6 +284,21 @@ def test_import_limit_holds_and_lack_is_counted_not_fatal() -> None:
     load = schedule.expected_car_load_kw
     assert load is not None
     assert load.max() <= 1.0 + 1e-6
+
+
+@pytest.mark.parametrize("ties", [0, 2])
+def test_endless_gain_is_refused_as_bad_input(ties: int) -> None:
+    """Selling above buying without a limit, here or over free ties, is named; with a cap it is legal."""
+    export = np.array([0.0, 0.0, np.inf]) if ties else np.array([np.inf, 0.0, 0.0])
+    made = world(2, 1, ties=ties, export_limit_kw=export)
+    made.sell[3] = 2.0
+    with pytest.raises(
+        ScenarioError, match=r"prices at 00:45: selling in region [02] brings 2 per kWh bought in"
+    ):
+        decide(started(made), made, perfect=True)
+    capped = world(2, 1, ties=ties, export_limit_kw=np.minimum(export, 500.0))
+    capped.sell[3] = 2.0
+    assert decide(started(capped), capped, perfect=True).decision.status == "optimal"
 
 
 def test_site_of_one_step_horizon() -> None:
