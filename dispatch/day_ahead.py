@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from dispatch.assembly import Assembly
 from dispatch.decision import turbines_down
 from dispatch.exclusivity import pair_positions, with_binaries
 from dispatch.extension import extended
@@ -19,7 +20,7 @@ from dispatch.fuel import PiecewiseCost, equal_pieces
 from dispatch.highs import LinearProgram, Outcome, Solver
 from dispatch.plan import Plan, cost
 from dispatch.problem import Problem, build
-from dispatch.program import Assembly, Program
+from dispatch.program import Program
 from dispatch.session import Failure, check, fuel_envelopes, region_fuel_cost
 from sim.contracts import Forecast, Site, Snapshot
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dispatch.assembly import Assembly
 from dispatch.exclusivity import OVERLAP_KW, close_gap, repair, within
 from dispatch.options import DispatchOptions
 from dispatch.plan import cost
 from dispatch.problem import Problem
-from dispatch.program import Assembly
 from dispatch.session import Failure, Session, Solved
 from sim.contracts import Decision, FloatArray
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dispatch.assembly import Assembly
 from dispatch.extension import extended
 from dispatch.highs import LinearProgram, Outcome, Solver
 from dispatch.problem import Problem
-from dispatch.program import Assembly
 from dispatch.session import Failure, Session, Solved, check
 from sim.contracts import BoolArray, FloatArray, IntArray
 

@@ -8,10 +8,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dispatch.assembly import Assembly
 from dispatch.fuel import FuelCost, PiecewiseCost
 from dispatch.highs import Outcome
 from dispatch.problem import Problem
-from dispatch.program import Assembly
 from sim.contracts import BoolArray, FloatArray, freeze
 
 Number = TypeVar("Number", np.float64, np.int64)

@@ -8,11 +8,12 @@ from typing import Final
 
 import numpy as np
 
+from dispatch.assembly import Assembly
 from dispatch.fuel import FuelCost, PiecewiseCost, convex_under_estimator
 from dispatch.highs import Outcome, Solver
 from dispatch.plan import Plan, read_plan, violation
 from dispatch.problem import Problem, refuse_free_money
-from dispatch.program import Assembly, Program
+from dispatch.program import Program
 from sim.contracts import Cars, FloatArray, Site
 
 Change = Callable[[Problem, Assembly], Assembly]

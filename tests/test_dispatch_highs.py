@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from dispatch_cases import OPTIONS, world
 
+from dispatch.assembly import Assembly
 from dispatch.extension import extended
 from dispatch.highs import LinearProgram, Solver
 from dispatch.plan import cost, piecewise_fuel, violation
 from dispatch.problem import Problem, build
-from dispatch.program import Assembly, Program
+from dispatch.program import Program
 from dispatch.session import Failure, Session, Solved, check, fuel_envelopes
 
 
