@@ -82,6 +82,7 @@ def _plugs_after(folder: Folder, life: Life, trips: Itinerary) -> tuple[BoolArra
     low = energy_bounds(folder)[0][trips.vehicle]
     ahead = np.append(trips.energy_kwh[1:], 0.0)
     short = life.start_kwh[row] < low + ahead + ENERGY_KWH  # plugs in whatever was drawn
+    short |= np.roll(trips.is_first, -1)  # before a trip that the tables do not have, it may be
     plugged = life.plugged[row]
     surely = (chargers > 0) & ((chance == 1.0) | (seen & plugged & ~short & (chance > 0)))
     maybe = (chargers > 0) & (chance > 0) & ~(seen & ~plugged)
