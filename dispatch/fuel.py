@@ -1,8 +1,8 @@
 """The turbine's fuel cost as a linear program may have it.
 
 The true cost per hour of running at P kW (Zhang 2025, Eqs. 18-19) is not convex: its marginal cost falls until about
-half load. A linear program gets the largest convex function below it (its lower convex envelope on a grid, lowered by
-what the curve may do between the grid's points), a mixed-integer program gets the curve itself in equal pieces.
+half load. A linear program gets a convex function that is certainly below it (a line through the origin, then
+tangents), a mixed-integer program gets the curve itself in equal pieces.
 """
 
 from __future__ import annotations
@@ -87,9 +87,13 @@ def convex_under_estimator(
 
 
 def _between_points(cost: FloatArray) -> float:
-    """Most that a curve with these grid values may lie below its chords: an eighth of the largest second difference."""
-    bend = np.diff(cost[len(cost) // 100 :], 2)  # the root-like beginning is concave: its chords lie below it
-    return float(np.maximum(bend, 0.0).max(initial=0.0)) / 8 + 1e-12 * float(np.abs(cost).max())
+    """Most that a curve with these grid values may lie below its chords.
+
+    That is an eighth of its largest second difference; half of it is taken, which also covers the first interval,
+    where the line through the origin has no room.
+    """
+    bend = np.diff(cost, 2)
+    return float(np.maximum(bend, 0.0).max(initial=0.0)) / 2 + 1e-12 * float(np.abs(cost).max())
 
 
 def _upper_hull(slopes: FloatArray, intercepts: FloatArray, limit_kw: float) -> PiecewiseCost:
