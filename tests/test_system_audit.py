@@ -157,17 +157,22 @@ def test_ten_thousand_cars_are_audited_in_seconds(tmp_path: Path) -> None:
     assert perf_counter() - begin < 10.0
 
 
+@pytest.mark.slow
 def test_a_last_stop_may_plug_in_for_a_trip_beyond_the_run(tmp_path: Path) -> None:
     """A car short for a trip after the run's end plugs in whatever was drawn: its draw must not be inferred."""
     settings = (
+        "simulation.seed=743",
+        "simulation.days=3",
         'fleet.shortage="wait"',
         "fleet.departure_soc=0.9",
+        'fleet.arrival_power="full"',
         "fleet.plug_in_probability.H=0.5",
         "fleet.plug_in_probability.W=0.0",
-        "regions.1.chargers=0",
-        'dispatch.policy="uncontrolled"',
         "fleet.classes.0.initial_soc=0.2",
-        "fleet.size=60",
+        "fleet.size=15",
+        "travel.leave_again_probability=0.4",
+        "regions.0.import_limit_kw=200",
+        "economics.throughput_price_per_kwh=0.0",
         "output.report=false",
     )
     result = run("multi-microgrid", out=tmp_path / "run", overrides=settings)
