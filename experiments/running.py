@@ -125,7 +125,7 @@ def compare(
 def comparison_table(figures: dict[str, dict[str, float]]) -> pd.DataFrame:
     """Key figures side by side, with each policy's difference to the first.
 
-    >>> comparison_table({"a": {"x_kwh": 3.0}, "b": {"x_kwh": 5.0}})
+    >>> comparison_table({"a": {"x_kwh": 3.0}, "b": {"x_kwh": 5.0}})  # doctest: +NORMALIZE_WHITESPACE
              a    b  b - a
     kpi
     x_kwh  3.0  5.0    2.0
