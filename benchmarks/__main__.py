@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks.horizon import horizon_table
 from benchmarks.measure import run_command
 from benchmarks.policies import fleets, summary
 from benchmarks.travel import travel_table
@@ -86,12 +87,18 @@ def throughput(_: argparse.Namespace) -> Iterator[str]:
         yield f"| {treatment} | {one.decision_seconds:.1f} | {one.largest_gap:.1e} | {one.n_fallbacks} |"
 
 
+def horizon(_: argparse.Namespace) -> Iterator[str]:
+    """Perfect forecasts: shrinking horizon and 24 h ahead beside the day-ahead optimum, 100 cars, turbines off."""
+    yield from horizon_table(range(1, 4))
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "days": days,
     "cold": cold,
     "thousand": thousand,
     "uncontrolled": uncontrolled,
     "throughput": throughput,
+    "horizon": horizon,
     "travel": travel,
     "policies": policies,
 }
