@@ -31,7 +31,7 @@ class DayAheadOptions:
 
     ``turbine``: off (ramping down), the convex under-estimator, or ``pieces`` chords of the true cost with binaries.
     ``is_cyclic``: every car and battery ends with at least its energy at the start. ``is_strict``: a binary per unit
-    and step against charging and discharging at once.
+    (and tie that loses) and step against charging and discharging at once.
     """
 
     turbine: Literal["off", "convex", "piecewise"]
@@ -71,7 +71,7 @@ def day_ahead_optimum(
     if options.turbine == "piecewise":
         program = _in_order(assembly, program)
     if options.is_strict:
-        charge, discharge = pair_positions(assembly)
+        charge, discharge = pair_positions(problem, assembly)
         both = (charge >= 0) & (discharge >= 0)
         program = with_binaries(program, charge[both], discharge[both])
     outcome = _solve(program, options)

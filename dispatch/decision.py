@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dispatch.assembly import Assembly
-from dispatch.exclusivity import OVERLAP_KW, close_gap, repair, within
+from dispatch.exclusivity import OVERLAP_KW, close_gap, overlap_kw, repair, within
 from dispatch.options import DispatchOptions
 from dispatch.plan import cost
 from dispatch.problem import Problem
@@ -79,7 +79,7 @@ class _Exclusive:
 def _exclusive(session: Session, relaxed: Solved, options: DispatchOptions) -> _Exclusive | Failure:
     """Plan without overlaps, and the relaxation's (or the mixed-integer program's) bound."""
     bound = relaxed.outcome.bound
-    if relaxed.plan.max_overlap_kw <= OVERLAP_KW:
+    if overlap_kw(relaxed) <= OVERLAP_KW:
         return _Exclusive(solved=relaxed, bound=bound, binaries=0, iterations=0)
     best = repair(session, relaxed)
     if isinstance(best, Failure):

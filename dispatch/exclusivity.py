@@ -5,6 +5,9 @@ eta / (1 - eta). Above the threshold below it never pays; a relaxed program then
 the relaxation is a bound, and the plan is made exclusive: each unit keeps in each step the direction in which the
 relaxation moves its stored energy, and the program is solved again (the netted relaxation, with the same stored
 energies, is feasible for it, so the value can only be better than netting).
+
+A tie that loses on the way destroys energy too, by flowing both ways at once, and no throughput price keeps it from
+that. It is treated as a unit whose charging is the flow forth and whose discharging the flow back.
 """
 
 from __future__ import annotations
@@ -30,11 +33,14 @@ NO_LIMIT = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pairs:
-    """All charge and discharge variables of a program, flat over steps and units; -1 where there is none."""
+    """All charge and discharge variables of a program, flat over steps and units; -1 where there is none.
+
+    Ties that lose on the way are among the units, others have no columns here: forth is charging, back discharging.
+    """
 
     charge: IntArray  # positions of the columns
     discharge: IntArray
-    stored: FloatArray  # change of stored energy in an answer, kW
+    stored: FloatArray  # change of stored energy in an answer, of a tie the net flow forth, kW
     overlap: FloatArray  # smaller of the two powers in an answer, kW
 
 
@@ -67,6 +73,12 @@ def net_power(
     stored = charge_efficiency * charge_kw - discharge_kw / discharge_efficiency
     netted = np.where(stored > 0, stored / charge_efficiency, stored * discharge_efficiency)
     return np.where(np.minimum(charge_kw, discharge_kw) > 0, netted, charge_kw - discharge_kw)
+
+
+def overlap_kw(solved: Solved) -> float:
+    """Largest simultaneous charge and discharge, or flow both ways over a tie that loses, in an answer."""
+    pairs = _pairs(solved)
+    return float(np.where(pairs.charge >= 0, pairs.overlap, 0.0).max(initial=0.0))
 
 
 def repair(session: Session, solved: Solved) -> Solved | Failure:
@@ -134,7 +146,7 @@ def _integer_outcome(
     relaxed: Solved, start: Solved, chosen: BoolArray, relative_gap: float, node_limit: int
 ) -> Outcome:
     """Answer of the program with binaries at the chosen pairs, less the binaries, with the relaxation's duals."""
-    charge, discharge = pair_positions(relaxed.assembly)
+    charge, discharge = pair_positions(relaxed.problem, relaxed.assembly)
     program = with_binaries(relaxed.assembly.program, charge[chosen], discharge[chosen])
     charges = (start.outcome.values[charge[chosen]] > 0).astype(float)
     solver = Solver(iteration_limit=NO_LIMIT)
@@ -165,8 +177,9 @@ def _pairs(solved: Solved) -> Pairs:
             site.battery_discharge_efficiency,
         ),
         (plan.pool_charge_kw, plan.pool_discharge_kw, *pool_efficiencies),
+        (plan.tie_forth_kw, plan.tie_back_kw, 1.0, 1.0),
     )
-    charge, discharge = pair_positions(solved.assembly)
+    charge, discharge = pair_positions(solved.problem, solved.assembly)
     return Pairs(
         charge=charge,
         discharge=discharge,
@@ -177,16 +190,17 @@ def _pairs(solved: Solved) -> Pairs:
     )
 
 
-def pair_positions(assembly: Assembly) -> tuple[IntArray, IntArray]:
-    """Columns of all charge and discharge variables, flat over cars, batteries and stores; -1 where there is none."""
-    at = assembly.layout.columns
-    charges, discharges = (
-        (at.charge, at.battery_charge, at.pool_charge),
-        (at.discharge, at.battery_discharge, at.pool_discharge),
-    )
+def pair_positions(problem: Problem, assembly: Assembly) -> tuple[IntArray, IntArray]:
+    """Columns of all pairs, flat over cars, batteries, stores and ties; -1 where there is none or no loss on a tie."""
+    at, loses = assembly.layout.columns, problem.site.tie_loss_fraction > 0
+
+    def flat(*units: slice, tie: slice) -> IntArray:
+        parts = [*(assembly.columns(unit) for unit in units), np.where(loses, assembly.columns(tie), -1)]
+        return np.concatenate([part.reshape(-1) for part in parts])
+
     return (
-        np.concatenate([assembly.columns(part).reshape(-1) for part in charges]),
-        np.concatenate([assembly.columns(part).reshape(-1) for part in discharges]),
+        flat(at.charge, at.battery_charge, at.pool_charge, tie=at.tie_forth),
+        flat(at.discharge, at.battery_discharge, at.pool_discharge, tie=at.tie_back),
     )
 
 

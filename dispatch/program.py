@@ -177,8 +177,9 @@ class Program:
         last_resort = h * site.unserved_price_per_kwh
         self._put(slots, at.unserved, last_resort, 0.0, np.maximum(load, 0.0), True)
         self._put(slots, at.spilled, last_resort, 0.0, np.inf, True)
-        self._put(slots, at.tie_forth, 0.0, 0.0, site.tie_limit_kw, True)
-        self._put(slots, at.tie_back, 0.0, 0.0, site.tie_limit_kw, True)
+        carries = tie_bounds_kw(problem)
+        self._put(slots, at.tie_forth, 0.0, 0.0, carries, True)
+        self._put(slots, at.tie_back, 0.0, 0.0, carries, True)
         self._put_row(slots, self.layout.rows.balance, load - supply, load - supply, True)
 
     def _write_turbines(self, problem: Problem, slots: IntArray) -> None:
@@ -266,6 +267,29 @@ class Program:
             live_rows=live_rows,
             basis=basis,
         )
+
+
+def tie_bounds_kw(problem: Problem) -> FloatArray:
+    """Bounds of the flows over ties, shape (T,): their limits, and finite ones where energy is lost on the way.
+
+    Without a limit such a tie could destroy energy without end by flowing both ways. Flowing one way it never needs
+    more than all that is supplied, taken or exchanged within a limit in a step, and lost on the way there.
+    """
+    site, cars, pools = problem.site, problem.cars, problem.pools
+    limits = np.concatenate([site.import_limit_kw, site.export_limit_kw])
+    units = (
+        np.abs(problem.load_kw).sum(axis=1).max(),
+        np.abs(problem.supply_kw).sum(axis=1).max(),
+        limits[np.isfinite(limits)].sum(),
+        site.turbine_limit_kw.sum(),
+        (site.battery_charge_limit_kw + site.battery_discharge_limit_kw).sum(),
+        (cars.charge_limit_kw + cars.discharge_limit_kw).sum(),
+        0.0 if pools is None else (pools.charge_limit_kw + pools.discharge_limit_kw).sum(axis=1).max(),
+    )
+    kept = float(np.prod(1.0 - site.tie_loss_fraction))
+    return np.where(
+        site.tie_loss_fraction > 0, np.minimum(site.tie_limit_kw, sum(units) / kept), site.tie_limit_kw
+    )
 
 
 def padded_pieces(fuel: tuple[PiecewiseCost, ...], n_pieces: int) -> tuple[FloatArray, FloatArray]:

@@ -69,7 +69,7 @@ def optimum(
 ) -> float:
     """Optimal objective of a decision.
 
-    `run_end_s` says that nothing beyond it counts; `exclusive` adds a binary per unit and step.
+    `run_end_s` says that nothing beyond it counts; `exclusive` adds a binary per unit, tie and step.
     """
     model, h, n_steps = Model(), site.step_s / 3600, forecast.n_steps
     balance: dict[tuple[int, int], list[tuple[float, int]]] = defaultdict(list)
@@ -118,11 +118,16 @@ def optimum(
             model.row([(1.0, power)] + ([] if last is None else [(-1.0, last)]), start - ramp, start + ramp)
             last = power
     for tie, (begin, end) in enumerate(zip(site.tie_from_index, site.tie_to_index, strict=True)):
-        for one, other in ((begin, end), (end, begin)):
-            for k in range(n_steps):
-                flow = model.variable(0, 0, site.tie_limit_kw[tie])
+        most = site.tie_limit_kw[tie]
+        for k in range(n_steps):
+            flows = model.variable(0, 0, most), model.variable(0, 0, most)
+            for flow, one, other in ((flows[0], begin, end), (flows[1], end, begin)):
                 balance[one, k].append((-1.0, flow))
                 balance[other, k].append((1.0 - site.tie_loss_fraction[tie], flow))
+            if exclusive:
+                forth = model.variable(0, 0, 1, integer=True)
+                model.row([(1.0, flows[0]), (-most, forth)], -np.inf, 0)
+                model.row([(1.0, flows[1]), (most, forth)], -np.inf, most)
     for (region, k), terms in balance.items():
         net = forecast.load_kw[k, region] - forecast.pv_kw[k, region] - forecast.wind_kw[k, region]
         model.row(terms, net, net)

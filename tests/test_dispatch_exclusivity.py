@@ -7,6 +7,7 @@ import pytest
 from dispatch_cases import OPTIONS, World, world
 from dispatch_oracle import optimum
 
+from dispatch.decision import decide as decide_problem
 from dispatch.exclusivity import exact_price, net_power
 from dispatch.rolling_horizon import RollingHorizon
 from sim.contracts import Decision, Schedule
@@ -100,6 +101,46 @@ def test_free_throughput_against_a_strict_program(n_cars: int, n_steps: int, see
     assert closed.binaries > 0
     assert closed.gap <= 1e-3
     assert exact.objective == pytest.approx(strict, rel=2e-6)
+
+
+@pytest.mark.parametrize("limit_kw", [60.0, np.inf])
+def test_lossy_ties_flow_one_way(limit_kw: float) -> None:
+    """Energy is not destroyed by sending it round over a lossy tie: what is executed flows one way, its gap known."""
+    made = world(
+        8, 1, supply_factor=2.0, ties=2, tie_loss_fraction=np.full(2, 0.1), tie_limit_kw=np.full(2, limit_kw)
+    )
+    made.step = 30
+    policy, schedule = decide(made)
+    problem = policy.problem(made.snapshot(), made.forecast())
+    plan = decide_problem(policy.session(problem), problem, replace(OPTIONS, turbine="off")).executed.plan
+    assert np.minimum(plan.tie_forth_kw, plan.tie_back_kw).max() <= 1e-6
+    assert plan.tie_forth_kw.max() + plan.tie_back_kw.max() > 1.0
+    assert schedule.decision.status == "feasible"
+    assert schedule.decision.gap > 1e-3
+
+
+def test_lossy_ties_against_a_strict_program() -> None:
+    """With binaries where energy is sent round the plan is the optimum of the program that forbids it everywhere."""
+    made = world(
+        3, 1, supply_factor=2.0, ties=2, tie_loss_fraction=np.full(2, 0.1), tie_limit_kw=np.full(2, 60.0)
+    )
+    made.step = 36
+    strict = optimum(made.site, made.snapshot(), made.forecast(12), exclusive=True, turbines=False, gap=1e-7)
+    repaired, closed, exact = both_ways(made, 12)
+    for decision in (repaired, closed, exact):
+        assert decision.bound <= strict + 1e-6 * abs(strict)
+        assert decision.objective >= strict - 1e-6 * abs(strict)
+    assert exact.objective == pytest.approx(strict, rel=2e-6)
+
+
+def test_negative_prices_over_unlimited_lossy_ties_have_an_answer() -> None:
+    """Being paid for taking does not make a program endless that could lose energy over a tie."""
+    made = world(4, 1, ties=2, tie_loss_fraction=np.full(2, 0.1))
+    made.buy -= 0.7
+    made.sell[:] = made.buy
+    decision = decide(made)[1].decision
+    assert not decision.fallback
+    assert decision.bound <= decision.objective
 
 
 def test_net_power_keeps_the_stored_energy() -> None:
