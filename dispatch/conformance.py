@@ -54,8 +54,10 @@ def _faults(make: Callable[[], Dispatcher]) -> Iterator[str]:
             continue
         for schedule, step in zip(first, case.steps, strict=True):
             yield from (f"{case.label}: {text}" for text in _schedule_faults(case, step.now_s, schedule))
-        again, _ = _run(make, case)
-        if not all(_same(one, other) for one, other in zip(first, again, strict=False)):
+        again, fault = _run(make, case)
+        if fault:
+            yield f"{case.label}: after a fresh start with the same inputs {fault}"
+        elif not all(_same(one, other) for one, other in zip(first, again, strict=True)):
             yield f"{case.label}: the same inputs after a fresh start gave another schedule"
 
 

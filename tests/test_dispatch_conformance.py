@@ -73,6 +73,16 @@ class Moody(Base):
         return super().power(snapshot) / self.mood
 
 
+class OnceOnly(Base):
+    starts = 0
+
+    def start(self, site: Site) -> None:
+        """Cannot be made again after a run: every second start fails."""
+        type(self).starts += 1
+        if self.starts % 2 == 0:
+            raise RuntimeError("busy")
+
+
 class Nothing(Base):
     def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
         """Forgets to answer."""
@@ -113,6 +123,7 @@ def test_sound_dispatchers_pass(make) -> None:
         (NotFinite, r"not finite"),
         (Meddler, r"raised ValueError: .*read-only"),
         (Moody, r"the same inputs after a fresh start gave another schedule"),
+        (OnceOnly, r"after a fresh start with the same inputs raised RuntimeError: busy"),
         (Nothing, r"must return a Schedule, gave NoneType"),
         (BadBattery, r"battery_power_kw\[0\] = 99 is outside"),
         (Crasher, r"0 cars .* raised ValueError"),
@@ -150,6 +161,34 @@ def test_policies_by_name(tmp_path, monkeypatch) -> None:
         load_policy("my_policy_module:Mien", OPTIONS)
     with pytest.raises(PolicyError, match="not a dispatcher, lacks needs_own_chain"):
         load_policy("my_policy_module:Half", OPTIONS)
+
+
+def test_policies_that_cannot_be_made_are_told(tmp_path, monkeypatch) -> None:
+    """A module or class of a user's own that raises, and a name that makes nothing, are policy errors."""
+    (tmp_path / "unmade_policies.py").write_text(
+        "class Raises:\n    def __init__(self): raise KeyError('tariff')\n"
+        "class Wants:\n    def __init__(self, site): pass\n"
+        "made = 3\n"
+        "class Numbered:\n    name = 3\n    needs_own_chain = False\n    charges_on_arrival = False\n"
+        "    def start(self, site): pass\n    def decide(self, snapshot, forecast): pass\n"
+    )
+    (tmp_path / "open_bracket.py").write_text("x = (\n")
+    (tmp_path / "raises_at_once.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for spec, fault in (
+        ("unmade_policies:Raises", r"cannot be made: KeyError: 'tariff' \(.*unmade_policies\.py, line 2\)"),
+        (
+            "unmade_policies:Wants",
+            r"cannot be made: TypeError: .*missing 1 required positional argument: 'site'",
+        ),
+        ("unmade_policies:made", "made is a int, not a class"),
+        ("unmade_policies:Numbered", "its name must be a text, is 3"),
+        ("open_bracket:X", r"cannot import open_bracket: SyntaxError: .*\(open_bracket\.py, line 1\)"),
+        ("raises_at_once:X", r"ZeroDivisionError: division by zero \(.*raises_at_once\.py, line 1\)"),
+        ("./here:X", r"cannot import \./here"),
+    ):
+        with pytest.raises(PolicyError, match=fault):
+            load_policy(spec, OPTIONS)
 
 
 @pytest.mark.parametrize(
