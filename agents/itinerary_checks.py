@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,10 +15,20 @@ from agents.population import Population
 from sim.clock import DAY_S, label
 from sim.scenario import Scenario
 
-if TYPE_CHECKING:
-    from agents.itinerary_file import FileTrip
-
 _TOLERANCE_KWH = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTrip:
+    """One row of the file."""
+
+    row: int  # as a text editor counts: the header is row 1
+    vehicle: int
+    depart_s: int
+    arrive_s: int
+    origin: int
+    destination: int
+    km: float
 
 
 def trip_faults(scenario: Scenario, population: Population, rows: list[FileTrip]) -> list[str]:

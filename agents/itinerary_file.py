@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from agents.itineraries import Itineraries, PlannedTrips, assemble_itineraries
-from agents.itinerary_checks import plan_faults, trip_faults
+from agents.itinerary_checks import FileTrip, plan_faults, trip_faults
 from agents.population import Population, populate
 from agents.uniforms import uniform_blocks
 from sim.clock import DAY_S
@@ -33,19 +33,6 @@ from sim.series_time import epoch_s, standard_offset_s
 COLUMNS: Final = ("vehicle", "depart", "arrive", "from", "to", "km")
 _CLOCK: Final = re.compile(r"(?:(-?\d+)\+)?([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
 _BLOCK: Final = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileTrip:
-    """One row of the file."""
-
-    row: int  # as a text editor counts: the header is row 1
-    vehicle: int
-    depart_s: int
-    arrive_s: int
-    origin: int
-    destination: int
-    km: float
 
 
 def read_itineraries(
