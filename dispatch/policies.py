@@ -10,7 +10,7 @@ from dispatch.baselines import OwnCost, Uncontrolled
 from dispatch.options import DispatchOptions
 from dispatch.rolling_horizon import RollingHorizon
 from sim.contracts import Dispatcher
-from sim.errors import PolicyError
+from sim.errors import PolicyError, VoltwalkError, told
 
 BUILT_IN: dict[str, Callable[[DispatchOptions], Dispatcher]] = {
     "own-cost": lambda _: OwnCost(),
@@ -53,12 +53,24 @@ def _own(spec: str) -> Dispatcher:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise PolicyError(f"policy {spec!r}: cannot import {module_name}: {error}") from error
+    except Exception as error:  # a user's module may raise anything, a syntax error among them
+        raise PolicyError(f"policy {spec!r}: cannot import {module_name}: {told(error)}") from error
     if not hasattr(module, class_name):
         names = [name for name in vars(module) if not name.startswith("_")]
         near = get_close_matches(class_name, names, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise PolicyError(f"policy {spec!r}: {module_name} has no {class_name}{hint}")
-    made = getattr(module, class_name)()
+    maker = getattr(module, class_name)
+    if not callable(maker):
+        raise PolicyError(
+            f"policy {spec!r}: {class_name} is a {type(maker).__name__}, not a class or a function that makes one"
+        )
+    try:
+        made = maker()
+    except VoltwalkError:
+        raise
+    except Exception as error:  # a user's code may raise anything
+        raise PolicyError(f"policy {spec!r}: cannot be made: {told(error)}") from error
     if not isinstance(made, Dispatcher):
         missing = [
             name
@@ -66,4 +78,6 @@ def _own(spec: str) -> Dispatcher:
             if not hasattr(made, name)
         ]
         raise PolicyError(f"policy {spec!r}: not a dispatcher, lacks {', '.join(missing)}")
+    if not isinstance(made.name, str):
+        raise PolicyError(f"policy {spec!r}: its name must be a text, is {made.name!r}")
     return made

@@ -12,7 +12,16 @@ from dispatch.options import DispatchOptions
 from dispatch.problem import build
 from dispatch.rolling_horizon import executed_schedule
 from dispatch.session import Failure, Session
-from sim.contracts import Cars, Dispatcher, FloatArray, Forecast, Schedule, Site, Snapshot
+from sim.contracts import (
+    Cars,
+    Dispatcher,
+    FloatArray,
+    Forecast,
+    Schedule,
+    Site,
+    Snapshot,
+    numbers_fault,
+)
 
 
 class WithStationary:
@@ -45,6 +54,8 @@ class WithStationary:
     def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
         """Schedule of the inner policy, completed."""
         schedule = self._inner.decide(snapshot, forecast)
+        if not isinstance(schedule, Schedule) or numbers_fault(schedule.car_power_kw, snapshot.cars.n):
+            return schedule  # the simulation refuses it, with its time
         if schedule.battery_power_kw is not None and schedule.turbine_kw is not None:
             return schedule
         assert self._site is not None

@@ -57,11 +57,11 @@ def whole_folder(target: Path) -> Iterator[Path]:
     """
     check_free(target)
     made = [folder for folder in target.absolute().parents if not folder.exists()]
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.parent / f".{target.name}.partial-{os.getpid()}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
         yield partial
         check_free(target)
         partial.rename(target)
@@ -76,7 +76,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
 def _remove_empty(folders: Sequence[Path]) -> None:
     """Remove folders made on the way, innermost first, as far as they are empty."""
     for folder in folders:
-        if any(folder.iterdir()):
+        if not folder.is_dir() or any(folder.iterdir()):
             return
         folder.rmdir()
 

@@ -23,6 +23,7 @@ from experiments.run_folder import check_free, default_folder, whole_folder, wri
 from experiments.shipped import load_scenario
 from sim.clock import STEPS_PER_DAY
 from sim.contracts import Dispatcher, Fleet
+from sim.errors import PolicyError
 from sim.recorder import Recorder
 from sim.scenario import Scenario
 from sim.scenario_reading import dump_scenario
@@ -104,7 +105,16 @@ def compare(
     -------
     Comparison
         Folder with one run folder per policy and ``comparison.csv``.
+
+    Raises
+    ------
+    ScenarioError, RunFolderError, PolicyError
+        Each with one clear message.
     """
+    if not policies:
+        raise PolicyError("no policy to compare; name at least one")
+    if twice := [policy for i, policy in enumerate(policies) if policy in policies[:i]]:
+        raise PolicyError(f"policy {twice[0]!r} is named twice; compare each once")
     loaded = [resolve(scenario, overrides=overrides, seed=seed, policy=policy) for policy in policies]
     first = loaded[0]
     stem = f"{first.scenario.name}-compare-{first.simulation.seed}"

@@ -239,6 +239,22 @@ class Schedule:
         freeze(self)
 
 
+def numbers_fault(values: Any, size: int) -> str:
+    """What keeps set-points from being ``size`` finite numbers; empty when nothing does.
+
+    >>> numbers_fault(np.array([0.0, np.nan]), 2)
+    'must be 2 finite numbers, [1] is nan'
+    """
+    wanted = f"must be {size} finite numbers"
+    if np.shape(values) != (size,):
+        return f"{wanted}, has shape {np.shape(values)}"
+    numbers = np.asarray(values)
+    if numbers.dtype.kind not in "fiu":
+        return f"{wanted}, is of {numbers.dtype}"
+    beyond = np.flatnonzero(~np.isfinite(numbers))
+    return f"{wanted}, [{beyond[0]}] is {numbers[beyond[0]]}" if len(beyond) else ""
+
+
 @runtime_checkable
 class Dispatcher(Protocol):
     """Anything that turns a snapshot and a forecast into set-points, every 15 minutes."""

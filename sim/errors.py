@@ -10,6 +10,7 @@
 """
 
 from collections.abc import Iterable
+from traceback import extract_tb
 
 
 class VoltwalkError(Exception):
@@ -40,3 +41,16 @@ class RunFolderError(VoltwalkError):
 
 class PolicyError(VoltwalkError):
     """An unknown policy, or a dispatcher that breaks its contract."""
+
+
+def told(error: Exception) -> str:
+    """One line about an exception of a user's own code: kind, text and place.
+
+    >>> told(ValueError("no such car"))
+    'ValueError: no such car'
+    """
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    frames = extract_tb(error.__traceback__)
+    if not frames or isinstance(error, SyntaxError):  # a syntax error's text has its place
+        return text
+    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})"

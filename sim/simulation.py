@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from traceback import extract_tb
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,9 @@ from sim.contracts import (
     Site,
     Snapshot,
     StepEnergy,
+    numbers_fault,
 )
-from sim.errors import PolicyError, VoltwalkError
+from sim.errors import PolicyError, VoltwalkError, told
 from sim.forecast import Measurements
 from sim.microgrid import admissible_battery_kw, admissible_turbine_kw
 from sim.recorder import Recorder
@@ -107,7 +107,7 @@ class Simulation:
         self._live_yesterday()
         actors = self._actors
         environment = simpy.Environment(initial_time=0)
-        actors.dispatcher.start(actors.site)
+        self._start_dispatcher()
         actors.fleet.start(environment, charges_on_arrival=actors.dispatcher.charges_on_arrival)
         for step in range(self._n_steps):
             environment.run(until=Boundary(environment, step * STEP_S))
@@ -118,6 +118,16 @@ class Simulation:
         self._close(self._n_steps - 1)
         actors.fleet.finish(actors.site.end_s)
         return self.recorder
+
+    def _start_dispatcher(self) -> None:
+        """Start the dispatcher; an error of its own is told with its place."""
+        dispatcher = self._actors.dispatcher
+        try:
+            dispatcher.start(self._actors.site)
+        except VoltwalkError:
+            raise
+        except Exception as error:
+            raise PolicyError(f"policy {dispatcher.name} at its start: {told(error)}") from error
 
     def _live_yesterday(self) -> None:
         """Day -1: cars charge uncontrolled, stationary units rest; only measurements remain of it."""
@@ -176,15 +186,15 @@ class Simulation:
         except VoltwalkError:
             raise
         except Exception as error:
-            place = extract_tb(error.__traceback__)[-1]
             raise PolicyError(
-                f"policy {self._actors.dispatcher.name} at {label(snapshot.now_s)}: "
-                f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+                f"policy {self._actors.dispatcher.name} at {label(snapshot.now_s)}: {told(error)}"
             ) from error
 
     def _check(self, schedule: Schedule, n_cars: int, now_s: int) -> None:
         """A dispatcher's answer must be whole and finite; limits are clipped and counted instead."""
-        site, name = self._actors.site, self._actors.dispatcher.name
+        site, place = self._actors.site, f"policy {self._actors.dispatcher.name} at {label(now_s)}"
+        if not isinstance(schedule, Schedule):
+            raise PolicyError(f"{place}: decide must return a Schedule, gave {type(schedule).__name__}")
         wanted: tuple[tuple[str, Any, int], ...] = (
             ("car_power_kw", schedule.car_power_kw, n_cars),
             ("battery_power_kw", schedule.battery_power_kw, len(site.battery_region_index)),
@@ -192,12 +202,9 @@ class Simulation:
         )
         for field, values, size in wanted:
             if values is None:
-                raise PolicyError(f"policy {name} at {label(now_s)}: no {field} in its schedule")
-            if np.shape(values) != (size,) or not np.isfinite(values).all():
-                raise PolicyError(
-                    f"policy {name} at {label(now_s)}: {field} must be {size} finite numbers, "
-                    f"has shape {np.shape(values)}"
-                )
+                raise PolicyError(f"{place}: no {field} in its schedule")
+            if fault := numbers_fault(values, size):
+                raise PolicyError(f"{place}: {field} {fault}")
 
     def _set_plant(self, schedule: Schedule) -> None:
         """Take the set-points of batteries and turbines as far as physics allows; what is cut is counted."""

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments import run
+from sim.errors import PolicyError
+
 ROOT = Path(__file__).parent.parent
 SMALL = ("--set", "fleet.size=5", "--set", "output.report=false")
 
@@ -56,6 +59,9 @@ def test_run_prints_the_folder_last(tmp_path: Path) -> None:
         (("export", "taken"), "taken"),
         (("validate", "broken.toml"), "broken.toml"),
         (("compare", "multi-microgrid", "--policies", "uncontrolled,nothing"), "nothing"),
+        (("compare", "multi-microgrid", "--policies", ","), "at least one"),
+        (("compare", "multi-microgrid", "--policies", "rolling,rolling"), "'rolling' is named twice"),
+        (("run", "multi-microgrid", "--out", "/proc/run"), "/proc/run"),
     ],
 )
 def test_mistakes_end_in_plain_lines(tmp_path: Path, arguments: tuple[str, ...], expected: str) -> None:
@@ -100,3 +106,34 @@ def test_ctrl_c_leaves_no_partial_folder(tmp_path: Path) -> None:
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())
+
+
+def test_policies_that_break_their_contract_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a user's policy does wrong is one policy error with its time, and no folder is left."""
+    (tmp_path / "broken_policies.py").write_text(
+        "import numpy as np\n"
+        "from sim.contracts import Schedule\n"
+        "class Still:\n"
+        "    name = 'still'; needs_own_chain = False; charges_on_arrival = False\n"
+        "    def start(self, site): pass\n"
+        "    def decide(self, snapshot, forecast): return self.answer(snapshot.cars.n)\n"
+        "class Starts(Still):\n    def start(self, site): raise ValueError('no sun')\n"
+        "class Nothing(Still):\n    def answer(self, n): pass\n"
+        "class Long(Still):\n    def answer(self, n): return Schedule(car_power_kw=np.zeros(n + 1))\n"
+        "class Void(Still):\n    def answer(self, n): return Schedule(car_power_kw=np.full(n, np.nan))\n"
+        "class Words(Still):\n    def answer(self, n): return Schedule(car_power_kw=np.array(['a'] * n))\n",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    for policy, fault in (
+        ("Starts", r"still at its start: ValueError: no sun \(.*broken_policies\.py, line 8\)"),
+        ("Nothing", "still at 00:00: decide must return a Schedule, gave NoneType"),
+        ("Long", r"car_power_kw must be 5 finite numbers, has shape \(6,\)"),
+        ("Void", r"car_power_kw must be 5 finite numbers, \[0\] is nan"),
+        ("Words", "car_power_kw must be 5 finite numbers, is of <U1"),
+    ):
+        with pytest.raises(PolicyError, match=fault):
+            run("multi-microgrid", policy=f"broken_policies:{policy}", overrides=["fleet.size=5"])
+    assert [path for path in sorted(tmp_path.iterdir()) if path.name != "__pycache__"] == before
