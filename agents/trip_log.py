@@ -61,9 +61,9 @@ class TripLog:
         """Begin the next trip with so much energy, helped out if it is too little; return when it ends."""
         c, trips = self._columns, self.plan.itineraries
         trip = c.next_trip.item(car)
-        missing = self.drivable_kwh(car) - energy_kwh
-        if missing > ENERGY_TOLERANCE_KWH:
-            self.unmet_kwh[trip] = missing
+        drivable = self.drivable_kwh(car)
+        if energy_kwh < drivable - ENERGY_TOLERANCE_KWH:  # as in `waits_until_kwh`, to the last bit
+            self.unmet_kwh[trip] = drivable - energy_kwh
         self.depart_s[trip] = now_s
         c.delay_s[car] = now_s - trips.depart_s.item(trip)
         return int(now_s + trips.arrive_s.item(trip) - trips.depart_s.item(trip))

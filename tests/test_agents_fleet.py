@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 import simpy
 
+from agents.columns import Columns
 from agents.fleet import VehicleFleet
+from agents.trip_log import TripLog
 from sim.clock import DAY_S, NEVER_S, STEP_S
 from sim.contracts import Cars, Fleet, FloatArray
 from sim.simulation import Boundary
@@ -242,6 +244,17 @@ def test_a_short_car_is_helped_out() -> None:
     ).all()
     drives = run.segments[run.segments["activity"] == "driving"]
     assert (drives["energy_end_kwh"] >= 6.0 - 1e-9).all()
+
+
+def test_a_driver_who_has_waited_is_not_helped() -> None:
+    """Who leaves with just the energy that waiting ends at lacks nothing, not even by rounding."""
+    fleet = VehicleFleet(scenario_of({"fleet.size": 200}))
+    columns = Columns(fleet.population, 0)
+    log = TripLog(fleet.plan, fleet.population)
+    log.restart(columns, 0)
+    for car in np.flatnonzero(columns.departure_s != NEVER_S).tolist():
+        log.begin(car, columns.departure_s.item(car), log.waits_until_kwh(car))
+    assert not log.unmet_kwh.any()
 
 
 def test_a_short_car_waits_at_a_charger_and_leaves_late() -> None:
