@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Final
 
 from experiments.reading import Run, read_run
-from sim.errors import RunFolderError
+from experiments.run_folder import whole_folder
 from sim.trace import ALL_TABLES
+
+KEPT: Final = ("scenario.toml", "manifest.json", "kpis.json")
+"""Files that are copied as they are."""
 
 
 def export_csv(run: str | Path | Run, target: str | Path) -> list[Path]:
@@ -31,17 +35,10 @@ def export_csv(run: str | Path | Run, target: str | Path) -> list[Path]:
         When the run cannot be read, or the target exists or cannot be made.
     """
     opened, folder = read_run(run), Path(target)
-    if folder.exists():
-        raise RunFolderError(f"{folder}: output folder exists; name another with --out, or remove it")
-    try:
-        folder.mkdir(parents=True)
-        files = []
-        for table in ALL_TABLES:
-            file = folder / f"{table.name}.csv"
-            opened.table(table.name).to_csv(file, index=False)
-            files.append(file)
-        for name in ("scenario.toml", "manifest.json", "kpis.json"):
-            files.append(Path(shutil.copy(opened.path / name, folder / name)))
-    except OSError as error:
-        raise RunFolderError(f"{folder}: {error.strerror or error}") from error
-    return files
+    names = [f"{table.name}.csv" for table in ALL_TABLES]
+    with whole_folder(folder) as partial:
+        for table, name in zip(ALL_TABLES, names, strict=True):
+            opened.table(table.name).to_csv(partial / name, index=False)
+        for name in KEPT:
+            shutil.copy(opened.path / name, partial / name)
+    return [folder / name for name in (*names, *KEPT)]

@@ -35,3 +35,16 @@ def test_target_must_be_free(two_cars: Path, tmp_path: Path) -> None:
         export_csv(two_cars, tmp_path / "csv")
     with pytest.raises(RunFolderError, match="kpis.json"):
         export_csv(two_cars, two_cars / "kpis.json" / "csv")
+
+
+def test_a_full_disk_leaves_nothing(two_cars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export that cannot be finished leaves no folder, nor those made on its way."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("experiments.export.shutil.copy", full)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(RunFolderError, match="deep/csv: No space left on device"):
+        export_csv(two_cars, tmp_path / "deep" / "csv")
+    assert sorted(tmp_path.iterdir()) == before

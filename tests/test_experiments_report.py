@@ -109,6 +109,23 @@ def test_unwritable_target_is_told(two_cars: Path) -> None:
         write_report(two_cars, two_cars / "nowhere" / "report.html")
 
 
+def test_a_full_disk_keeps_the_old_report(two_cars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report that cannot be written whole leaves the one before, and nothing beside it."""
+    file = write_report(two_cars, two_cars / "report.html")
+    before, names = file.read_bytes(), sorted(two_cars.iterdir())
+    whole = Path.write_text
+
+    def half(path: Path, text: str, **options: Any) -> int:
+        whole(path, text[: len(text) // 2], **options)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(RunFolderError, match="No space left on device"):
+        write_report(two_cars, file)
+    assert file.read_bytes() == before
+    assert sorted(two_cars.iterdir()) == names
+
+
 def test_report_of_a_hundred_cars_takes_under_a_second(two_cars: Path, rewrite: Any) -> None:
     """A hundred cars' report is written in under a second."""
 
