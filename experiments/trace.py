@@ -72,7 +72,7 @@ def print_trace(
     plot
         Also draw the car's day into this PNG file.
     csv
-        Comma-separated values instead of a table, every row.
+        Comma-separated values instead of a table, every row and nothing else.
     sort
         Column of the fleet's table, see `sorted_fleet`.
 
@@ -94,7 +94,9 @@ def print_trace(
     if plot is not None:
         from experiments.figures import plot_car_day  # noqa: PLC0415 - matplotlib only where a picture is wanted
 
-        console.print(f"picture: {plot_car_day(day, plot)}", highlight=False)
+        picture = plot_car_day(day, plot)
+        if not csv:
+            console.print(f"picture: {picture}", highlight=False)
 
 
 def _print(console: Console, frame: pd.DataFrame, view: RenderableType, csv: bool) -> None:

@@ -105,6 +105,14 @@ def test_printed_car_and_csv(two_cars: Path) -> None:
     assert frame["money"].sum() == pytest.approx(0.9)
 
 
+def test_csv_with_a_picture_is_csv_alone(two_cars: Path, tmp_path: Path) -> None:
+    """Comma-separated values stay readable by a program when a picture is drawn besides."""
+    console = Console(file=io.StringIO(), width=200)
+    print_trace(two_cars, 0, csv=True, plot=tmp_path / "day.png", console=console)
+    assert console.file.getvalue() == printed(two_cars, 0, csv=True)  # type: ignore[attr-defined]
+    assert (tmp_path / "day.png").is_file()
+
+
 def test_late_and_short_trips_are_noted(two_cars: Path, rewrite: object) -> None:
     """Notes tell of late departures, missing energy, help, and trips that never began."""
     assert callable(rewrite)
