@@ -66,9 +66,14 @@ def audit(run: str | Path | Run) -> list[Finding]:
         When the folder is not a run's.
     """
     findings = Findings()
-    folder = read_folder(read_run(run), findings)
-    if folder is not None:
-        _check(folder, findings)
+    opened = read_run(run)
+    try:
+        folder = read_folder(opened, findings)
+        if folder is not None:
+            _check(folder, findings)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        claim = f"lacks what a run has, or holds it in another form ({type(error).__name__}: {error})"
+        findings.add("readable", "scenario.toml", claim)
     return findings.items
 
 

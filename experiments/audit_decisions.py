@@ -8,6 +8,8 @@ from experiments.audit_findings import MONEY_RELATIVE, Findings, differs
 from experiments.audit_folder import STEP_S, Folder
 
 STATUSES = ("optimal", "feasible", "none")
+MADE_BY = {"version", "code_version", "packages", "wall_seconds", "peak_memory_mb", "reproducible"}
+"""What a manifest says besides what the scenario says."""
 AT = "at {step_s}"
 OVERLAP_KW = 1e-5
 """Overlap of charging and discharging that a solver's feasibility tolerance explains."""
@@ -86,6 +88,11 @@ def check_manifest(folder: Folder, findings: Findings) -> None:
         "start": str(simulation["start"]),
         "status": "complete",
     }
+    policy = folder.scenario["dispatch"]["policy"]
+    if ":" not in policy and not folder.manifest.get("policy_is_own_object"):
+        expected["policy"] = policy
+    for name in sorted(MADE_BY - folder.manifest.keys()):
+        findings.add("manifest", "manifest.json", f"{name} is missing")
     for name, value in expected.items():
         found = folder.manifest.get(name)
         if found != value:

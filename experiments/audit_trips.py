@@ -119,6 +119,8 @@ def check_plan(folder: Folder, trips: Itinerary, findings: Findings) -> None:
         found=names[trips.origin],
         expected=names[origin],
     )
+    if folder.scenario["travel"]["source"] == "sampled":
+        _check_work_places(folder, trips, findings)
     expected_kwh = trips.distance_km * per_car(folder, "consumption_kwh_per_km")[trips.vehicle]
     trips.note(
         findings,
@@ -126,6 +128,22 @@ def check_plan(folder: Folder, trips: Itinerary, findings: Findings) -> None:
         "trip energy",
         "takes {energy} kWh, its distance {expected} kWh",
         expected=expected_kwh,
+    )
+
+
+def _check_work_places(folder: Folder, trips: Itinerary, findings: Findings) -> None:
+    """Check that a car works where it has its work place (a user's own itineraries may lead anywhere)."""
+    work = folder.scenario["travel"]["work"]
+    is_work = np.array([region["place_type"] == work for region in folder.regions])[trips.destination]
+    own = folder.region_code(folder.vehicles["work_region"])[trips.vehicle]
+    names = np.array([*folder.region_names, "nowhere"], dtype=object)
+    trips.note(
+        findings,
+        is_work & (trips.destination != own),
+        "places",
+        "leads to work at {found!r}, the car works at {expected!r}",
+        found=names[trips.destination],
+        expected=names[own],
     )
 
 

@@ -106,6 +106,9 @@ def write_two_cars(target: Path) -> None:
         "wall_seconds": 1.0,
         "peak_memory_mb": 100.0,
         "version": "0.1.0",
+        "code_version": "0" * 16,
+        "packages": {},
+        "reproducible": True,
     }
     (target / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -374,3 +375,48 @@ def test_series_are_read_again_by_hand(two_cars: Path) -> None:
     minutes = {"step_minutes": 5, "to_quarter_hours": "mean", "start": "2025-05-05T23:55"}
     del hourly["time_column"]
     assert values(**minutes)[:2] == pytest.approx([2.0, 5.0])
+
+
+@pytest.mark.parametrize("key", ["days", "buy_per_kwh", "capacity_kwh", "departure_soc", "kind"])
+def test_a_scenario_that_lacks_something_is_a_finding(two_cars: Path, key: str) -> None:
+    """A folder whose scenario lost a line, or has a word for a number, is at fault, and no crash."""
+    file = two_cars / "scenario.toml"
+    whole = file.read_text(encoding="utf-8")
+    assert re.search(rf"(?m)^{key} = ", whole)
+    for text in (
+        re.sub(rf"(?m)^{key} = .*$", "", whole),
+        re.sub(rf"(?m)^{key} = .*$", f'{key} = "?"', whole),
+    ):
+        file.write_text(text, encoding="utf-8")
+        assert audit(two_cars)
+
+
+@pytest.mark.parametrize("name", ["version", "code_version", "packages", "policy", "seed", "reproducible"])
+def test_a_manifest_that_lacks_something_is_a_finding(two_cars: Path, name: str) -> None:
+    """What made the run must be told."""
+    file = two_cars / "manifest.json"
+    manifest = json.loads(file.read_text(encoding="utf-8"))
+    del manifest[name]
+    file.write_text(json.dumps(manifest), encoding="utf-8")
+    assert [finding.table for finding in audit(two_cars)] == ["manifest.json"]
+
+
+def test_another_policy_is_a_finding(two_cars: Path) -> None:
+    """A manifest that names another policy than the scenario is at fault."""
+    file = two_cars / "manifest.json"
+    manifest = json.loads(file.read_text(encoding="utf-8")) | {"policy": "own-cost"}
+    file.write_text(json.dumps(manifest), encoding="utf-8")
+    assert [str(finding) for finding in audit(two_cars)] == [
+        "manifest.json: policy is 'own-cost', the scenario says 'rolling' [manifest]"
+    ]
+
+
+def test_another_work_place_is_a_finding(two_cars: Path, rewrite: Rewrite) -> None:
+    """Sampled trips to work lead to the car's own work place; a user's own itineraries may lead anywhere."""
+    rewrite(two_cars, "vehicles", setting("work_region", ""))
+    assert {finding.check for finding in audit(two_cars)} == {"fleet"}
+    file = two_cars / "scenario.toml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace('source = "itineraries"', 'source = "sampled"'), encoding="utf-8")
+    found = [finding for finding in audit(two_cars) if finding.check == "places"]
+    assert [finding.claim for finding in found] == ["leads to work at 'work', the car works at 'nowhere'"]
