@@ -66,7 +66,7 @@ class Folder:
 
     def region_code(self, names: pd.Series[Any]) -> IntArray:
         """Index of each region's name in the scenario; -1 where null or unknown."""
-        return pd.Categorical(names, categories=self.region_names).codes.astype(np.int64)
+        return pd.Index(self.region_names).get_indexer(pd.Index(names)).astype(np.int64)
 
     def region_limits(self, key: str) -> FloatArray:
         """One limit of each region, shape (R,); infinite where unlimited."""
