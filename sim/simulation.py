@@ -14,6 +14,7 @@ from simpy.events import EventPriority
 from sim.battery import stored_energy
 from sim.clock import DAY_S, STEP_H, STEP_S, STEPS_PER_DAY, label
 from sim.contracts import (
+    Cars,
     Dispatcher,
     Fleet,
     FloatArray,
@@ -34,6 +35,25 @@ from sim.world import World
 
 BOUNDARY_PRIORITY = EventPriority(2)
 """Below SimPy's NORMAL (1): every arrival and departure of that second has happened before."""
+
+
+FULL_KWH = 1e-9
+"""A car that lacks less takes nothing, one that has less above its least energy gives nothing."""
+
+
+def requests_kw(cars: Cars, power_kw: FloatArray, n_regions: int) -> tuple[FloatArray, FloatArray]:
+    """Charging and discharging that the cars of each region can begin under their set-points, shapes (R,).
+
+    Full cars that are told to charge, and empty ones that are told to discharge, stand still: they count for
+    nothing, or they would take their neighbours' share where a connection is short.
+    """
+    can_charge = (power_kw > 0.0) & (cars.energy_max_kwh - cars.energy_kwh > FULL_KWH)
+    can_discharge = (power_kw < 0.0) & (cars.energy_kwh - cars.energy_min_kwh > FULL_KWH)
+    charge, discharge = (
+        np.bincount(cars.region_index[can], np.abs(power_kw[can]), n_regions).astype(np.float64)
+        for can in (can_charge & cars.is_plugged, can_discharge & cars.is_plugged)
+    )
+    return charge, discharge
 
 
 class Boundary(simpy.Event):
@@ -141,9 +161,7 @@ class Simulation:
                 self._measure(step - 1, actors.fleet.close_step(now_s))
             if step < 0:
                 cars = actors.fleet.cars(now_s)
-                self._give_power(
-                    step, np.where(cars.is_plugged, cars.charge_limit_kw, 0.0), cars.region_index
-                )
+                self._give_power(step, np.where(cars.is_plugged, cars.charge_limit_kw, 0.0), cars)
 
     def _decide(self, step: int) -> None:
         actors, now_s = self._actors, step * STEP_S
@@ -173,7 +191,7 @@ class Simulation:
         clipped = (
             float(np.abs(np.where(cars.is_plugged, schedule.car_power_kw - power_kw, 0.0)).sum()) * STEP_H
         )
-        self._give_power(step, power_kw, cars.region_index)
+        self._give_power(step, power_kw, cars)
         self.recorder.clipped_kwh += clipped
         self.recorder.decision(now_s, schedule, seconds)
         self.recorder.forecast(forecast)
@@ -217,14 +235,10 @@ class Simulation:
         plant.turbine_set_kw, cut_turbine = admissible_turbine_kw(site, plant.turbine_kw, schedule.turbine_kw)
         self.recorder.clipped_kwh += (float(cut_battery.sum()) + float(cut_turbine.sum())) * STEP_H
 
-    def _give_power(self, step: int, car_power_kw: FloatArray, region_index: np.ndarray) -> None:
+    def _give_power(self, step: int, car_power_kw: FloatArray, cars: Cars) -> None:
         """Hand set-points to the cars, under what their region's connection can carry."""
         actors, plant = self._actors, self._plant
-        here = region_index >= 0
-        charge, discharge = (
-            np.bincount(region_index[here], part[here], actors.site.n_regions).astype(np.float64)
-            for part in (np.maximum(car_power_kw, 0.0), np.maximum(-car_power_kw, 0.0))
-        )
+        charge, discharge = requests_kw(cars, car_power_kw, actors.site.n_regions)
         charge_cap_kw, discharge_cap_kw = charging_caps(
             actors.site, self._truth(step), plant.battery_set_kw, plant.turbine_set_kw, charge, discharge
         )
