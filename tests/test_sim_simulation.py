@@ -1,0 +1,52 @@
+"""The loop's own arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim.clock import NEVER_S
+from sim.contracts import Cars
+from sim.settlement import StepTruth, charging_caps
+from sim.simulation import requests_kw
+from tests.dispatch_cases import site
+
+
+def cars_holding(energy_kwh: list[float], region_index: list[int]) -> Cars:
+    """Plugged cars of 6 to 27 kWh and 5 kW each way."""
+    n = len(energy_kwh)
+    return Cars(
+        vehicle_id=np.arange(n),
+        region_index=np.array(region_index),
+        is_plugged=np.ones(n, dtype=np.bool_),
+        energy_kwh=np.array(energy_kwh),
+        departure_s=np.full(n, NEVER_S),
+        required_kwh=np.zeros(n),
+        energy_min_kwh=np.full(n, 6.0),
+        energy_max_kwh=np.full(n, 27.0),
+        charge_limit_kw=np.full(n, 5.0),
+        discharge_limit_kw=np.full(n, 5.0),
+        charge_efficiency=np.full(n, 0.9),
+        discharge_efficiency=np.full(n, 0.9),
+    )
+
+
+def test_cars_that_cannot_follow_ask_for_nothing() -> None:
+    """A full car does not charge and an empty one does not discharge, whatever they are told."""
+    cars = cars_holding([27.0, 20.0, 6.0, 20.0, 6.0], [0, 0, 0, 1, 1])
+    charge, discharge = requests_kw(cars, np.array([5.0, 4.0, -5.0, -3.0, 2.0]), 2)
+    assert charge.tolist() == [4.0, 2.0]
+    assert discharge.tolist() == [0.0, 3.0]
+
+
+def test_full_cars_leave_the_connection_to_others() -> None:
+    """Twenty full cars here, five that charge there, 60 kW for both over a tie: these five get their 25 kW."""
+    at = site(2, 0, ties=1, import_limit_kw=np.array([60.0, 0.0]))
+    none = np.zeros(2)
+    step = StepTruth(
+        load_kw=none, pv_kw=none, wind_kw=none, buy_price_per_kwh=none + 1.0, sell_price_per_kwh=none,
+        curtailment_price_per_kwh=none,
+    )  # fmt: skip
+    cars = cars_holding([27.0] * 20 + [10.0] * 5, [0] * 20 + [1] * 5)
+    charge, discharge = requests_kw(cars, cars.charge_limit_kw, 2)
+    caps, _ = charging_caps(at, step, np.zeros(0), none, charge, discharge)
+    assert caps[1] >= 25.0 - 1e-6
