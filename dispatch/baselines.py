@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from dispatch.arrival_charging import expected_load
@@ -41,13 +43,19 @@ class OwnCost:
 
     Minimises sum (buy P_c) h - lambda E_end over the forecast's horizon, with the same departure bounds as every
     policy; ties: fewest kWh, then the earliest step. It sees its own chain and the prices, nothing else.
+
+    Parameters
+    ----------
+    window
+        With ``shrinking`` a horizon that reaches the run's end is not bound by departures after it.
     """
 
     name = "own-cost"
     needs_own_chain = True
     charges_on_arrival = False
 
-    def __init__(self) -> None:
+    def __init__(self, window: Literal["rolling", "shrinking"] = "rolling") -> None:
+        self._window = window
         self._site: Site | None = None
 
     def start(self, site: Site) -> None:
@@ -75,13 +83,14 @@ class OwnCost:
         """Where each car will be, along its own chain."""
         assert self._site is not None
         assert snapshot.own_trips is not None
+        horizon_end_s = snapshot.now_s + forecast.n_steps * self._site.step_s
         return by_trips(
             snapshot.cars,
             snapshot.own_trips,
             snapshot.now_s,
             forecast.n_steps,
             step_s=self._site.step_s,
-            keeps_tail=True,
+            keeps_tail=self._window == "rolling" or horizon_end_s < self._site.end_s,
         )
 
     def plan(self, snapshot: Snapshot, forecast: Forecast, plan: Itinerary) -> FloatArray:

@@ -13,7 +13,7 @@ from sim.contracts import Dispatcher
 from sim.errors import PolicyError, VoltwalkError, told
 
 BUILT_IN: dict[str, Callable[[DispatchOptions], Dispatcher]] = {
-    "own-cost": lambda _: OwnCost(),
+    "own-cost": lambda options: OwnCost(options.window),
     "rolling": RollingHorizon,
     "uncontrolled": lambda _: Uncontrolled(),
 }

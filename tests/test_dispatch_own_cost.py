@@ -9,6 +9,7 @@ from scipy.optimize import linprog
 
 from dispatch.baselines import OwnCost
 from dispatch.own_cost import cheapest_charging
+from sim.clock import DAY_S
 from sim.errors import PolicyError
 
 
@@ -123,6 +124,24 @@ def test_regions_with_different_prices_are_told_apart() -> None:
     flat = other.decide(at_home.snapshot(own=True), at_home.forecast()).expected_car_load_kw
     assert load[:, 1:].sum() > flat[:, 1:].sum()
     assert load[:, 0].sum() <= flat[:, 0].sum() + 1e-9
+
+
+def test_a_shrinking_horizon_ends_with_the_run() -> None:
+    """A departure just after midnight binds a horizon that rolls on, and not one that ends with the run."""
+    made = world(1, 1, energy_value_per_kwh=0.0)
+    made.step, made.energy[:] = 92, 10.0
+    snapshot, forecast = made.snapshot(own=True, n_steps=4), made.forecast(4)
+    assert snapshot.cars.is_plugged.all()
+    assert len(snapshot.own_trips.depart_s) == 0
+    soon = replace(snapshot.cars, departure_s=np.array([DAY_S + 900]), required_kwh=np.array([13.125]))
+    snapshot = replace(snapshot, cars=soon)
+    stored = {}
+    for window in ("rolling", "shrinking"):
+        policy = OwnCost(window)
+        policy.start(made.site)
+        charge_kw = policy.plan(snapshot, forecast, policy.itinerary(snapshot, forecast))
+        stored[window] = 0.9 * 0.25 * charge_kw.sum()
+    assert stored == pytest.approx({"rolling": 13.125 - 1.125 - 10.0, "shrinking": 0.0})
 
 
 def test_policy_needs_its_own_chain() -> None:
