@@ -144,7 +144,8 @@ def refuse_free_money(problem: Problem) -> None:
         return
     arrives = _uncapped_arrival(site)
     for begin in np.flatnonzero(np.isinf(site.import_limit_kw)):
-        gain = problem.sell_price_per_kwh[:, sells] * arrives[begin, sells]
+        kept = arrives[begin, sells]
+        gain = np.where(kept > 0, problem.sell_price_per_kwh[:, sells] * kept, -np.inf)
         step, end = np.nonzero(gain > problem.buy_price_per_kwh[:, begin, None] + 1e-9)
         if len(step):
             k, there = int(step[0]), int(sells[end[0]])

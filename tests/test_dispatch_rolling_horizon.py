@@ -286,6 +286,14 @@ def test_import_limit_holds_and_lack_is_counted_not_fatal() -> None:
     assert load.max() <= 1.0 + 1e-6
 
 
+def test_negative_prices_between_regions_apart_are_legal() -> None:
+    """What is bought in one region cannot be sold in another that no tie without a limit joins to it."""
+    made = world(2, 1, export_limit_kw=np.full(3, np.inf))
+    made.buy[:] = made.sell[:] = -0.05
+    schedule = decide(started(made), made, perfect=True)
+    assert not schedule.decision.fallback
+
+
 @pytest.mark.parametrize("ties", [0, 2])
 def test_endless_gain_is_refused_as_bad_input(ties: int) -> None:
     """Selling above buying without a limit, here or over free ties, is named; with a cap it is legal."""
