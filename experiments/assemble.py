@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,12 +46,28 @@ class _Faults:
             raise ScenarioError(line for error in self._errors for line in str(error).splitlines())
 
 
-def dispatcher_for(scenario: Scenario) -> Dispatcher:
-    """The scenario's policy, its stationary units scheduled by the common program where it leaves them out."""
+def dispatcher_for(scenario: Scenario, own: Dispatcher | None = None) -> Dispatcher:
+    """The scenario's policy, or one's own; the common program schedules the units that it leaves out."""
     options = DispatchOptions.from_scenario(scenario)
+    if own is not None:
+        return WithStationary(own, options)
     if ":" in scenario.dispatch.policy and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # last, so that a user's module never hides an installed one
     return WithStationary(load_policy(scenario.dispatch.policy, options), options)
+
+
+def check_policies(scenarios: Iterable[Scenario]) -> None:
+    """Make each scenario's policy once, so that all unknown ones are told before any day is simulated.
+
+    Raises
+    ------
+    VoltwalkError
+        With every policy that cannot be made.
+    """
+    faults = _Faults()
+    for scenario in scenarios:
+        faults.of(partial(dispatcher_for, scenario))
+    faults.raise_any()
 
 
 def assemble(
@@ -67,7 +84,8 @@ def assemble(
     scenario
         Validated.
     dispatcher
-        Instead of the scenario's policy (studies and tests).
+        Instead of the scenario's policy (studies and tests); the common program schedules batteries and turbines
+        that it leaves out.
     on_step
         Called with (steps done, steps in all).
     alter_world
@@ -82,7 +100,7 @@ def assemble(
     world = faults.of(lambda: build_world(scenario, locate))
     site = faults.of(lambda: build_site(scenario, locate))
     fleet = faults.of(lambda: VehicleFleet(scenario))
-    decider = faults.of(lambda: dispatcher if dispatcher is not None else dispatcher_for(scenario))
+    decider = faults.of(lambda: dispatcher_for(scenario, dispatcher))
     faults.raise_any()
     assert world is not None
     assert site is not None

@@ -36,7 +36,11 @@ def check_free(target: Path) -> None:
     RunFolderError
         When it exists, or cannot be made.
     """
-    if target.exists():
+    try:
+        exists = target.exists()
+    except OSError as error:  # a name that no disk takes
+        raise RunFolderError(f"{target}: {error.strerror or error}") from error
+    if exists:
         raise RunFolderError(f"{target}: output folder exists; name another with --out, or remove it")
     parent = target.absolute().parent
     ancestor = next((p for p in (parent, *parent.parents) if p.exists()), parent)

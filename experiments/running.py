@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from experiments.assemble import assemble
+from experiments.assemble import assemble, check_policies
 from experiments.metrics import key_figures
 from experiments.provenance import code_version, package_versions, peak_memory_mb, version
 from experiments.reading import Run, read_run
@@ -116,6 +116,7 @@ def compare(
     if twice := [policy for i, policy in enumerate(policies) if policy in policies[:i]]:
         raise PolicyError(f"policy {twice[0]!r} is named twice; compare each once")
     loaded = [resolve(scenario, overrides=overrides, seed=seed, policy=policy) for policy in policies]
+    check_policies(loaded)
     first = loaded[0]
     stem = f"{first.scenario.name}-compare-{first.simulation.seed}"
     target = Path(out) if out is not None else default_folder(Path("runs"), stem)

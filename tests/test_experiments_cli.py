@@ -61,7 +61,12 @@ def test_run_prints_the_folder_last(tmp_path: Path) -> None:
         (("compare", "multi-microgrid", "--policies", "uncontrolled,nothing"), "nothing"),
         (("compare", "multi-microgrid", "--policies", ","), "at least one"),
         (("compare", "multi-microgrid", "--policies", "rolling,rolling"), "'rolling' is named twice"),
+        (("compare", "multi-microgrid", "--policies", "uncontrolled,nothing,more"), "unknown policy 'more'"),
         (("run", "multi-microgrid", "--out", "/proc/run"), "/proc/run"),
+        (("run", "multi-microgrid", "--out", "a" * 300), "name too long"),
+        (("run", "multi-microgrid", "--out", "broken.toml/run"), "is not a folder"),
+        (("run", "multi-microgrid", "--seed", "-1"), "--seed"),
+        (("run", "multi-microgrid", "--no-such-option"), "--no-such-option"),
     ],
 )
 def test_mistakes_end_in_plain_lines(tmp_path: Path, arguments: tuple[str, ...], expected: str) -> None:
