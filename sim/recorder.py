@@ -68,7 +68,7 @@ class Recorder:
         self.clipped_kwh = 0.0
         """Energy by which set-points outside their limits were cut."""
         self.cut_kwh = 0.0
-        """Energy of set-points that settlement cut, or that went over a grid connection, for want of balance."""
+        """Energy of set-points that a connection kept from cars, that settlement cut, or that went over a limit."""
 
     def step(
         self, start_s: int, truth: StepTruth, energy: StepEnergy, settled: Settled, battery_kwh: FloatArray

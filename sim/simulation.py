@@ -191,7 +191,7 @@ class Simulation:
         clipped = (
             float(np.abs(np.where(cars.is_plugged, schedule.car_power_kw - power_kw, 0.0)).sum()) * STEP_H
         )
-        self._give_power(step, power_kw, cars)
+        self.recorder.cut_kwh += self._give_power(step, power_kw, cars)
         self.recorder.clipped_kwh += clipped
         self.recorder.decision(now_s, schedule, seconds)
         self.recorder.forecast(forecast)
@@ -235,8 +235,11 @@ class Simulation:
         plant.turbine_set_kw, cut_turbine = admissible_turbine_kw(site, plant.turbine_kw, schedule.turbine_kw)
         self.recorder.clipped_kwh += (float(cut_battery.sum()) + float(cut_turbine.sum())) * STEP_H
 
-    def _give_power(self, step: int, car_power_kw: FloatArray, cars: Cars) -> None:
-        """Hand set-points to the cars, under what their region's connection can carry."""
+    def _give_power(self, step: int, car_power_kw: FloatArray, cars: Cars) -> float:
+        """Hand set-points to the cars, under what their region's connection can carry.
+
+        Returns the energy [kWh] of the step's set-points that it cannot.
+        """
         actors, plant = self._actors, self._plant
         charge, discharge = requests_kw(cars, car_power_kw, actors.site.n_regions)
         charge_cap_kw, discharge_cap_kw = charging_caps(
@@ -245,6 +248,8 @@ class Simulation:
         # Discharging begins at boundaries only: what fits now needs no watching within the step.
         actors.fleet.limit(charge_cap_kw, np.where(discharge <= discharge_cap_kw, np.inf, discharge_cap_kw))
         actors.fleet.apply(step * STEP_S, car_power_kw)
+        cut_kw = np.maximum(charge - charge_cap_kw, 0.0) + np.maximum(discharge - discharge_cap_kw, 0.0)
+        return float(cut_kw.sum()) * STEP_H
 
     def _close(self, step: int) -> None:
         """Settle the step that ends now."""

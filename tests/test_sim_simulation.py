@@ -9,6 +9,7 @@ from sim.contracts import Cars
 from sim.settlement import StepTruth, charging_caps
 from sim.simulation import requests_kw
 from tests.dispatch_cases import site
+from tests.simulation_cases import simulate
 
 
 def cars_holding(energy_kwh: list[float], region_index: list[int]) -> Cars:
@@ -50,3 +51,12 @@ def test_full_cars_leave_the_connection_to_others() -> None:
     charge, discharge = requests_kw(cars, cars.charge_limit_kw, 2)
     caps, _ = charging_caps(at, step, np.zeros(0), none, charge, discharge)
     assert caps[1] >= 25.0 - 1e-6
+
+
+def test_charging_that_a_connection_cannot_carry_is_counted() -> None:
+    """With hardly any import at home the charging that is cut is a key figure; without a limit nothing is cut."""
+    settings = ["fleet.size=10", "dispatch.policy=uncontrolled"]
+    free = simulate(settings)[1]
+    short = simulate([*settings, "regions[0].import_limit_kw=50"])[1]
+    assert free.cut_kwh == 0.0
+    assert short.cut_kwh > 10.0
