@@ -112,6 +112,7 @@ def _fleet(run: Run) -> Figure:
         if i == 0:
             price = grid["buy_price_per_kwh"].to_numpy(np.float64)
             axes[0].step(edges_h, _held(price), where="post", color=PRICE)
+            axes[0].set_ylim(bottom=min(0.0, float(price.min(initial=0.0))))
         for column, sign in (("ev_charge_kw", 1.0), ("ev_discharge_kw", -1.0)):
             below = reach[column] if i else np.zeros(len(grid))
             above = below + sign * grid[column].to_numpy(np.float64)
@@ -134,14 +135,16 @@ def _domain(run: Run) -> Figure:
     totals = run.domain.groupby("step_start_s", sort=True)[
         ["n_plugged", "energy_kwh", "lower_kwh", "upper_kwh"]
     ].sum()
-    hours = totals.index.to_numpy(np.float64) / 3600.0
-    axes[0].step(hours, totals["n_plugged"], where="post", color="#59636e")
+    edges_h = _edges_h(len(totals))
+    held = {name: _held(totals[name].to_numpy(np.float64)) for name in totals.columns}
+    axes[0].step(edges_h, held["n_plugged"], where="post", color="#59636e")
+    axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel("cars")
     axes[0].set_title("cars plugged in; their energy between the bounds of the domain", loc="left")
     axes[1].fill_between(
-        hours, totals["lower_kwh"], totals["upper_kwh"], step="post", color=WIND, alpha=0.25, linewidth=0
+        edges_h, held["lower_kwh"], held["upper_kwh"], step="post", color=WIND, alpha=0.25, linewidth=0
     )
-    axes[1].step(hours, totals["energy_kwh"], where="post", color=GRID)
+    axes[1].step(edges_h, held["energy_kwh"], where="post", color=GRID)
     axes[1].set_ylabel("energy [kWh]")
     axes[1].set_ylim(bottom=0)
     _clock_axis(axes[-1], run)
@@ -158,7 +161,7 @@ def _decisions(run: Run) -> Figure:
     axes[0].set_title("each decision's time and relative gap", loc="left")
     known = np.isfinite(gaps)
     axes[1].plot(hours[known], np.maximum(gaps[known], 1e-12), ".", color=PRICE)
-    axes[1].set_ylabel("relative gap")
+    axes[1].set_ylabel("relative gap (0 at $10^{-12}$)")
     if known.any():
         axes[1].set_yscale("log")
     else:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from experiments.car_day import car_day
-from experiments.figures import plot_car_day, write_pngs
+from experiments.figures import _domain, _fleet, plot_car_day, write_pngs
 from experiments.reading import read_run
 from experiments.report import write_figures
 from sim.errors import RunFolderError
@@ -23,6 +24,16 @@ def test_figures_are_pngs(two_cars: Path) -> None:
     for file in files:
         assert file.read_bytes().startswith(PNG)
         assert file.stat().st_size > 10_000
+
+
+def test_steps_of_the_domain_reach_the_end(two_cars: Path) -> None:
+    """The last step is drawn to its end, and counts and prices stand on zero."""
+    run = read_run(two_cars)
+    for make in (_domain, _fleet):
+        above = make(run).axes[0]
+        hours = np.asarray(above.lines[0].get_xdata(), np.float64)
+        assert hours[-1] == 24.0 * run.days
+        assert above.get_ylim()[0] == 0.0
 
 
 def test_a_cars_day_is_a_png(two_cars: Path) -> None:
