@@ -97,4 +97,4 @@ class _Ledger:
 
     def mean_kw(self) -> FloatArray:
         """Mean power per step and region."""
-        return (np.cumsum(self._whole, axis=0)[: self.n_steps] + self._partial[: self.n_steps])[:]
+        return np.cumsum(self._whole, axis=0)[: self.n_steps] + self._partial[: self.n_steps]
