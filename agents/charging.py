@@ -20,6 +20,7 @@ from sim.contracts import FloatArray, IntArray
 
 ENERGY_TOLERANCE_KWH: Final = 1e-9  # a gap below this counts as closed
 _SECOND_TOLERANCE: Final = 1e-6  # float dust that must not add a whole second
+_POWER_TOLERANCE_KW: Final = 1e-8  # a set-point that fills to this is the set-point: rounding makes no new row
 _HOUR_S: Final = 3600.0
 _LONGEST_S: Final = 1e15  # a plan that takes longer never ends
 
@@ -77,7 +78,9 @@ def make_plan(now_s: int, set_kw: float, gap_kwh: float, factor: float) -> Plan:
     end = now_s + max(math.ceil(seconds - _SECOND_TOLERANCE), 1)
     last = max(now_s, (end - 1) // STEP_S * STEP_S)
     rest = gap_kwh - rate * (last - now_s) / _HOUR_S
-    last_kw = min(max(rest, 0.0) * _HOUR_S / (factor * (end - last)), abs(set_kw))
+    last_kw = max(rest, 0.0) * _HOUR_S / (factor * (end - last))
+    if last_kw > abs(set_kw) - _POWER_TOLERANCE_KW:
+        last_kw = abs(set_kw)
     return Plan(set_kw, last, math.copysign(last_kw, set_kw), end)
 
 
@@ -97,7 +100,8 @@ def make_plans(
     end = now_s + whole
     last = np.maximum(now_s, (end - 1) // STEP_S * STEP_S)
     rest = gap_kwh - rate * (last - now_s) / _HOUR_S
-    last_kw = np.minimum(np.maximum(rest, 0.0) * _HOUR_S / (factor * (end - last)), np.abs(set_kw))
+    last_kw = np.maximum(rest, 0.0) * _HOUR_S / (factor * (end - last))
+    last_kw = np.where(last_kw > np.abs(set_kw) - _POWER_TOLERANCE_KW, np.abs(set_kw), last_kw)
     return (
         np.where(moves, set_kw, 0.0),
         np.where(ends, last, NEVER_S),

@@ -14,7 +14,8 @@ from dispatch.session import Failure, Session
 from sim.contracts import FloatArray, Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
 
-ROUNDING_KW = 1e-9
+SET_POINT_DECIMALS = 9
+"""Set-points are given to a microwatt: below that stands the solver's rounding, which would cut a car's rows apart."""
 __all__ = ["DispatchOptions", "RollingHorizon", "executed_schedule"]
 
 
@@ -106,7 +107,8 @@ def executed_schedule(decided: Decided) -> Schedule:
 
 def _within(power: FloatArray, discharge_limit: FloatArray, charge_limit: FloatArray) -> FloatArray:
     """Power without the solver's rounding beyond a limit or around zero (answers are checked, see `session`)."""
-    return np.where(np.abs(power) > ROUNDING_KW, np.clip(power, -discharge_limit, charge_limit), 0.0)
+    rounded = np.round(np.clip(power, -discharge_limit, charge_limit), SET_POINT_DECIMALS)
+    return rounded + 0.0  # a negative zero is zero
 
 
 def _car_load(decided: Decided) -> FloatArray:
