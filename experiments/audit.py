@@ -15,7 +15,7 @@ from experiments.audit_cars import (
     check_vehicles,
     life_of,
 )
-from experiments.audit_decisions import check_decisions, check_exclusivity, check_manifest, check_marginals
+from experiments.audit_decisions import check_decisions, check_exclusivity, check_manifest
 from experiments.audit_domain import check_domain
 from experiments.audit_figures import check_figures
 from experiments.audit_findings import Finding, Findings
@@ -29,6 +29,7 @@ from experiments.audit_grid import (
     check_curtailment,
     check_grid_keys,
 )
+from experiments.audit_marginals import check_marginals
 from experiments.audit_plugs import check_chargers, check_instants, check_plugs
 from experiments.audit_prices import check_prices
 from experiments.audit_required import check_required
@@ -81,7 +82,6 @@ def _check(folder: Folder, findings: Findings) -> None:
     check_signs(folder, findings)
     check_manifest(folder, findings)
     check_decisions(folder, findings)
-    check_marginals(folder, findings)
     grid_whole, cars_whole = check_grid_keys(folder, findings), check_vehicles(folder, findings)
     life, trips = life_of(folder), itinerary_of(folder)
     if cars_whole and check_tiling(folder, life, findings):
@@ -97,6 +97,7 @@ def _check(folder: Folder, findings: Findings) -> None:
         check_unmet(folder, life, trips, findings)
         check_required(folder, life, trips, findings)
         check_domain(folder, life, trips, findings)
+        check_marginals(folder, life, findings)
     if grid_whole:
         grid = Grid(folder, findings)
         check_balance(grid)

@@ -1,4 +1,4 @@
-"""Audit of decisions, marginals and the manifest."""
+"""Audit of decisions and the manifest."""
 
 from __future__ import annotations
 
@@ -45,6 +45,10 @@ def check_decisions(folder: Folder, findings: Findings) -> None:
         expected=expected,
         **columns,
     )
+    is_own = ":" in folder.scenario["dispatch"]["policy"] or bool(folder.manifest.get("policy_is_own_object"))
+    silent = (~known | (status == "none")) & ~fell & (not is_own)
+    claim = "status {status!r} without objective and bound, of a policy that solves a program"
+    findings.rows(silent, "decisions", "decisions", AT, claim, **columns)
     crossed = known & (expected < -MONEY_RELATIVE)
     claim = "the bound {bound} is above the objective {objective}"
     findings.rows(crossed, "decisions", "decisions", AT, claim, bound=bound, objective=objective, **columns)
@@ -97,15 +101,3 @@ def check_manifest(folder: Folder, findings: Findings) -> None:
         found = folder.manifest.get(name)
         if found != value:
             findings.add("manifest", "manifest.json", f"{name} is {found!r}, the scenario says {value!r}")
-
-
-def check_marginals(folder: Folder, findings: Findings) -> None:
-    """Check that marginals speak of steps and cars of this run."""
-    rows = folder.marginals
-    step_s = rows["step_start_s"].to_numpy(np.int64)
-    vehicle = rows["vehicle_id"].fillna(0).to_numpy(np.int64)
-    outside = (step_s < 0) | (step_s >= folder.end_s) | (step_s % STEP_S != 0)
-    findings.rows(outside, "marginals", "marginals", AT, "is no step of the run", step_s=step_s)
-    unknown = (vehicle < 0) | (vehicle >= max(folder.n_vehicles, 1))
-    claim = "vehicle {vehicle} is unknown"
-    findings.rows(unknown, "marginals", "marginals", AT, claim, step_s=step_s, vehicle=vehicle)

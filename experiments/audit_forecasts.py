@@ -14,6 +14,11 @@ from experiments.audit_folder import DAY_S, STEP_S, Folder
 def check_forecasts(folder: Folder, findings: Findings) -> None:
     """Check forecasts against what the forecaster knew: the truth, or the same step of a day gone by."""
     rows = folder.forecasts
+    output = folder.scenario["output"]
+    is_kept = output["forecasts_max_days"] * DAY_S >= folder.end_s
+    is_kept &= output["forecasts_max_regions"] >= len(folder.regions)
+    if rows.empty and is_kept:
+        findings.add("forecasts", "forecasts", "has no rows, though the scenario asks for them")
     if rows.empty or not _check_keys(folder, findings):
         return
     issued, target = (rows[name].to_numpy(np.int64) for name in ("issue_step_s", "target_step_s"))

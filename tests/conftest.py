@@ -89,6 +89,7 @@ def write_two_cars(target: Path) -> None:
         max_overlap_kw=0.0,
         seconds=0.01,
     )
+    frames["marginals"] = _marginals(frames["segments"])
     for table in ALL_TABLES:
         schema = table.arrow_schema()
         empty = schema.empty_table().to_pandas()
@@ -157,6 +158,25 @@ def _steps(spans: pd.DataFrame, scenario: dict[str, Any]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows).sort_values(["step_start_s", "region"]).reset_index(drop=True)
+
+
+def _marginals(segments: pd.DataFrame) -> pd.DataFrame:
+    """Make a row per region and per plugged car of each decision, all of no worth."""
+    rows: list[tuple[int, int | None, str]] = []
+    for t in range(0, 86_400, STEP_S):
+        rows += [(t, None, region) for region in ("home", "work")]
+        here = segments[segments["plugged"] & (segments["start_s"] <= t) & (t < segments["end_s"])]
+        rows += [(t, row.vehicle_id, row.region) for row in here.itertuples()]
+    frame = pd.DataFrame(rows, columns=["step_start_s", "vehicle_id", "region"])
+    return frame.assign(
+        vehicle_id=frame["vehicle_id"].astype("Int64"),
+        marginal_value_per_kwh=0.0,
+        binding_limit="",
+        protected_departure_s=pd.NA,
+        departure_dual_per_kwh=0.0,
+        best_later_step_s=pd.NA,
+        best_later_value_per_kwh=None,
+    )
 
 
 def _domain(frames: dict[str, pd.DataFrame], scenario: dict[str, Any]) -> pd.DataFrame:

@@ -227,6 +227,17 @@ DAMAGES: list[tuple[str, str, Change, str, str]] = [
         "work at 12:00",
     ),
     ("a missing decision", "decisions", without(step_start_s=NOON), "decisions", "95 rows"),
+    ("a missing marginal", "marginals", without(step_start_s=NOON, vehicle_id=1), "marginals", "at 12:00"),
+    ("a car's marginals twice", "marginals", doubled, "marginals", ""),
+    (
+        "a marginal of another place",
+        "marginals",
+        setting("region", "work", step_start_s=NOON, vehicle_id=1),
+        "marginals",
+        "at 12:00",
+    ),
+    ("an unsolved step", "decisions", setting("status", "none", step_start_s=NOON), "decisions", "at 12:00"),
+    ("no objective", "decisions", setting("objective", None, step_start_s=NOON), "decisions", "at 12:00"),
     ("a gap", "decisions", setting("gap", 0.2, step_start_s=NOON), "decisions", "at 12:00"),
     (
         "a hidden fallback",
