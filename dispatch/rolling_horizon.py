@@ -107,8 +107,8 @@ def executed_schedule(decided: Decided) -> Schedule:
 
 def _within(power: FloatArray, discharge_limit: FloatArray, charge_limit: FloatArray) -> FloatArray:
     """Power without the solver's rounding beyond a limit or around zero (answers are checked, see `session`)."""
-    rounded = np.round(np.clip(power, -discharge_limit, charge_limit), SET_POINT_DECIMALS)
-    return rounded + 0.0  # a negative zero is zero
+    clipped: FloatArray = np.clip(power, -discharge_limit, charge_limit)
+    return clipped.round(SET_POINT_DECIMALS) + 0.0  # a negative zero is zero
 
 
 def _car_load(decided: Decided) -> FloatArray:
