@@ -189,9 +189,7 @@ def read_run(path: str | Path | Run) -> Run:
     inner = sorted(child.name for child in folder.iterdir() if (child / "manifest.json").is_file())
     if inner and "manifest.json" in missing:
         more = f" and {len(inner) - SHOWN} more" if len(inner) > SHOWN else ""
-        raise RunFolderError(
-            f"{folder}: holds several runs, name one of them: {', '.join(inner[:SHOWN])}{more}"
-        )
+        raise RunFolderError(f"{folder}: holds runs, name one of them: {', '.join(inner[:SHOWN])}{more}")
     raise RunFolderError(f"{folder}: not a run's folder, {_listed(missing)} missing")
 
 

@@ -69,7 +69,7 @@ def test_a_comparison_names_its_runs(two_cars: Path) -> None:
     for name in ("rolling", "own-cost"):
         (parent / name).mkdir(parents=True)
         (parent / name / "manifest.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(RunFolderError, match="holds several runs, name one of them: own-cost, rolling"):
+    with pytest.raises(RunFolderError, match="holds runs, name one of them: own-cost, rolling"):
         read_run(parent)
 
 
