@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -38,8 +39,21 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=200)
 
 
+class UserInterrupt(BaseException):
+    """Ctrl-C; not a KeyboardInterrupt, which the command-line library would turn into a word of its own."""
+
+
+def _interrupt(*_: object) -> None:
+    raise UserInterrupt
+
+
 def main() -> None:
     """Entry point: mistakes end in plain lines on stderr and exit code 2, Ctrl-C in 130."""
+    signal.signal(signal.SIGINT, _interrupt)
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(
+            signal.SIGPIPE, signal.SIG_DFL
+        )  # a reader that has seen enough ends us, as it ends any filter
     if found := foreign_packages():
         sys.stderr.write(f"voltwalk: {foreign_message(found)}\n")
         sys.exit(2)
@@ -49,12 +63,9 @@ def main() -> None:
         for line in str(error).splitlines():
             sys.stderr.write(f"voltwalk: {line}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
+    except UserInterrupt:
         sys.stderr.write("voltwalk: interrupted; no partial folder was left\n")
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
 
 
 @app.command()

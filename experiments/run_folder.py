@@ -19,10 +19,10 @@ from sim.trace import BY_NAME
 
 
 def default_folder(parent: Path, stem: str) -> Path:
-    """First free folder ``stem``, ``stem-2``, ``stem-3``, ... in a parent."""
+    """First folder of ``stem``, ``stem-2``, ... in a parent that neither exists nor is being written by another run."""
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem)
     candidate, counter = parent / stem, 1
-    while candidate.exists():
+    while candidate.exists() or any(parent.glob(f".{candidate.name}.partial-*")):
         counter += 1
         candidate = parent / f"{stem}-{counter}"
     return candidate

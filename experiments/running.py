@@ -166,7 +166,7 @@ def resolve(
     policy: str | None = None,
 ) -> Scenario:
     """Scenario as it will run, with overrides, read and checked."""
-    more = list(overrides)
+    more = [overrides] if isinstance(overrides, str) else list(overrides)
     if seed is not None:
         more.append(f"simulation.seed={seed}")
     if policy is not None:

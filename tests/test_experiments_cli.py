@@ -109,6 +109,7 @@ def test_ctrl_c_leaves_no_partial_folder(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
+    assert "no partial folder was left" in errors
     assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())
 
