@@ -20,7 +20,7 @@ from sim.contracts import FloatArray, IntArray
 
 ENERGY_TOLERANCE_KWH: Final = 1e-9  # a gap below this counts as closed
 _SECOND_TOLERANCE: Final = 1e-6  # float dust that must not add a whole second
-_POWER_TOLERANCE_KW: Final = 1e-8  # a set-point that fills to this is the set-point: rounding makes no new row
+_POWER_TOLERANCE_KW: Final = 1e-8  # nearer to the set-point than this is the set-point: no row for rounding
 _HOUR_S: Final = 3600.0
 _LONGEST_S: Final = 1e15  # a plan that takes longer never ends
 
