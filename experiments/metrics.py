@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sim.clock import DAY_S, STEP_H, STEP_S
 from sim.key_figures import KEY_FIGURES
-from sim.scenario import GasTurbine, Scenario
+from sim.microgrid import build_turbines
+from sim.scenario import Scenario
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -105,21 +106,6 @@ def grid_arrays(grid: pd.DataFrame, region_names: tuple[str, ...]) -> GridArrays
     return GridArrays(columns=values)
 
 
-def fuel_m3_per_h(turbine: GasTurbine, power_kw: FloatArray) -> FloatArray:
-    """Gas burnt by a micro-turbine at the given powers; nothing at rest.
-
-    V = P / (LHV eta(P / limit)), eta(x) = g1 x^3 - g2 x^2 + g3 x + rho   (Zhang 2025, Eqs. 18 and 19)
-    """
-    x = power_kw / turbine.limit_kw
-    efficiency = (
-        turbine.efficiency_cubic * x**3
-        - turbine.efficiency_square * x**2
-        + turbine.efficiency_linear * x
-        + turbine.efficiency_constant
-    )
-    return power_kw / (turbine.lower_heating_value_kwh_per_m3 * efficiency)
-
-
 def emissions_kg(grid: GridArrays, scenario: Scenario, grid_kg_per_kwh: FloatArray | None = None) -> float:
     """CO2 of imported energy and of turbine fuel [kg].
 
@@ -133,11 +119,7 @@ def emissions_kg(grid: GridArrays, scenario: Scenario, grid_kg_per_kwh: FloatArr
     if not isinstance(factor, float | np.ndarray):
         raise ValueError(f"emissions.grid_kg_per_kwh is a series ({stated}): its values must be given")
     imported_kwh = grid["import_kw"].sum(axis=1) * STEP_H
-    gas_m3 = sum(
-        float(fuel_m3_per_h(region.turbine, grid["turbine_kw"][:, r]).sum()) * STEP_H
-        for r, region in enumerate(scenario.regions)
-        if region.turbine is not None
-    )
+    gas_m3 = float(build_turbines(scenario).gas_m3_per_h(grid["turbine_kw"]).sum()) * STEP_H
     return float((imported_kwh * factor).sum()) + scenario.emissions.gas_kg_per_m3 * gas_m3
 
 
@@ -227,20 +209,12 @@ def _costs(grid: GridArrays, storage: pd.DataFrame, scenario: Scenario) -> dict[
     traded = grid["buy_price_per_kwh"] * grid["import_kw"] - grid["sell_price_per_kwh"] * grid["export_kw"]
     curtailed = grid["curtailment_price_per_kwh"] * (grid["pv_curtailed_kw"] + grid["wind_curtailed_kw"])
     return {
-        "fuel_cost_{cur}": _fuel_cost_per_h(scenario, grid["turbine_kw"]).sum() * STEP_H,
+        "fuel_cost_{cur}": build_turbines(scenario).fuel_cost_per_h(grid["turbine_kw"]).sum() * STEP_H,
         "operation_cost_{cur}": operation * STEP_H,
         "wear_cost_{cur}": prices.throughput_price_per_kwh * discharged_kwh,
         "grid_cost_{cur}": traded.sum() * STEP_H,
         "curtailment_cost_{cur}": curtailed.sum() * STEP_H,
     }
-
-
-def _fuel_cost_per_h(scenario: Scenario, power_kw: FloatArray) -> FloatArray:
-    cost = np.zeros_like(power_kw)
-    for r, region in enumerate(scenario.regions):
-        if region.turbine is not None:
-            cost[:, r] = region.turbine.gas_price_per_m3 * fuel_m3_per_h(region.turbine, power_kw[:, r])
-    return cost
 
 
 def _energies(grid: GridArrays) -> dict[str, float]:
