@@ -227,6 +227,13 @@ class Travel(Part):
     limits: Annotated[TripLimits, Field(description="Limits of a drawn distance.")]
 
 
+def _require_soc_order(soc_min: float, initial_soc: float, soc_max: float) -> None:
+    if soc_min >= soc_max:
+        raise ValueError(f"soc_min {soc_min:g} is not below soc_max {soc_max:g}")
+    if not soc_min <= initial_soc <= soc_max:
+        raise ValueError(f"initial_soc {initial_soc:g} is outside {soc_min:g}..{soc_max:g}")
+
+
 class VehicleClass(Part):
     """One class of cars."""
 
@@ -248,12 +255,7 @@ class VehicleClass(Part):
 
     @model_validator(mode="after")
     def _ordered(self) -> VehicleClass:
-        if self.soc_min >= self.soc_max:
-            raise ValueError(f"soc_min {self.soc_min:g} is not below soc_max {self.soc_max:g}")
-        if not self.soc_min <= self.initial_soc <= self.soc_max:
-            raise ValueError(
-                f"initial_soc {self.initial_soc:g} is outside {self.soc_min:g}..{self.soc_max:g}"
-            )
+        _require_soc_order(self.soc_min, self.initial_soc, self.soc_max)
         return self
 
 
@@ -434,12 +436,7 @@ class StationaryBattery(Part):
 
     @model_validator(mode="after")
     def _ordered(self) -> StationaryBattery:
-        if self.soc_min >= self.soc_max:
-            raise ValueError(f"soc_min {self.soc_min:g} is not below soc_max {self.soc_max:g}")
-        if not self.soc_min <= self.initial_soc <= self.soc_max:
-            raise ValueError(
-                f"initial_soc {self.initial_soc:g} is outside {self.soc_min:g}..{self.soc_max:g}"
-            )
+        _require_soc_order(self.soc_min, self.initial_soc, self.soc_max)
         return self
 
 
