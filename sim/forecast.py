@@ -84,7 +84,7 @@ class Past:
             When a step is not over, or lies before day -1.
         """
         _require_over(steps, self._measurements.next_step)
-        return _at(self._world, steps)
+        return self._world.at(steps)
 
     def net_car_load_kw(self, steps: IntArray) -> FloatArray:
         """Measured net car load, shape (len(steps), R)."""
@@ -217,20 +217,6 @@ def _stays_between(
     at = (last[ends], trips.region_index[ends])
     np.add.at(leaving_kwh, at, np.roll(trips.required_kwh, -1)[ends])
     return arrivals_n, arrivals_kwh, leaving_kwh
-
-
-def _at(world: World, steps: IntArray) -> StepTruth:
-    first = int(steps.min()) if len(steps) else 0
-    window = world.window(first, int(steps.max()) + 1 - first if len(steps) else 0)
-    rows = steps - first
-    return StepTruth(
-        load_kw=window.load_kw[rows],
-        pv_kw=window.pv_kw[rows],
-        wind_kw=window.wind_kw[rows],
-        buy_price_per_kwh=window.buy_price_per_kwh[rows],
-        sell_price_per_kwh=window.sell_price_per_kwh[rows],
-        curtailment_price_per_kwh=window.curtailment_price_per_kwh[rows],
-    )
 
 
 def _require_over(steps: IntArray, next_step: int) -> None:

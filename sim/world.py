@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from sim.clock import STEPS_PER_DAY
-from sim.contracts import FloatArray, freeze
+from sim.contracts import FloatArray, IntArray, freeze
 from sim.errors import ScenarioError, SeriesError
 from sim.generation import pv_kw, wind_kw
 from sim.scenario import (
@@ -90,7 +90,14 @@ class World:
         """Truth of the steps ``first_step`` to ``first_step + n_steps``, arrays (n_steps, R)."""
         return self._truth(self.rows(first_step, n_steps))
 
-    def _truth(self, rows: int | slice) -> StepTruth:
+    def at(self, steps: IntArray) -> StepTruth:
+        """Truth of the given steps in their order, arrays (len(steps), R)."""
+        if len(steps):
+            first = int(steps.min())
+            self.rows(first, int(steps.max()) + 1 - first)
+        return self._truth(steps - self.first_step)
+
+    def _truth(self, rows: int | slice | IntArray) -> StepTruth:
         return StepTruth(
             load_kw=self.load_kw[rows],
             pv_kw=self.pv_kw[rows],
