@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -18,7 +19,6 @@ from sim.contracts import (
     Dispatcher,
     Fleet,
     FloatArray,
-    Forecast,
     Forecaster,
     Schedule,
     Site,
@@ -127,7 +127,8 @@ class Simulation:
         self._live_yesterday()
         actors = self._actors
         environment = simpy.Environment(initial_time=0)
-        self._start_dispatcher()
+        with self._own_errors_told("its start"):
+            actors.dispatcher.start(actors.site)
         actors.fleet.start(environment, charges_on_arrival=actors.dispatcher.charges_on_arrival)
         for step in range(self._n_steps):
             environment.run(until=Boundary(environment, step * STEP_S))
@@ -138,16 +139,6 @@ class Simulation:
         self._close(self._n_steps - 1)
         actors.fleet.finish(actors.site.end_s)
         return self.recorder
-
-    def _start_dispatcher(self) -> None:
-        """Start the dispatcher; an error of its own is told with its place."""
-        dispatcher = self._actors.dispatcher
-        try:
-            dispatcher.start(self._actors.site)
-        except VoltwalkError:
-            raise
-        except Exception as error:
-            raise PolicyError(f"policy {dispatcher.name} at its start: {told(error)}") from error
 
     def _live_yesterday(self) -> None:
         """Day -1: cars charge uncontrolled, stationary units rest; only measurements remain of it."""
@@ -180,33 +171,28 @@ class Simulation:
             else None,
         )
         begin = perf_counter()
-        schedule = self._ask(snapshot, forecast)
+        with self._own_errors_told(label(now_s)):
+            schedule = actors.dispatcher.decide(snapshot, forecast)
         seconds = perf_counter() - begin
         self._check(schedule, cars.n, now_s)
         self._set_plant(schedule)
-        limits = np.where(cars.is_plugged, 1.0, 0.0)
-        power_kw = np.clip(
-            schedule.car_power_kw, -cars.discharge_limit_kw * limits, cars.charge_limit_kw * limits
-        )
-        clipped = (
-            float(np.abs(np.where(cars.is_plugged, schedule.car_power_kw - power_kw, 0.0)).sum()) * STEP_H
-        )
+        asked_kw = np.where(cars.is_plugged, schedule.car_power_kw, 0.0)
+        power_kw = np.clip(asked_kw, -cars.discharge_limit_kw, cars.charge_limit_kw)
+        self.recorder.clipped_kwh += float(np.abs(asked_kw - power_kw).sum()) * STEP_H
         self.recorder.cut_kwh += self._give_power(step, power_kw, cars)
-        self.recorder.clipped_kwh += clipped
         self.recorder.decision(now_s, schedule, seconds)
         self.recorder.forecast(forecast)
         self.recorder.domain(now_s, actors.fleet.domain(now_s))
 
-    def _ask(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
-        """Let the dispatcher decide; an error of its own is told with its place."""
+    @contextmanager
+    def _own_errors_told(self, when: str) -> Iterator[None]:
+        """Tell an error of the dispatcher's own code with its instant and its place."""
         try:
-            return self._actors.dispatcher.decide(snapshot, forecast)
+            yield
         except VoltwalkError:
             raise
         except Exception as error:
-            raise PolicyError(
-                f"policy {self._actors.dispatcher.name} at {label(snapshot.now_s)}: {told(error)}"
-            ) from error
+            raise PolicyError(f"policy {self._actors.dispatcher.name} at {when}: {told(error)}") from error
 
     def _check(self, schedule: Schedule, n_cars: int, now_s: int) -> None:
         """A dispatcher's answer must be whole and finite; limits are clipped and counted instead."""
