@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.errors import RunFolderError
-from sim.trace import BY_NAME
 
 
 def default_folder(parent: Path, stem: str) -> Path:
@@ -85,11 +84,9 @@ def _remove_empty(folders: Sequence[Path]) -> None:
         folder.rmdir()
 
 
-def write_table(folder: Path, name: str, columns: Mapping[str, Any]) -> pa.Table:
-    """Check columns against the schema and write ``<name>.parquet``."""
-    table = BY_NAME[name].build(columns)
+def write_table(folder: Path, name: str, table: pa.Table) -> None:
+    """Write ``<name>.parquet``."""
     pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
-    return table
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

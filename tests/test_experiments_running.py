@@ -58,7 +58,7 @@ def test_every_unknown_policy_is_told_before_anything_is_simulated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A comparison with two policies that do not exist names both, and simulates none."""
-    monkeypatch.setattr("experiments.running.assemble", lambda *_, **__: pytest.fail("simulated"))
+    monkeypatch.setattr("experiments.job.assemble", lambda *_, **__: pytest.fail("simulated"))
     with pytest.raises(ScenarioError, match=r"unknown policy 'nothing'(.|\n)*unknown policy 'more'"):
         compare("multi-microgrid", ("uncontrolled", "nothing", "more"), out=tmp_path / "c", overrides=SMALL)
     assert not list(tmp_path.iterdir())
