@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from experiments.assemble import assemble
 from experiments.metrics import key_figures
 from experiments.provenance import code_version, package_versions, peak_memory_mb, version
 from experiments.report import write_report
-from experiments.run_folder import write_json, write_table
+from experiments.run_folder import json_bytes, table_bytes
 from sim.clock import STEPS_PER_DAY
 from sim.contracts import Dispatcher, Fleet
 from sim.recorder import Recorder
@@ -79,15 +79,17 @@ class Job:
         )
         return Simulated(tables=tables, figures=figures)
 
+    def contents(self, simulated: Simulated) -> Iterator[tuple[str, bytes]]:
+        """Name and contents of each file of the run's folder but the report, one at a time."""
+        for name, table in simulated.tables.items():
+            yield f"{name}.parquet", table_bytes(table)
+        yield "scenario.toml", dump_scenario(self.scenario).encode()
+        yield "kpis.json", json_bytes(simulated.figures)
+        yield "manifest.json", json_bytes(self._manifest())
+
     def write(self, folder: Path, simulated: Simulated) -> None:
         """Write the whole run folder into a folder that exists."""
-        for name, table in simulated.tables.items():
-            write_table(folder, name, table)
-        (folder / "scenario.toml").write_text(dump_scenario(self.scenario), encoding="utf-8")
-        write_json(folder / "kpis.json", simulated.figures)
-        write_json(folder / "manifest.json", self._manifest())
-        if self.scenario.output.report:
-            write_report(folder, folder / "report.html")
+        write_run(folder, self.contents(simulated), report=self.scenario.output.report)
 
     def _manifest(self) -> dict[str, Any]:
         simulation = self.scenario.simulation
@@ -107,6 +109,14 @@ class Job:
             "status": "complete",
             "reproducible": not self.is_own_object,
         }
+
+
+def write_run(folder: Path, contents: Iterable[tuple[str, bytes]], *, report: bool) -> None:
+    """Write the files of a run, and its report where one is wanted."""
+    for name, data in contents:
+        (folder / name).write_bytes(data)
+    if report:
+        write_report(folder, folder / "report.html")
 
 
 def _tables(recorder: Recorder, fleet: Fleet) -> dict[str, pa.Table]:

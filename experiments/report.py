@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
 
+from experiments.atomic import write_whole
 from experiments.reading import Run, read_run
 from experiments.report_data import MAX_CARS, MAX_REGIONS, report_data
 from experiments.tables import readable
@@ -53,15 +52,10 @@ def write_report(run: str | Path | Run, target: str | Path) -> Path:
     """
     opened, file = read_run(run), Path(target)
     text = render_report(opened)
-    partial = file.with_name(f".{file.name}.partial-{os.getpid()}")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(file)
+        write_whole(file, text.encode())
     except OSError as error:
         raise RunFolderError(f"{file}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):  # after an error or Ctrl-C; else it has its name by now
-            partial.unlink()
     return file
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from experiments.atomic import PARTIAL, partial_path
 from sim.errors import RunFolderError
 
 
@@ -21,7 +23,7 @@ def default_folder(parent: Path, stem: str) -> Path:
     """First folder of ``stem``, ``stem-2``, ... in a parent that neither exists nor is being written by another run."""
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem)
     candidate, counter = parent / stem, 1
-    while candidate.exists() or any(parent.glob(f".{candidate.name}.partial-*")):
+    while candidate.exists() or any(parent.glob(f".{candidate.name}{PARTIAL}*")):
         counter += 1
         candidate = parent / f"{stem}-{counter}"
     return candidate
@@ -60,7 +62,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     """
     check_free(target)
     made = [folder for folder in target.absolute().parents if not folder.exists()]
-    partial = target.parent / f".{target.name}.partial-{os.getpid()}"
+    partial = partial_path(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
@@ -84,11 +86,13 @@ def _remove_empty(folders: Sequence[Path]) -> None:
         folder.rmdir()
 
 
-def write_table(folder: Path, name: str, table: pa.Table) -> None:
-    """Write ``<name>.parquet``."""
-    pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+def table_bytes(table: pa.Table) -> bytes:
+    """Contents of a Parquet file."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write readable JSON; not-a-number is refused."""
-    path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+def json_bytes(data: Mapping[str, Any]) -> bytes:
+    """Contents of a readable JSON file; not-a-number is refused."""
+    return (json.dumps(data, indent=2, allow_nan=False) + "\n").encode()

@@ -6,7 +6,8 @@
     |-- ScenarioError              a scenario that cannot be read or does not hold together (all faults)
     |   `-- SeriesError            a time series that is missing, short, gappy or in other units
     |-- RunFolderError             a folder that is not a run, or an output folder that exists
-    `-- PolicyError                an unknown policy, or a dispatcher that breaks its contract
+    |-- PolicyError                an unknown policy, or a dispatcher that breaks its contract
+    `-- StudyError                 factors, a rule, a study's folder or a cluster that do not serve
 """
 
 from collections.abc import Iterable
@@ -41,6 +42,10 @@ class RunFolderError(VoltwalkError):
 
 class PolicyError(VoltwalkError):
     """An unknown policy, or a dispatcher that breaks its contract."""
+
+
+class StudyError(VoltwalkError):
+    """Factors or a rule that cannot be read, a folder of another study, a cluster that does not serve."""
 
 
 def told(error: Exception) -> str:

@@ -98,16 +98,21 @@ def _series_inputs(scenario: Scenario) -> Iterator[SeriesInput]:
         yield SeriesInput(place="emissions.grid_kg_per_kwh", ref=emissions.grid_kg_per_kwh, units=KG_PER_KWH)
 
 
-def missing_files(scenario: Scenario, locate: Locate) -> list[str]:
-    """Return one line per file that a scenario names and that is not there."""
+def named_files(scenario: Scenario) -> list[tuple[str, str]]:
+    """Place and name of every file that a run of a scenario reads."""
     named = [(f"{item.place}.file", item.ref.file) for item in series_inputs(scenario)]
     tariff, travel = getattr(scenario, "tariff", None), getattr(scenario, "travel", None)
     if isinstance(tariff, ScheduleTariff):
         named.append(("tariff.file", tariff.file))
     if travel is not None and travel.source == "itineraries" and travel.itineraries is not None:
         named.append(("travel.itineraries", travel.itineraries))
+    return named
+
+
+def missing_files(scenario: Scenario, locate: Locate) -> list[str]:
+    """Return one line per file that a scenario names and that is not there."""
     faults = []
-    for place, file in named:
+    for place, file in named_files(scenario):
         try:
             path = locate(file)
         except ScenarioError as error:

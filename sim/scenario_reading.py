@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from sim.scenario import Region, Scenario
 from sim.scenario_checks import cross_faults
 from sim.scenario_inputs import Locate, input_faults, missing_files
 from sim.scenario_messages import clean_place, sentences
-from sim.scenario_tables import FindScenario, apply_overrides, read_tables
+from sim.scenario_tables import FindScenario, apply_overrides, read_tables, set_entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +97,21 @@ def with_overrides(scenario: Scenario, overrides: Sequence[str], locate: Locate)
     """
     tables = scenario.model_dump(exclude_none=True)
     faults = apply_overrides(tables, overrides)
+    if faults:
+        raise ScenarioError(faults)
+    return scenario_of(tables, locate)
+
+
+def with_entries(scenario: Scenario, entries: Mapping[str, Any], locate: Locate) -> Scenario:
+    """Return a copy with the entries of some dotted paths set, validated anew.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault, one line each.
+    """
+    tables = scenario.model_dump(exclude_none=True)
+    faults = [fault for dotted, value in entries.items() for fault in set_entry(tables, dotted, value)]
     if faults:
         raise ScenarioError(faults)
     return scenario_of(tables, locate)
