@@ -135,8 +135,7 @@ Result = Done | Lost | Refused
 class Engine(Protocol):
     """Where pieces run: in this process, in processes on this machine, or on a cluster.
 
-    An engine keeps no record of a study: what it loses is sent again. It is a context manager; leaving it drops what
-    is still in flight and ends what it started.
+    An engine keeps no record of a study: what it loses is sent again.
     """
 
     @property
@@ -146,6 +145,15 @@ class Engine(Protocol):
     @property
     def n_workers(self) -> int:
         """Pieces that can run at the same time; may change while a study runs."""
+
+    def check(self, setup: Setup) -> None:
+        """Refuse to begin when some worker is not like the study.
+
+        Raises
+        ------
+        StudyError
+            With the worker and both versions.
+        """
 
     def submit(self, piece: Piece) -> None:
         """Take a piece. Called only while fewer than ``n_workers`` are in flight."""

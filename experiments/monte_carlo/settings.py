@@ -49,7 +49,7 @@ def with_replication(scenario: Scenario, replication: int) -> Scenario:
 def levels_toml(levels: Mapping[str, Level]) -> str:
     """Levels as TOML: exact, hashable, and readable again.
 
-    >>> levels_toml({"fleet.size": 100})
-    '"fleet.size" = 100\\n'
+    >>> print(levels_toml({"fleet.size": 100}), end="")
+    "fleet.size" = 100
     """
     return tomli_w.dumps(dict(levels))

@@ -1,0 +1,53 @@
+"""Ctrl-C and the batch system's notice, as a question that a loop asks when it is ready for the answer."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class StudyInterrupted(KeyboardInterrupt):  # noqa: N818 - an interruption is no error
+    """A study that was interrupted; what was done is written, and it can be resumed.
+
+    Parameters
+    ----------
+    text
+        What a person reads.
+    signal_number
+        Of the signal that came.
+    """
+
+    def __init__(self, text: str, signal_number: int) -> None:
+        super().__init__(text)
+        self.signal_number = signal_number
+
+
+@contextmanager
+def interrupts() -> Iterator[Callable[[], int | None]]:
+    """While the block runs, the first Ctrl-C or SIGTERM is only noted; a second one raises at once.
+
+    Yields a function that gives the signal's number, or none. Outside the main thread, where no signal arrives,
+    nothing is changed.
+    """
+    noted: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield lambda: noted[0] if noted else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
