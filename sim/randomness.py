@@ -18,6 +18,7 @@ class Stream(IntEnum):
     VEHICLE = 1
     WEATHER = 2
     FORECAST = 3
+    DESIGN = 4
 
 
 def generator(

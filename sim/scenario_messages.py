@@ -62,7 +62,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def sentences(error: ValidationError, tables: Any) -> list[str]:
+def sentences(error: ValidationError, tables: Any, root: type[BaseModel] = Scenario) -> list[str]:
     """One line per faulty place, in the order of the scenario.
 
     Parameters
@@ -71,12 +71,15 @@ def sentences(error: ValidationError, tables: Any) -> list[str]:
         From validating ``tables``.
     tables
         The raw tables, which tell keys from the names of a union's members.
+    root
+        Model of the tables, whose keys a misspelt one may mean.
     """
     at_place: dict[Place, list[Any]] = {}
     for fault in error.errors(include_url=False):
         at_place.setdefault(clean_place(fault["loc"], tables, fault["type"]), []).append(fault)
     return [
-        f"{dotted(place) or 'scenario'}: {_sentence(place, faults)}" for place, faults in at_place.items()
+        f"{dotted(place) or 'scenario'}: {_sentence(place, faults, root)}"
+        for place, faults in at_place.items()
     ]
 
 
@@ -99,26 +102,26 @@ def clean_place(loc: Sequence[str | int], tables: Any, kind: str) -> Place:
     return tuple(place)
 
 
-def _sentence(place: Place, faults: list[dict[str, Any]]) -> str:
+def _sentence(place: Place, faults: list[dict[str, Any]], root: type[BaseModel]) -> str:
     if len(faults) == 1:
-        return _single(place, faults[0])
+        return _single(place, faults[0], root)
     # a number or a word, such as `unlimited`: told as one choice, unless the number is out of bounds
     bound = [fault for fault in faults if fault["type"] in _BOUNDS]
     if bound:
-        return _single(place, bound[0])
+        return _single(place, bound[0], root)
     choices = [_TYPES[fault["type"]] for fault in faults if fault["type"] in _TYPES]
     choices += [
         fault["ctx"]["expected"].replace("'", '"') for fault in faults if fault["type"] == "literal_error"
     ]
     if not choices:
-        return _single(place, faults[0])
+        return _single(place, faults[0], root)
     return f"must be {' or '.join(dict.fromkeys(choices))}, is {_shown(faults[0]['input'])}"
 
 
-def _single(place: Place, fault: dict[str, Any]) -> str:
+def _single(place: Place, fault: dict[str, Any], root: type[BaseModel]) -> str:
     kind, value, context = fault["type"], fault.get("input"), fault.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key{did_you_mean(str(place[-1]), known_keys(fault['loc'][:-1]))}"
+        return f"unknown key{did_you_mean(str(place[-1]), known_keys(fault['loc'][:-1], root))}"
     if kind == "literal_error":
         return _choice(str(context["expected"]), value)
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
@@ -170,9 +173,9 @@ def _shown(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def known_keys(loc: Sequence[str | int]) -> list[str]:
-    """Keys that a place of the scenario may have."""
-    classes: set[type[BaseModel]] = {Scenario}
+def known_keys(loc: Sequence[str | int], root: type[BaseModel] = Scenario) -> list[str]:
+    """Keys that a place of the scenario, or of another model, may have."""
+    classes: set[type[BaseModel]] = {root}
     for part in loc:
         if isinstance(part, int):
             continue

@@ -25,6 +25,7 @@ _WHOLE_TABLES: Final = ("kind", "family", "file")
 _MATRICES: Final = (("travel", "chain", "weekday"), ("travel", "chain", "weekend"))
 _PATH_KEYS: Final = ("file", "itineraries")
 _SHIPPED: Final = "shipped:"
+_NO_PATH: Final = "is no dotted path (such as fleet.size or regions.home.import_limit_kw)"
 _TOKEN: Final = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|\[(\d+)\]|([^.\[\]"'\s]+))\s*(\.|(?=\[)|$)""")
 
 
@@ -98,14 +99,77 @@ def set_entry(tables: dict[str, Any], dotted: str, value: Any) -> list[str]:
     >>> set_entry(tables, "regions.hom.weight", 2.0)
     ["regions.hom.weight: no entry of regions is called 'hom' (home, work)"]
     """
-    keys = _split(dotted)
+    keys = split_path(dotted)
     if keys is None:
-        return [f"{dotted}: is no dotted path (such as fleet.size or regions.home.import_limit_kw)"]
+        return [f"{dotted}: {_NO_PATH}"]
     try:
         _set(tables, keys, value, ())
     except LookupError as error:
         return [f"{dotted}: {error.args[0]}"]
     return []
+
+
+def entry_places(tables: dict[str, Any], dotted: str) -> list[tuple[str | int, ...]]:
+    """Places of the entries that a dotted path means, whether or not the tables on the way are there.
+
+    Raises
+    ------
+    LookupError
+        When the path names an entry of a list that is not there, or is no path.
+
+    >>> tables = {"regions": [{"name": "home", "weight": 1.0}, {"name": "work", "weight": 2.0}]}
+    >>> entry_places(tables, "regions.work.weight"), entry_places(tables, "regions.*.weight")
+    ([('regions', 1, 'weight')], [('regions', 0, 'weight'), ('regions', 1, 'weight')])
+    """
+    keys = split_path(dotted)
+    if keys is None:
+        raise LookupError(_NO_PATH)
+    found: list[tuple[tuple[str | int, ...], Any]] = [((), tables)]
+    for key in keys:
+        found = [
+            ((*place, entry), _below(node, entry))
+            for place, node in found
+            for entry in _entries(node, key, place)
+        ]
+    return [place for place, _ in found]
+
+
+def absolute_value(key: str, value: Any, folder: Path) -> Any:
+    """Value of an entry, with relative paths in it counted from a folder; other values as they are.
+
+    >>> absolute_value("travel.itineraries", "shipped:days", Path("/folder")), absolute_value("a.b", "c", Path())
+    ('shipped:days', 'c')
+    """
+    if isinstance(value, dict | list):
+        value = copy.deepcopy(value)
+        _make_paths_absolute(value, folder)
+        return value
+    is_path = key.rpartition(".")[2] in _PATH_KEYS and isinstance(value, str)
+    if not is_path or value.startswith(_SHIPPED):
+        return value
+    return str((folder / Path(value).expanduser()).resolve())
+
+
+def split_path(dotted: str) -> list[str | int] | None:
+    """Elements of a dotted path, or nothing when it is none.
+
+    >>> split_path("regions[0].weight"), split_path('regions."my home".weight'), split_path("fleet.")
+    (['regions', 0, 'weight'], ['regions', 'my home', 'weight'], None)
+    """
+    keys: list[str | int] = []
+    position = 0
+    while position < len(dotted):
+        match = _TOKEN.match(dotted, position)
+        if match is None or match.end() == position:
+            return None
+        double, single, index, bare, end = match.groups()
+        keys.append(
+            int(index) if index is not None else next(k for k in (double, single, bare) if k is not None)
+        )
+        position = match.end()
+        if end == "." and position == len(dotted):
+            return None
+    return keys or None
 
 
 def parse_value(text: str) -> Any:
@@ -138,7 +202,7 @@ def _override(tables: dict[str, Any], text: str) -> list[str]:
         parsed = parse_value(value)
     except ValueError as error:
         return [f"{key.strip()}: {error}"]
-    return set_entry(tables, key.strip(), _absolute_value(key.strip(), parsed, Path.cwd()))
+    return set_entry(tables, key.strip(), absolute_value(key.strip(), parsed, Path.cwd()))
 
 
 def _read_base(name: Any, path: Path, find_scenario: FindScenario) -> dict[str, Any]:
@@ -178,19 +242,8 @@ def _make_paths_absolute(node: Any, folder: Path) -> None:
     elif isinstance(node, dict):
         for key, value in node.items():
             if key in _PATH_KEYS:
-                node[key] = _absolute_value(key, value, folder)
+                node[key] = absolute_value(key, value, folder)
             _make_paths_absolute(value, folder)
-
-
-def _absolute_value(key: str, value: Any, folder: Path) -> Any:
-    if isinstance(value, dict | list):
-        value = copy.deepcopy(value)
-        _make_paths_absolute(value, folder)
-        return value
-    is_path = key.rpartition(".")[2] in _PATH_KEYS and isinstance(value, str)
-    if not is_path or value.startswith(_SHIPPED):
-        return value
-    return str((folder / Path(value).expanduser()).resolve())
 
 
 def _apply_set(tables: dict[str, Any], changes: Any, folder: Path) -> list[str]:
@@ -202,25 +255,8 @@ def _apply_set(tables: dict[str, Any], changes: Any, folder: Path) -> list[str]:
         if "." not in key and "[" not in key:  # written without quotes, TOML makes nested tables of a path
             faults.append(f'set.{key}: write the whole dotted path in quotes, as "fleet.size" = 3')
         else:
-            faults += set_entry(tables, key, _absolute_value(key, value, folder))
+            faults += set_entry(tables, key, absolute_value(key, value, folder))
     return faults
-
-
-def _split(dotted: str) -> list[str | int] | None:
-    keys: list[str | int] = []
-    position = 0
-    while position < len(dotted):
-        match = _TOKEN.match(dotted, position)
-        if match is None or match.end() == position:
-            return None
-        double, single, index, bare, end = match.groups()
-        keys.append(
-            int(index) if index is not None else next(k for k in (double, single, bare) if k is not None)
-        )
-        position = match.end()
-        if end == "." and position == len(dotted):
-            return None
-    return keys or None
 
 
 def _set(node: Any, keys: list[str | int], value: Any, place: tuple[str | int, ...]) -> None:
@@ -233,6 +269,12 @@ def _set(node: Any, keys: list[str | int], value: Any, place: tuple[str | int, .
         if not isinstance(below, dict | list):
             below = node[found] = {}
         _set(below, rest, value, (*place, found))
+
+
+def _below(node: Any, key: str | int) -> Any:
+    """What stands under a key; an empty table where nothing does, or a single value."""
+    below = node.get(key) if isinstance(node, dict) else node[key]
+    return below if isinstance(below, dict | list) else {}
 
 
 def _entries(node: Any, key: str | int, place: tuple[str | int, ...]) -> Sequence[Any]:
