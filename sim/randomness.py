@@ -19,6 +19,7 @@ class Stream(IntEnum):
     WEATHER = 2
     FORECAST = 3
     DESIGN = 4
+    BOOTSTRAP = 5
 
 
 def generator(
