@@ -51,6 +51,15 @@ def check_free(target: Path) -> None:
         raise RunFolderError(f"{target}: {ancestor} cannot be written to")
 
 
+def folder_name(policy: str) -> str:
+    """Name of a policy's folder within a comparison.
+
+    >>> folder_name("own-cost"), folder_name("mine.rules:ValleyFirst")
+    ('own-cost', 'mine.rules-ValleyFirst')
+    """
+    return policy.replace(":", "-")
+
+
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """Folder to write into, that takes its name when the block ends well and vanishes when it does not.

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from experiments.assemble import check_policies
 from experiments.job import Job, OnStep
 from experiments.reading import Run, read_run
-from experiments.run_folder import check_free, default_folder, whole_folder
+from experiments.run_folder import check_free, default_folder, folder_name, whole_folder
 from experiments.shipped import load_scenario
 from sim.contracts import Dispatcher
 from sim.errors import PolicyError
@@ -135,15 +135,6 @@ def comparison_table(figures: dict[str, dict[str, float]]) -> pd.DataFrame:
     for name in others:
         table[f"{name} - {first}"] = table[name] - table[first]
     return table
-
-
-def folder_name(policy: str) -> str:
-    """Name of a policy's folder within a comparison.
-
-    >>> folder_name("own-cost"), folder_name("mine.rules:ValleyFirst")
-    ('own-cost', 'mine.rules-ValleyFirst')
-    """
-    return policy.replace(":", "-")
 
 
 def resolve(

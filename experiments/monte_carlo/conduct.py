@@ -1,4 +1,4 @@
-"""The loop of a study: pieces go out to an engine, outcomes come back and are recorded, until there is no more to do."""
+"""The loop of a study: pieces go out to an engine, outcomes come back and are recorded, until all is done."""
 
 from __future__ import annotations
 

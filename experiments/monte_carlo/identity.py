@@ -38,16 +38,8 @@ class Identity:
 
     @property
     def digest(self) -> str:
-        """Hash of everything that the study is."""
-        parts = (
-            self.scenario_toml,
-            self.policies,
-            dict(self.factors),
-            self.fingerprint.code_version,
-            dict(self.fingerprint.packages),
-            dict(self.fingerprint.policies),
-            dict(self.fingerprint.inputs),
-        )
+        """Hash of scenario, policies and factors: what was asked for, whichever code answers."""
+        parts = (self.scenario_toml, self.policies, dict(self.factors))
         return _digest(json.dumps(parts, default=str).encode())
 
 

@@ -25,9 +25,9 @@ class InProcessEngine:
         """Take a piece."""
         self._waiting.append(piece)
 
-    def collect(self, timeout_s: float) -> Sequence[Result]:  # noqa: ARG002
-        """Run the oldest piece."""
-        return [run_piece(self._waiting.popleft())] if self._waiting else []
+    def collect(self, timeout_s: float) -> Sequence[Result]:
+        """Run the oldest piece; without time to wait, none."""
+        return [run_piece(self._waiting.popleft())] if self._waiting and timeout_s > 0 else []
 
     def close(self) -> None:
         """Drop what has not begun."""

@@ -1,0 +1,325 @@
+"""A study's folder on disk: the only state of a study, and only the process that runs the study writes it.
+
+::
+
+    study.json      what the study is: seed, policies, factors, scenario's hash, code, packages, inputs
+    scenario.toml   the resolved base scenario        cells.toml   the levels of each cell, readable as a factors file
+    results/        cell-0000/replication-000000.parquet: a row per policy, whole or not there
+    spare/          rows beyond the last replication of the results, for a later resume
+    failures/       a JSON file per replication and policy that raised
+    kept/           cell-0000/<policy>/replication-000000/: whole run folders
+    statistics.csv, differences.csv, effects.csv, summary.json, study.html: made at the end, from the rows alone
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final
+
+import pyarrow as pa
+import tomli_w
+
+from experiments.atomic import PARTIAL, write_whole
+from experiments.job import write_run
+from experiments.monte_carlo.contracts import Cell, Failure, Fingerprint, Kept, Outcome, Row
+from experiments.monte_carlo.identity import Identity
+from experiments.monte_carlo.table import read_rows, result_schema, rows_bytes
+from experiments.provenance import version
+from experiments.run_folder import folder_name, json_bytes, whole_folder
+from sim.errors import StudyError
+
+try:
+    import fcntl
+except (
+    ImportError
+):  # pragma: no cover - where there is no such lock, two processes on one folder go unnoticed
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT: Final = 1
+DERIVED: Final = (
+    "statistics.csv",
+    "differences.csv",
+    "effects.csv",
+    "indices.csv",
+    "summary.json",
+    "study.html",
+)
+"""What is made from the rows at the end; never left standing beside rows that it does not know."""
+_RESULT_NAME: Final = re.compile(r"cell-(\d+)/replication-(\d+)\.(?:parquet|rows)$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyFolder:
+    """A study's folder: what it is, and what is in it."""
+
+    path: Path
+    identity: Identity
+    cells: tuple[Cell, ...]
+    currency: str
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the result files."""
+        return result_schema(self.cells, self.currency)
+
+    def result_file(self, cell: int, replication: int) -> Path:
+        """Where the rows of one unit are."""
+        return self.path / "results" / f"cell-{cell:04d}" / f"replication-{replication:06d}.parquet"
+
+    def spare_file(self, cell: int, replication: int) -> Path:
+        """Where the rows of one unit are when it is beyond the results' last replication."""
+        return self.path / "spare" / f"cell-{cell:04d}" / f"replication-{replication:06d}.rows"
+
+    def failure_file(self, cell: int, replication: int, policy: str) -> Path:
+        """Where a failure is recorded."""
+        name = f"cell-{cell:04d}-replication-{replication:06d}-{folder_name(policy)}.json"
+        return self.path / "failures" / name
+
+    def kept_folder(self, cell: int, replication: int, policy: str) -> Path:
+        """Where a run folder is kept."""
+        place = self.path / "kept" / f"cell-{cell:04d}" / folder_name(policy)
+        return place / f"replication-{replication:06d}"
+
+    def rows(self) -> Iterator[Row]:
+        """Rows of all result files, set aside or not; a damaged file is removed, so that its unit is done again."""
+        schema = self.schema
+        for file in sorted((*self._files("results", "parquet"), *self._files("spare", "rows"))):
+            try:
+                yield from read_rows(file, self.cells, schema)
+            except (pa.ArrowException, OSError, LookupError):
+                file.unlink()
+
+    def failures(self) -> list[Failure]:
+        """What is recorded as failed."""
+        files = sorted((self.path / "failures").glob("*.json"))
+        return [_failure_of(json.loads(file.read_text(encoding="utf-8"))) for file in files]
+
+    def record(self, outcome: Outcome) -> None:
+        """Make an outcome last: rows first, then kept folders and failures, each file whole or not there.
+
+        Raises
+        ------
+        OSError
+            When the disk refuses.
+        """
+        cell, replication = outcome.unit.cell.index, outcome.unit.replication
+        if outcome.rows:
+            earlier = self._rows_of(cell, replication)
+            known = {
+                row.policy: row for row in (*outcome.rows, *earlier)
+            }  # an earlier row stays: it is the same
+            rows = [known[policy] for policy in self.identity.policies if policy in known]
+            file = self.result_file(cell, replication)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, rows_bytes(rows, self.schema))
+            self.spare_file(cell, replication).unlink(missing_ok=True)
+        for kept in outcome.kept:
+            self._keep(kept, cell, replication)
+        for row in outcome.rows:
+            self.failure_file(cell, replication, row.policy).unlink(missing_ok=True)
+        for failure in outcome.failures:
+            file = self.failure_file(cell, replication, failure.policy)
+            file.parent.mkdir(exist_ok=True)
+            write_whole(file, json_bytes(asdict(failure)))
+
+    def settle(self, n_replications: int) -> None:
+        """Leave in the results just the replications below a number; set the others aside."""
+        for cell, replication, file in list(self._units("results", "parquet")):
+            if replication >= n_replications:
+                _move(file, self.spare_file(cell, replication))
+        for cell, replication, file in list(self._units("spare", "rows")):
+            if replication < n_replications:
+                _move(file, self.result_file(cell, replication))
+        for failure in self.failures():
+            if failure.replication >= n_replications:
+                self.failure_file(failure.cell, failure.replication, failure.policy).unlink()
+
+    def discard_derived(self) -> None:
+        """Remove what was made from fewer rows."""
+        for name in DERIVED:
+            (self.path / name).unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed had not finished writing."""
+        for partial in list(self.path.rglob(f".*{PARTIAL}*")):
+            _remove(partial)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from running the same study; the lock goes with the process, however it ends.
+
+        Raises
+        ------
+        StudyError
+            When another process runs it.
+        """
+        with (self.path / "study.json").open("rb") as file:
+            _lock(file, self.path)
+            yield
+
+    def _rows_of(self, cell: int, replication: int) -> list[Row]:
+        files = (self.result_file(cell, replication), self.spare_file(cell, replication))
+        return [row for file in files if file.exists() for row in read_rows(file, self.cells, self.schema)]
+
+    def _keep(self, kept: Kept, cell: int, replication: int) -> None:
+        target = self.kept_folder(cell, replication, kept.policy)
+        if target.exists():
+            return
+        report = bool(tomllib.loads(kept.files["scenario.toml"].decode())["output"]["report"])
+        with whole_folder(target) as folder:
+            write_run(folder, kept.files.items(), report=report)
+
+    def _files(self, place: str, ending: str) -> Iterator[Path]:
+        return (self.path / place).glob(f"cell-*/replication-*.{ending}")
+
+    def _units(self, place: str, ending: str) -> Iterator[tuple[int, int, Path]]:
+        for file in self._files(place, ending):
+            if found := _RESULT_NAME.search(file.as_posix()):
+                yield int(found[1]), int(found[2]), file
+
+
+def create_folder(path: Path, identity: Identity, cells: Sequence[Cell]) -> StudyFolder:
+    """Make a study's folder: with its manifest, or not at all.
+
+    Raises
+    ------
+    RunFolderError
+        When it exists, or the disk refuses.
+    """
+    with whole_folder(path) as folder:
+        (folder / "scenario.toml").write_text(identity.scenario_toml, encoding="utf-8")
+        if cells[0].levels:
+            tables = {"design": "list", "cells": [dict(cell.levels) for cell in cells]}
+            (folder / "cells.toml").write_text(tomli_w.dumps(tables), encoding="utf-8")
+        (folder / "study.json").write_bytes(json_bytes(_manifest(identity, len(cells))))
+    return open_folder(path)
+
+
+def open_folder(path: Path) -> StudyFolder:
+    """Open a study's folder.
+
+    Raises
+    ------
+    StudyError
+        When it is none, or one that another version wrote.
+    """
+    if not path.is_dir():
+        raise StudyError(
+            f"{path}: no such folder" if not path.exists() else f"{path}: is a file, not a study's folder"
+        )
+    try:
+        manifest = json.loads((path / "study.json").read_text(encoding="utf-8"))
+        text = (path / "scenario.toml").read_text(encoding="utf-8")
+        cells = _read_cells(path / "cells.toml")
+        currency = str(tomllib.loads(text)["scenario"]["currency"])
+        if manifest["format"] != FORMAT:
+            raise StudyError(f"{path}: a study's folder of format {manifest['format']}, not {FORMAT}")
+        identity = _identity_of(manifest, text)
+    except FileNotFoundError as error:
+        raise StudyError(
+            f"{path}: not a study's folder, {Path(str(error.filename)).name} is missing"
+        ) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StudyError(
+            f"{path}: the study's manifest is damaged ({type(error).__name__}: {error})"
+        ) from error
+    return StudyFolder(path=path, identity=identity, cells=cells, currency=currency)
+
+
+def sweep(path: Path) -> None:
+    """Remove what a killed process left beside a study's folder while it made it."""
+    for partial in path.parent.glob(f".{path.name}{PARTIAL}*"):
+        if not _is_alive(partial.name.rpartition("-")[2]):
+            _remove(partial)
+
+
+def _manifest(identity: Identity, n_cells: int) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "identity": identity.digest,
+        "scenario_hash": identity.scenario_hash,
+        "seed": identity.seed,
+        "policies": list(identity.policies),
+        "factors": dict(identity.factors),
+        "n_cells": n_cells,
+        "version": version(),
+        "code_version": identity.fingerprint.code_version,
+        "packages": dict(identity.fingerprint.packages),
+        "policy_sources": dict(identity.fingerprint.policies),
+        "inputs": dict(identity.fingerprint.inputs),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _identity_of(manifest: Mapping[str, Any], scenario_toml: str) -> Identity:
+    return Identity(
+        scenario_toml=scenario_toml,
+        seed=int(manifest["seed"]),
+        policies=tuple(manifest["policies"]),
+        factors=manifest["factors"],
+        fingerprint=Fingerprint(
+            code_version=manifest["code_version"],
+            packages=manifest["packages"],
+            policies=manifest["policy_sources"],
+            inputs=manifest["inputs"],
+        ),
+    )
+
+
+def _read_cells(file: Path) -> tuple[Cell, ...]:
+    if not file.is_file():
+        return (Cell(index=0),)
+    tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    return tuple(Cell(index=index, levels=levels) for index, levels in enumerate(tables["cells"]))
+
+
+def _failure_of(data: Mapping[str, Any]) -> Failure:
+    return Failure(
+        cell=data["cell"],
+        policy=data["policy"],
+        replication=data["replication"],
+        error=data["error"],
+        traceback=data["traceback"],
+    )
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    if fcntl is None:  # pragma: no cover
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StudyError(f"{path}: another process is running this study") from None
+    except OSError:  # a file system without locks: then it is for people to start a study once
+        return
