@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.page import script_json
 from experiments.palette import LAYERS
 from experiments.reading import read_run
-from experiments.report import script_json, write_report
+from experiments.report import write_report
 from experiments.report_data import layer_kw, report_data
 from sim.errors import RunFolderError
 from sim.key_figures import KEY_FIGURES
@@ -111,15 +112,14 @@ def test_unwritable_target_is_told(two_cars: Path) -> None:
 
 def test_a_full_disk_keeps_the_old_report(two_cars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A report that cannot be written whole leaves the one before, and nothing beside it."""
-    file = write_report(two_cars, two_cars / "report.html")
+    file = two_cars / "report.html"
+    file.write_text("an earlier report", encoding="utf-8")
     before, names = file.read_bytes(), sorted(two_cars.iterdir())
-    whole = Path.write_text
 
-    def half(path: Path, text: str, **options: Any) -> int:
-        whole(path, text[: len(text) // 2], **options)
+    def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", half)
+    monkeypatch.setattr("experiments.atomic.os.fsync", full)
     with pytest.raises(RunFolderError, match="No space left on device"):
         write_report(two_cars, file)
     assert file.read_bytes() == before

@@ -3,8 +3,8 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const startMs = Date.parse(data.start + "T00:00:00Z");
   const days = data.end_s / 86400;
-  const SOFT = "#59636e", LINE = "#d9dee3", INK = "#1f2328", PRICE = "#D55E00";
-  const config = { responsive: true, displayModeBar: false };
+  const { SOFT, LINE, config, valueAxis, layout, draw, note } = charts;
+  const PRICE = "#D55E00";
 
   const instant = (s) => new Date(startMs + 1000 * s).toISOString().slice(0, 19);
   const steps = (n, every) => Array.from({ length: n + 1 }, (_, k) => instant(Math.min(k * every, data.end_s)));
@@ -20,16 +20,6 @@
     axis.title = { text: days <= 1 ? "clock hour of " + data.start : "clock time", font: { size: 12 } };
     return Object.assign(axis, extra || {});
   }
-  const valueAxis = (title, extra) => Object.assign({ title: { text: title, font: { size: 12 } }, gridcolor: LINE,
-    zerolinecolor: "#8c959f", zerolinewidth: 1, linecolor: LINE, rangemode: "tozero" }, extra || {});
-  function layout(extra) {
-    return Object.assign({ margin: { l: 64, r: 16, t: 12, b: 48 }, paper_bgcolor: "#fff", plot_bgcolor: "#fff",
-      font: { family: "system-ui, -apple-system, Segoe UI, Roboto, Arial, sans-serif", size: 13, color: INK },
-      hovermode: "x unified", hoverlabel: { font: { size: 12 } },
-      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 12 }, traceorder: "normal" } }, extra);
-  }
-  function draw(id, traces, extra) { Plotly.newPlot(id, traces, layout(extra), config); }
-  function note(id, text) { const p = document.createElement("p"); p.textContent = text; document.getElementById(id).replaceWith(p); }
 
   function balance() {
     const section = document.getElementById("balance");
