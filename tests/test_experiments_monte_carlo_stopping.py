@@ -44,7 +44,7 @@ def rows_of(value: Value, n: int, n_cells: int = 1, policies: Sequence[str] = PO
 
 def stop(rule: str, values: Sequence[float], minimum: int = 2) -> int | None:
     """Where one policy's rule stops a study with these costs."""
-    judge = Judge([read_rule(rule, ["rolling"], "CNY")], 1, ["rolling"], len(values), minimum)
+    judge = Judge([read_rule(rule, ["rolling"], "CNY")], 1, ["rolling"], minimum, len(values))
     for one in rows_of(lambda _, __, k: values[k], len(values), policies=["rolling"]):
         judge.add(one)
     return judge.stop_at
@@ -166,7 +166,7 @@ def test_a_paired_difference_is_judged_by_its_own_spread() -> None:
     """Two policies that move together stop at once on their difference, and not on either cost."""
     value: Value = lambda _, policy, k: 1000.0 * (k % 7) + (25.0 if policy == "rolling" else 0.0)  # noqa: E731
     for text, expected in (("[rolling-uncontrolled]", 3), ("[rolling]", None), ("", None)):
-        judge = Judge([read_rule(f"total_cost_net{text} < 10%", POLICIES, "CNY")], 1, POLICIES, 30, 3)
+        judge = Judge([read_rule(f"total_cost_net{text} < 10%", POLICIES, "CNY")], 1, POLICIES, 3)
         for one in rows_of(value, 30):
             judge.add(one)
         assert judge.stop_at == expected
@@ -179,7 +179,7 @@ def test_every_rule_must_hold_in_every_cell() -> None:
     rules = [
         read_rule(text, POLICIES, "CNY") for text in ("total_cost_net < 5", "total_cost_net[rolling] < 2%")
     ]
-    judge = Judge(rules, 2, POLICIES, 100, 2)
+    judge = Judge(rules, 2, POLICIES, 2)
     for one in rows_of(value, 100, n_cells=2):
         judge.add(one)
     halves = {n: t * np.std([(-1) ** k for k in range(n)], ddof=1) * 4 / np.sqrt(n)
@@ -194,7 +194,7 @@ def test_every_rule_must_hold_in_every_cell() -> None:
 def test_the_prefix_needs_every_cell_and_policy() -> None:
     """A replication counts when its last row is there and none before it lacks one; a row twice is a row."""
     rows = rows_of(lambda *_: 1.0, 3, n_cells=2)
-    judge = Judge([], 2, POLICIES, 3)
+    judge = Judge([], 2, POLICIES)
     hole = rows.pop(8)  # replication 1
     for one in rows + rows:
         judge.add(one)
@@ -205,7 +205,7 @@ def test_the_prefix_needs_every_cell_and_policy() -> None:
 
 def test_rows_beyond_the_maximum_are_left_aside() -> None:
     """Rows that an earlier, longer study left change nothing."""
-    judge = Judge([], 1, POLICIES, 4)
+    judge = Judge([], 1, POLICIES, maximum=4)
     for one in rows_of(lambda *_: 1.0, 10):
         judge.add(one)
     assert judge.complete == 4
@@ -213,7 +213,7 @@ def test_rows_beyond_the_maximum_are_left_aside() -> None:
 
 def test_the_first_of_two_rows_stays() -> None:
     """A row that comes again is ignored, also with other figures."""
-    judge = Judge([read_rule("total_cost_net < 1", ["rolling"], "CNY")], 1, ["rolling"], 3, 2)
+    judge = Judge([read_rule("total_cost_net < 1", ["rolling"], "CNY")], 1, ["rolling"], 2)
     for replication, cost in ((1, 5.0), (1, 500.0), (0, 5.0), (0, 900.0)):
         judge.add(row(0, "rolling", replication, **{COST: cost}))
     assert judge.stop_at == 2
@@ -224,8 +224,8 @@ def test_an_impossible_minimum_is_refused(minimum: int, maximum: int, fault: str
     """A spread needs two replications, and the rule a chance to be judged."""
     rule = read_rule("total_cost_net < 2%", POLICIES, "CNY")
     with pytest.raises(StudyError, match=fault):
-        Judge([rule], 1, POLICIES, maximum, minimum)
-    Judge([], 1, POLICIES, maximum, minimum)  # with no rule there is nothing to judge
+        Judge([rule], 1, POLICIES, minimum, maximum)
+    Judge([], 1, POLICIES, minimum, maximum)  # with no rule there is nothing to judge
 
 
 costs = st.lists(st.integers(-40, 40).map(lambda n: 100.0 + n / 8), min_size=2, max_size=24)
@@ -244,7 +244,7 @@ def test_the_order_of_completion_never_matters(seed: int, n: int, order: object,
     rules = [read_rule(f"total_cost_net[rolling-own-cost] < {width}", POLICIES, "CNY")]
     rules.append(read_rule(f"total_cost_net < {10 * width}%", POLICIES, "CNY"))
     rows = rows_of(value, n, n_cells=2)
-    judges = [Judge(rules, 2, POLICIES, n, 2) for _ in range(2)]
+    judges = [Judge(rules, 2, POLICIES, 2, n) for _ in range(2)]
     for one in rows:
         judges[0].add(one)
     shuffled = rows * 2

@@ -150,10 +150,10 @@ class Judge:
         All must hold in every cell; with none the study never stops before its end.
     n_cells, policies
         Of the study.
-    maximum
-        Replications that were asked for; rows beyond it are left aside.
     minimum
         Replications from which on the rules are judged, at every number.
+    maximum
+        Replications that were asked for, if there is such a bound; rows beyond it are left aside.
 
     Raises
     ------
@@ -166,21 +166,21 @@ class Judge:
         rules: Sequence[Rule],
         n_cells: int,
         policies: Sequence[str],
-        maximum: int,
         minimum: int = MINIMUM,
+        maximum: int | None = None,
     ) -> None:
         if rules and minimum < 2:
             raise StudyError(
                 f"a rule needs at least 2 replications to judge a spread, a minimum of {minimum} given"
             )
-        if rules and minimum > maximum:
+        if rules and maximum is not None and minimum > maximum:
             raise StudyError(
                 f"a rule is judged from {minimum} replications on, but only {maximum} were asked for: "
                 "ask for more, or lower the minimum"
             )
         self._n_cells = n_cells
         self._n_rows = n_cells * len(policies)
-        self._maximum = maximum
+        self._maximum = math.inf if maximum is None else maximum
         self._minimum = minimum
         self._widths = _Widths(rules, n_cells, policies) if rules else None
         self._figures = tuple(dict.fromkeys(rule.figure for rule in rules))
