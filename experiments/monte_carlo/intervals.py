@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 
 FloatArray = NDArray[np.float64]
 
 CONFIDENCE: Final = 0.95
 """Share of intervals that are to hold the true mean; the custom of the field (Law, Simulation Modeling, ch. 9)."""
+
+N_RESAMPLES: Final = 9_999
+"""Scipy's own choice; an end then moves by about 1.3 % of the half-width from one set of draws to another."""
+
+FEWEST: Final = 3
+"""Values below which resampling says nothing: two give three means, whatever the draws."""
+
+_BATCH: Final = 1_000_000
+"""Numbers drawn at a time, which bounds the memory (8 MB for each array of them)."""
+
+_DIGITS: Final = 12
+"""Of resampled means of values scaled to 1: equal means stay equal, whatever rounding the order of a sum brings."""
 
 
 class Interval(NamedTuple):
@@ -77,3 +90,77 @@ def t_interval(values: FloatArray, confidence: float = CONFIDENCE) -> Interval:
     n = values.shape[-1]
     half = sd * (t_factor(n, confidence) / np.sqrt(n)) if n > 1 else np.full_like(sd, np.nan)
     return Interval(mean - half, mean + half)
+
+
+def bootstrap_interval(
+    values: FloatArray,
+    rng: np.random.Generator,
+    confidence: float = CONFIDENCE,
+    n_resamples: int = N_RESAMPLES,
+) -> Interval:
+    """Bootstrap interval of the mean, bias-corrected and accelerated, over the last axis.
+
+    ``scipy.stats.bootstrap`` resamples replication numbers rather than values, so that all series share the draws and
+    the means of all of them are one matrix product (Efron and Tibshirani 1993, eq. 14.9 to 14.15).
+
+    Parameters
+    ----------
+    values : ndarray, shape (..., n)
+        Replications along the last axis. NaN ends where n < 3 or a value is not finite; equal values give an interval
+        of no width.
+    rng
+        Of the resampling. The draws depend on it and on n alone.
+    confidence, n_resamples
+        Of scipy's bootstrap.
+
+    >>> values = np.array([[1.0, 2.0, 3.0, 9.0], [5.0, 5.0, 5.0, 5.0]])
+    >>> low, high = bootstrap_interval(values, np.random.default_rng(1))
+    >>> bool(1.0 < low[0] < values[0].mean() < high[0] < 9.0), float(low[1]), float(high[1])
+    (True, 5.0, 5.0)
+    """
+    flat = values.reshape(-1, values.shape[-1])
+    mean, _ = moments(flat)
+    low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    if values.shape[-1] >= FEWEST:
+        about = flat - flat[:, :1]
+        size = np.abs(about).max(axis=1)
+        constant, varied = size == 0.0, np.isfinite(mean) & (size > 0.0)
+        low[constant] = high[constant] = flat[constant, 0]
+        if varied.any():
+            scaled = about[varied] / size[varied, None]
+            ends = _bootstrap(scaled, rng, confidence, n_resamples)
+            low[varied], high[varied] = (flat[varied, 0] + end * size[varied] for end in ends)
+    shape = values.shape[:-1]
+    return Interval(low.reshape(shape), high.reshape(shape))
+
+
+def _bootstrap(
+    values: FloatArray, rng: np.random.Generator, confidence: float, n_resamples: int
+) -> tuple[FloatArray, FloatArray]:
+    """Ends for each row of values, none of which is constant, the largest of each 1 in magnitude."""
+    n = values.shape[1]
+
+    def means(index: NDArray[np.int64], axis: int) -> FloatArray:  # axis: always the last
+        """Mean of every series over each sample of replication numbers: what a sample repeats, it weighs."""
+        samples = index.reshape(-1, index.shape[-1])
+        places = samples + n * np.arange(len(samples))[:, None]
+        weights = np.bincount(places.ravel(), minlength=n * len(samples)).reshape(len(samples), n)
+        sums: FloatArray = values @ weights.T.astype(np.float64)
+        found: FloatArray = np.round(sums / index.shape[-1], _DIGITS)
+        return found.reshape(len(values), *index.shape[:-1])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # its ends are NaN, which says so
+        result = stats.bootstrap(
+            (np.arange(n),),
+            means,
+            vectorized=True,
+            axis=-1,
+            confidence_level=confidence,
+            n_resamples=n_resamples,
+            batch=max(1, _BATCH // n),
+            method="BCa",
+            rng=rng,
+        )
+    low, high = result.confidence_interval
+    return np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
