@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -21,11 +22,13 @@ class StudyInterrupted(KeyboardInterrupt):  # noqa: N818 - an interruption is no
         What a person reads.
     signal_number
         Of the signal that came.
+    folder
+        The study's.
     """
 
-    def __init__(self, text: str, signal_number: int) -> None:
+    def __init__(self, text: str, signal_number: int, folder: Path) -> None:
         super().__init__(text)
-        self.signal_number = signal_number
+        self.signal_number, self.folder = signal_number, folder
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -110,14 +111,13 @@ def study(
     target = Path(out) if out is not None else default_folder(plan)
     check_target(target, plan, resume=resume)
     with interrupts() as interrupted, _told_disk(target):
-        _Session(
+        return _Session(
             plan=plan,
             target=target,
             make_engine=lambda: engine or engine_for(workers=workers, cluster=cluster),
             interrupted=interrupted,
             on_progress=on_progress or (lambda _: None),
         ).run()
-    return read_study(target)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +235,7 @@ class _Session:
     interrupted: Callable[[], int | None]
     on_progress: OnProgress
 
-    def run(self) -> None:
+    def run(self) -> Study:
         """Do what is missing, and sum up."""
         sweep(self.target)
         with ExitStack() as stack:
@@ -253,12 +253,14 @@ class _Session:
                 self._conduct(folder, book, units, engine or self._engine(stack))
             n_final = self.plan.n_replications if book.judge.stop_at is None else book.judge.stop_at
             folder.settle(n_final)
+            summed = read_study(self.target)
             write_derived(
-                read_study(self.target),
+                summed,
                 n_asked=self.plan.n_replications,
                 rules=self.plan.rules,
                 stopped_at=book.judge.stop_at,
             )
+        return summed
 
     def _engine(self, stack: ExitStack) -> Engine:
         engine = self.make_engine()
@@ -282,7 +284,9 @@ class _Session:
         if conduct.run() is Ending.INTERRUPTED:
             done = conduct.progress()
             raise StudyInterrupted(
-                f"interrupted; {done.n_done} of {n_total} replications are written", self.interrupted() or 0
+                f"interrupted; {done.n_done} of {n_total} replications are written",
+                self.interrupted() or signal.SIGINT,
+                self.target,
             )
 
 
