@@ -8,7 +8,6 @@ import pandas as pd
 
 from experiments.atomic import write_whole
 from experiments.monte_carlo.reading import Study
-from experiments.monte_carlo.report import render_study_report
 from experiments.monte_carlo.stopping import Rule
 from experiments.run_folder import json_bytes
 
@@ -43,6 +42,8 @@ def write_study_report(study: Study) -> None:
     OSError
         When the disk refuses.
     """
+    from experiments.monte_carlo.report import render_study_report  # noqa: PLC0415
+
     write_whole(study.path / "study.html", render_study_report(study).encode())
 
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.monte_carlo.contracts import Cell
-from experiments.monte_carlo.effects import effects
 from experiments.monte_carlo.factors import Factors, factors_of_table
 from experiments.monte_carlo.folder import StudyFolder, open_folder
 from experiments.monte_carlo.statistics import differences, summary
@@ -98,6 +97,8 @@ class Study:
         """Effects and interactions of the factors; empty when nothing is varied."""
         if self.factors is None:
             return pd.DataFrame()
+        from experiments.monte_carlo.effects import effects  # noqa: PLC0415
+
         return effects(self.results, self.factors, self.cells, self.figures, self.policies)
 
     @property

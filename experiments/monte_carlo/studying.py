@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from experiments.monte_carlo.cell_checks import check_cells
 from experiments.monte_carlo.conduct import Conduct, Ending, Hooks, Progress
@@ -23,15 +22,12 @@ from experiments.monte_carlo.interrupt import StudyInterrupted, interrupts
 from experiments.monte_carlo.keeping import kept_numbers
 from experiments.monte_carlo.reading import Study, read_study
 from experiments.monte_carlo.settings import base_of, base_toml
-from experiments.monte_carlo.stopping import Judge, Rule, read_rule
+from experiments.monte_carlo.stopping import MINIMUM, Judge, Rule, read_rule
 from experiments.monte_carlo.work import add_module_folder
 from experiments.run_folder import check_free
 from experiments.running import resolve
 from sim.errors import PolicyError, StudyError
 from sim.scenario import Scenario
-
-MINIMUM: Final = 20
-"""Replications before a stopping rule is first looked at: a narrow interval of a few is often chance."""
 
 OnProgress = Callable[[Progress], None]
 
@@ -144,7 +140,7 @@ class Plan:
 
     def judge(self) -> Judge:
         """Keeper of the complete prefix and of the stopping rules, knowing no row yet."""
-        return Judge(self.rules, len(self.cells), self.identity.policies, self.minimum)
+        return Judge(self.rules, len(self.cells), self.identity.policies, self.minimum, self.n_replications)
 
 
 def make_plan(
@@ -168,7 +164,8 @@ def make_plan(
     if twice := [policy for index, policy in enumerate(names) if policy in names[:index]]:
         raise PolicyError(f"policy {twice[0]!r} is named twice")
     rule_texts = [until] if isinstance(until, str) and until else list(until)
-    _check_numbers(replications, minimum if rule_texts else None)
+    if replications < 1:
+        raise StudyError(f"--replications {replications}: must be 1 or more")
     add_module_folder(str(Path.cwd()))
     rules = tuple(read_rule(text, names, base.scenario.currency) for text in rule_texts)
     kept = kept_numbers(keep, replications)
@@ -183,7 +180,7 @@ def make_plan(
         factors=table.table() if table is not None else {},
         fingerprint=fingerprint_of(names, input_files(base_of(text), cells, names[0])),
     )
-    return Plan(
+    plan = Plan(
         identity=identity,
         cells=cells,
         name=base.scenario.name,
@@ -193,6 +190,8 @@ def make_plan(
         minimum=minimum,
         keep=kept,
     )
+    plan.judge()  # says when the rules can never be judged
+    return plan
 
 
 def default_folder(plan: Plan) -> Path:
@@ -309,7 +308,7 @@ class Book:
     def enter(self, rows: Iterable[Row]) -> None:
         """Note rows; those beyond the replications asked for do not count."""
         for row in rows:
-            if row.replication < self.plan.n_replications:
+            if row.replication < self.plan.n_replications:  # else it does not count
                 self.policies.setdefault((row.cell.index, row.replication), set()).add(row.policy)
                 self.judge.add(row)
 
@@ -339,17 +338,6 @@ class Book:
             for policy in self.plan.identity.policies
             if not self.folder.kept_folder(cell.index, replication, policy).exists()
         ]
-
-
-def _check_numbers(replications: int, minimum: int | None) -> None:
-    if replications < 1:
-        raise StudyError(f"--replications {replications}: must be 1 or more")
-    if minimum is not None and minimum < 2:
-        raise StudyError(f"--min-replications {minimum}: an interval needs 2 or more")
-    if minimum is not None and minimum > replications:
-        raise StudyError(
-            f"--replications {replications}: a stopping rule is first looked at after {minimum} (--min-replications)"
-        )
 
 
 @contextmanager
