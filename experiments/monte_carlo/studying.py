@@ -1,32 +1,26 @@
-"""A Monte Carlo study from start to end: planned, checked, run, resumed, summed up."""
+"""A Monte Carlo study from start to end: planned, run, resumed, summed up."""
 
 from __future__ import annotations
 
-import re
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.monte_carlo.cell_checks import check_cells
+from experiments.monte_carlo.book import Book
 from experiments.monte_carlo.conduct import Conduct, Ending, Hooks, Progress
-from experiments.monte_carlo.contracts import Cell, Engine, Outcome, Row, Setup, Unit
-from experiments.monte_carlo.designs import cells_of
+from experiments.monte_carlo.contracts import Engine, Outcome, Unit
 from experiments.monte_carlo.engines import engine_for
-from experiments.monte_carlo.factors import Factors, read_factors
+from experiments.monte_carlo.factors import Factors
 from experiments.monte_carlo.finish import write_derived
 from experiments.monte_carlo.folder import StudyFolder, create_folder, open_folder, sweep
-from experiments.monte_carlo.identity import Identity, fingerprint_of, identity_faults, input_files
 from experiments.monte_carlo.interrupt import StudyInterrupted, interrupts
-from experiments.monte_carlo.keeping import kept_numbers
+from experiments.monte_carlo.plan import Plan, check_target, default_folder, make_plan
 from experiments.monte_carlo.reading import Study, read_study
-from experiments.monte_carlo.settings import base_of, base_toml
-from experiments.monte_carlo.stopping import MINIMUM, Judge, Rule, read_rule
-from experiments.monte_carlo.work import add_module_folder
-from experiments.run_folder import check_free
+from experiments.monte_carlo.stopping import MINIMUM
 from experiments.running import resolve
-from sim.errors import PolicyError, StudyError
+from sim.errors import StudyError
 from sim.scenario import Scenario
 
 OnProgress = Callable[[Progress], None]
@@ -117,114 +111,6 @@ def study(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a study is, and how far it shall go."""
-
-    identity: Identity
-    cells: tuple[Cell, ...]
-    name: str
-    currency: str
-    n_replications: int
-    rules: tuple[Rule, ...]
-    minimum: int
-    keep: frozenset[int]
-
-    @property
-    def setup(self) -> Setup:
-        """What travels with every piece."""
-        return Setup(
-            scenario_toml=self.identity.scenario_toml,
-            module_folder=str(Path.cwd()),
-            fingerprint=self.identity.fingerprint,
-        )
-
-    def judge(self) -> Judge:
-        """Keeper of the complete prefix and of the stopping rules, knowing no row yet."""
-        return Judge(self.rules, len(self.cells), self.identity.policies, self.minimum, self.n_replications)
-
-
-def make_plan(
-    base: Scenario,
-    *,
-    replications: int,
-    policies: Sequence[str] = (),
-    factors: str | Path | Factors | None = None,
-    until: str | Sequence[str] = (),
-    minimum: int = MINIMUM,
-    keep: str | int | Sequence[int] = 0,
-) -> Plan:
-    """Check everything that can be checked before any work, and fix what the study is.
-
-    Raises
-    ------
-    ScenarioError, PolicyError, StudyError
-        With every fault of a kind.
-    """
-    names = tuple(policies) or (base.dispatch.policy,)
-    if twice := [policy for index, policy in enumerate(names) if policy in names[:index]]:
-        raise PolicyError(f"policy {twice[0]!r} is named twice")
-    rule_texts = [until] if isinstance(until, str) and until else list(until)
-    if replications < 1:
-        raise StudyError(f"--replications {replications}: must be 1 or more")
-    add_module_folder(str(Path.cwd()))
-    rules = tuple(read_rule(text, names, base.scenario.currency) for text in rule_texts)
-    kept = kept_numbers(keep, replications)
-    table = read_factors(Path(factors)) if isinstance(factors, str | Path) else factors
-    cells = cells_of(table, base)
-    check_cells(base, cells, names)
-    text = base_toml(base, names[0])
-    identity = Identity(
-        scenario_toml=text,
-        seed=base.simulation.seed,
-        policies=names,
-        factors=table.table() if table is not None else {},
-        fingerprint=fingerprint_of(names, input_files(base_of(text), cells, names[0])),
-    )
-    plan = Plan(
-        identity=identity,
-        cells=cells,
-        name=base.scenario.name,
-        currency=base.scenario.currency,
-        n_replications=replications,
-        rules=rules,
-        minimum=minimum,
-        keep=kept,
-    )
-    plan.judge()  # says when the rules can never be judged
-    return plan
-
-
-def default_folder(plan: Plan) -> Path:
-    """Folder of a study that is given none: the same for the same study, so that it can be resumed."""
-    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", plan.name)
-    return Path("studies") / f"{stem}-{plan.identity.digest[:8]}"
-
-
-def check_target(target: Path, plan: Plan, *, resume: bool) -> None:
-    """Refuse a folder that is in the way, or that belongs to another study.
-
-    Raises
-    ------
-    StudyError, RunFolderError
-        With every difference.
-    """
-    if not target.exists():
-        check_free(target)
-        return
-    there = open_folder(target)
-    if faults := identity_faults(there.identity, plan.identity):
-        raise StudyError(
-            "\n".join(
-                [f"{target}: belongs to another study or version; name another folder with --out", *faults]
-            )
-        )
-    if not resume:
-        raise StudyError(
-            f"{target}: this study was begun already; go on with --resume, or name another folder with --out"
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Session:
     """One attempt at a study, from its folder as it is to its folder as it shall be."""
 
@@ -287,57 +173,6 @@ class _Session:
                 self.interrupted() or signal.SIGINT,
                 self.target,
             )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
-    """Which rows a study has, without their numbers."""
-
-    folder: StudyFolder
-    plan: Plan
-    judge: Judge
-    policies: dict[tuple[int, int], set[str]]  # by cell and replication
-
-    @classmethod
-    def of(cls, folder: StudyFolder, plan: Plan) -> Book:
-        """Read what a folder has."""
-        book = cls(folder=folder, plan=plan, judge=plan.judge(), policies={})
-        book.enter(folder.rows())
-        return book
-
-    def enter(self, rows: Iterable[Row]) -> None:
-        """Note rows; those beyond the replications asked for do not count."""
-        for row in rows:
-            if row.replication < self.plan.n_replications:  # else it does not count
-                self.policies.setdefault((row.cell.index, row.replication), set()).add(row.policy)
-                self.judge.add(row)
-
-    def is_enough(self) -> bool:
-        """Whether the stopping rules hold on the complete prefix."""
-        return self.judge.stop_at is not None
-
-    def missing(self) -> list[Unit]:
-        """What is to be done, replication by replication."""
-        units = []
-        for replication in range(self.plan.n_replications):
-            for cell in self.plan.cells:
-                there = self.policies.get((cell.index, replication), set())
-                keep = self._to_keep(cell, replication)
-                policies = [name for name in self.plan.identity.policies if name not in there or name in keep]
-                if policies:
-                    units.append(
-                        Unit(replication=replication, cell=cell, policies=tuple(policies), keep=tuple(keep))
-                    )
-        return units
-
-    def _to_keep(self, cell: Cell, replication: int) -> list[str]:
-        if replication not in self.plan.keep:
-            return []
-        return [
-            policy
-            for policy in self.plan.identity.policies
-            if not self.folder.kept_folder(cell.index, replication, policy).exists()
-        ]
 
 
 @contextmanager
