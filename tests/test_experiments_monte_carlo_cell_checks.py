@@ -49,6 +49,15 @@ def test_an_unknown_key_is_told_once_with_what_it_may_mean(base: Scenario) -> No
     )
 
 
+def test_an_unknown_key_of_many_levels_hides_no_other_fault(base: Scenario) -> None:
+    """Its levels need not all be tried."""
+    told = faults(base, {"fleet.sise": list(range(2 * FAILING)), "simulation.days": [1, 0]})
+    assert told == (
+        "fleet.sise: unknown key; did you mean 'size'?",
+        "simulation.days: must be at least 1, is 0",
+    )
+
+
 def test_an_unknown_section_is_told_once(base: Scenario) -> None:
     """The first part of a key may be misspelt too."""
     assert faults(base, {"flet.size": [3, 5, 7]}) == ("flet: unknown key; did you mean 'fleet'?",)

@@ -57,6 +57,8 @@ def check_cells(base: Scenario, cells: Sequence[Cell], policies: Sequence[str]) 
         raise ScenarioError(scenario_faults)
 
 
+_UNKNOWN: Final = ": unknown key"
+
 Places = Mapping[str, tuple[str, ...]]
 """Key: the names that a fault's line may have for it."""
 
@@ -68,6 +70,7 @@ class _Found:
     at: dict[str, list[Cell]] = field(default_factory=dict)
     plain: set[str] = field(default_factory=set)
     blamed: set[tuple[str, str]] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
     n_failing: int = 0
 
     def add(self, cell: Cell, faults: Sequence[str], places: Places) -> None:
@@ -79,6 +82,16 @@ class _Found:
             if about:
                 self.plain.add(fault)
             self.blamed |= {(key, repr(cell.levels[key])) for key in about}
+            if _UNKNOWN in fault:
+                self.unknown |= about
+
+    def innocent(self, levels: Mapping[str, Level]) -> dict[str, Level]:
+        """Levels of a cell but for those that have a fault already."""
+        return {
+            key: level
+            for key, level in levels.items()
+            if key not in self.unknown and (key, repr(level)) not in self.blamed
+        }
 
     def lines(self, cells: Sequence[Cell]) -> list[str]:
         """Each fault once, with what causes it."""
@@ -118,7 +131,7 @@ def _setting_faults(base: Scenario, cells: Sequence[Cell], policy: str) -> list[
     valid: list[tuple[Cell, Scenario]] = []
     seen: set[str] = set()
     for cell in cells:
-        levels = {key: level for key, level in cell.levels.items() if (key, repr(level)) not in found.blamed}
+        levels = found.innocent(cell.levels)
         if repr(levels) in seen:
             continue
         seen.add(repr(levels))
@@ -212,7 +225,7 @@ def _is_about(fault: str, named: Sequence[str]) -> bool:
     return any(
         place == name
         or place.startswith((f"{name}.", f"{name}["))
-        or ("unknown key" in fault and name.startswith((f"{place}.", f"{place}[")))
+        or (_UNKNOWN in fault and name.startswith((f"{place}.", f"{place}[")))
         for name in named
     )
 

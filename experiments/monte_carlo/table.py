@@ -95,10 +95,10 @@ def read_rows(file: Path, cells: Sequence[Cell], schema: pa.Schema) -> list[Row]
 def level_text(level: Level) -> str:
     """Level as people read it.
 
-    >>> level_text("perfect"), level_text(date(2016, 4, 20)), level_text([1, 2])
-    ('perfect', '2016-04-20', '[1, 2]')
+    >>> level_text("perfect"), level_text(date(2016, 4, 20)), level_text([1, 2]), level_text(True)
+    ('perfect', '2016-04-20', '[1, 2]', 'true')
     """
-    if isinstance(level, str | int | float | date):
+    if isinstance(level, str | int | float | date) and not isinstance(level, bool):
         return str(level)
     return json.dumps(level, default=str)
 

@@ -1,0 +1,164 @@
+"""Effects and interactions of a study's factors on every key figure, with intervals over replications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from experiments.monte_carlo.cell_values import cell_values
+from experiments.monte_carlo.contracts import Cell
+from experiments.monte_carlo.contrasts import Contrasts, contrasts_of
+from experiments.monte_carlo.factors import Factors
+from experiments.monte_carlo.intervals import moments, t_factor
+from sim.contracts import FloatArray
+
+COLUMNS: Final = (
+    "policy", "figure", "kind", "term", "level", "n", "effect", "ci_low", "ci_high", "share",
+)  # fmt: skip
+
+_BATCH: Final = 4_000_000
+"""Effects of single replications that are held at once (32 MB)."""
+
+
+def effects(
+    results: pd.DataFrame,
+    factors: Factors,
+    cells: Sequence[Cell],
+    figures: Sequence[str],
+    policies: Sequence[str],
+) -> pd.DataFrame:
+    """Effects of the factors, by policy and key figure.
+
+    Every replication is a block: its draws are common to all cells, so an effect is computed within each complete
+    replication, and Student's 95 % interval is taken over replications. The interval holds the chance of fleets and
+    weather; not that of the points of a sampled design, nor what a straight line leaves out, and each interval
+    stands for itself alone.
+
+    Parameters
+    ----------
+    results : DataFrame
+        Rows of a study: ``cell``, ``policy``, ``replication``, the figures.
+    factors, cells
+        The design and its cells.
+    figures, policies
+        Which ones, in the order wanted.
+
+    Returns
+    -------
+    DataFrame
+        One row per policy, figure and effect: ``kind``, ``term`` (keys), ``level``, ``n`` (complete replications),
+        ``effect``, ``ci_low``, ``ci_high`` (in the figure's unit; no interval below 2 replications) and ``share``.
+
+        - ``main``: mean at a level minus the mean over the factor's levels, others averaged.
+        - ``interaction``: what a pair of levels adds to both main effects. Of ranges: how much the first factor's
+          slope grows from the second's low to its high end.
+        - ``slope``: from a range's low to its high end, others held, by least squares.
+        - ``from base``, ``from first``: the cell minus cell 0.
+        - ``fit``: the share of the squares between the cells' means that all terms explain, R squared.
+
+        ``share`` is that of the term alone: what the fit loses without it (eta squared in a factorial).
+
+    Notes
+    -----
+    Interactions of a sampled design are fitted only with ``contrasts.CELLS_PER_COLUMN`` cells per column of the
+    model, slopes only where the cells can tell all factors apart.
+    """
+    values = cell_values(results, len(cells), figures, policies)
+    n = values.shape[1]
+    contrasts = contrasts_of(factors, cells)
+    if n == 0 or not contrasts.rows:
+        return pd.DataFrame(columns=list(COLUMNS)).astype(_dtypes())
+    tables = [_table(policy, figures, contrasts, values[index]) for index, policy in enumerate(policies)]
+    return pd.concat(tables, ignore_index=True).astype(_dtypes())
+
+
+def shares(model: FloatArray, parts: Sequence[slice], means: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Of the sum of squares between cells: what the model loses without each term, and what it explains.
+
+    The loss is b' V^-1 b with the term's coefficients b and its block V of (X'X)^-1 (the sum of squares of a linear
+    hypothesis; Seber and Lee, Linear Regression Analysis, theorem 4.1).
+
+    Parameters
+    ----------
+    model : ndarray, shape (n_cells, n_columns)
+        Full rank, the mean first.
+    parts
+        Columns of each term.
+    means : ndarray, shape (n_cells, n_figures)
+
+    Returns
+    -------
+    ndarray, shape (n_terms, n_figures), and ndarray, shape (n_figures,)
+        NaN where the cells do not differ.
+
+    >>> x = np.array([[1.0, -1.0], [1.0, 1.0]])
+    >>> of_term, of_all = shares(x, [slice(1, 2)], np.array([[3.0, 5.0], [4.0, 5.0]]))
+    >>> of_term.round(9).tolist(), of_all.round(9).tolist()
+    ([[1.0, nan]], [1.0, nan])
+    """
+    means = means - means[:1]
+    total = ((means - means.mean(axis=0)) ** 2).sum(axis=0)
+    total = np.where(total > 0.0, total, np.nan)
+    coefficients, *_ = np.linalg.lstsq(model, means)
+    inverse = np.linalg.inv(model.T @ model)
+    lost = [
+        (coefficients[part] * np.linalg.solve(inverse[part, part], coefficients[part])).sum(axis=0)
+        for part in parts
+    ]
+    residual = ((means - model @ coefficients) ** 2).sum(axis=0)
+    return np.reshape(lost, (len(parts), means.shape[1])) / total, 1.0 - residual / total
+
+
+def _table(policy: str, figures: Sequence[str], contrasts: Contrasts, values: FloatArray) -> pd.DataFrame:
+    """Effects of one policy; values of shape (n_replications, n_cells, n_figures)."""
+    n = len(values)
+    differences = (
+        values - values[:, :1]
+    )  # contrasts sum to 0: a figure that no cell changes has effects of exactly 0
+    mean, half = _estimates(contrasts.weights, differences)
+    share = np.full_like(mean, np.nan)
+    rows = list(contrasts.rows)
+    if contrasts.parts:
+        of_term, of_all = shares(contrasts.model, contrasts.parts, differences.mean(axis=0))
+        share = of_term[[row.part for row in rows]]
+        none = np.full((1, len(figures)), np.nan)
+        mean, half, share = np.vstack([mean, of_all]), np.vstack([half, none]), np.vstack([share, none])
+    labels: list[tuple[str, str, str]] = [(row.kind, row.term, row.level) for row in rows]
+    if contrasts.parts:
+        labels.append(("fit", "all terms", ""))
+    return pd.DataFrame(
+        {
+            "policy": policy,
+            "figure": np.repeat(np.array(figures, dtype=object), len(labels)),
+            **{
+                name: np.tile(np.array([label[i] for label in labels], dtype=object), len(figures))
+                for i, name in enumerate(("kind", "term", "level"))
+            },
+            "n": n,
+            "effect": mean.T.ravel(),
+            "ci_low": (mean - half).T.ravel(),
+            "ci_high": (mean + half).T.ravel(),
+            "share": share.T.ravel(),
+        }
+    )
+
+
+def _estimates(weights: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and half-width over replications of each effect and figure, a batch of effects at a time."""
+    n, _, n_figures = values.shape
+    size = max(1, _BATCH // (n * n_figures))
+    means, halves = [], []
+    for begin in range(0, len(weights), size):
+        each = np.matmul(weights[begin : begin + size], values)
+        mean, sd = moments(np.moveaxis(each, 0, -1))
+        means.append(mean)
+        halves.append(t_factor(n) * sd / np.sqrt(n) if n > 1 else np.full_like(mean, np.nan))
+    return np.concatenate(means), np.concatenate(halves)
+
+
+def _dtypes() -> dict[str, str]:
+    numbers = dict.fromkeys(("effect", "ci_low", "ci_high", "share"), "float64")
+    return dict.fromkeys(("policy", "figure", "kind", "term", "level"), "str") | {"n": "int64"} | numbers
