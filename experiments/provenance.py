@@ -35,8 +35,13 @@ def code_version() -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+    """Versions of Python and of the packages that numbers depend on, as this process first saw them."""
+    return dict(_package_versions())
+
+
+@cache
+def _package_versions() -> tuple[tuple[str, str], ...]:
+    return (("python", platform.python_version()), *((name, metadata.version(name)) for name in PACKAGES))
 
 
 def peak_memory_mb() -> float:

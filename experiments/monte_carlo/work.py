@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
 from traceback import format_exception
@@ -21,6 +24,9 @@ from sim.scenario import Scenario
 
 LISTED_FAULTS: Final = 3
 """Faults of a scenario that one failure's line names."""
+
+SWEEP_SECONDS: Final = 10.0
+"""Least time between two sweeps of the memory, each of which takes about 0.1 s."""
 
 
 def run_piece(piece: Piece) -> Done | Refused:
@@ -47,6 +53,8 @@ def run_unit(setup: Setup, unit: Unit) -> Outcome:
         except Exception as error:  # noqa: BLE001 - whatever it is, the study goes on and the error is recorded
             failures.append(_failure(unit, policy, error))
             continue
+        finally:
+            _SWEEPER.sweep()
         rows.append(row)
         if files is not None:
             kept.append(Kept(policy=policy, files=files))
@@ -57,6 +65,32 @@ def run_unit(setup: Setup, unit: Unit) -> Outcome:
         kept=tuple(kept),
         seconds=perf_counter() - begin,
     )
+
+
+@dataclass(slots=True)
+class Sweeper:
+    """Gives back the memory of finished replications, now and then.
+
+    The cars of a finished day, their processes and their clock hold each other. They have survived the day, so the
+    collector counts them among the things that stay, and looks at those again only when they have grown by a quarter.
+    """
+
+    seconds: float = SWEEP_SECONDS
+    clock: Callable[[], float] = perf_counter
+    _last: float | None = None
+
+    def sweep(self) -> bool:
+        """Collect, unless that was done a moment ago; whether it was done."""
+        now = self.clock()
+        self._last = now if self._last is None else self._last
+        if now - self._last < self.seconds:
+            return False
+        gc.collect()
+        self._last = self.clock()
+        return True
+
+
+_SWEEPER: Final = Sweeper()  # of this process, however many pieces it takes
 
 
 def add_module_folder(folder: str) -> None:
