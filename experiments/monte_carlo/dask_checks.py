@@ -82,13 +82,11 @@ def transport_faults(versions: Mapping[str, Any]) -> list[str]:
 def code_fault(own: str, there: object) -> str:
     """Tell how the code of another machine differs, from its version or the error that came instead.
 
-    >>> code_fault("1f", "2e"), code_fault("1f", ModuleNotFoundError("No module named 'experiments'"))
-    ("voltwalk's code 1f in the study, 2e there", "cannot import voltwalk (No module named 'experiments')")
+    >>> code_fault("1f", "2e"), code_fault("1f", ImportError("no module"))
+    ("voltwalk's code 1f in the study, 2e there", 'cannot import voltwalk (ImportError: no module)')
     """
-    if isinstance(there, ImportError):
-        return f"cannot import voltwalk ({there})"
     if isinstance(there, Exception):
-        return f"cannot tell voltwalk's version ({one_line(there)})"
+        return f"cannot import voltwalk ({one_line(there)})"
     return f"voltwalk's code {own} in the study, {there} there"
 
 

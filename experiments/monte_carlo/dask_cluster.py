@@ -58,8 +58,6 @@ class DaskEngine:
     ----------
     address
         Of the cluster's scheduler, ``tcp://HOST:PORT``.
-    patience_seconds
-        How long to wait for a worker when the cluster has lost all of them.
 
     Raises
     ------
@@ -69,9 +67,8 @@ class DaskEngine:
 
     name = "dask"
 
-    def __init__(self, address: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, address: str) -> None:
         self._address = _checked(address)
-        self._patience_seconds = patience_seconds
         self._distributed = _distributed()
         self._levels = {name: logging.getLogger(name).level for name in _NOISY}
         for name in _NOISY:  # what happens to the cluster is told by this engine's own errors
@@ -189,8 +186,6 @@ class DaskEngine:
         future = self._client.submit(run_alone, piece, pure=False)
         try:
             result: Result = await future
-        except ImportError as error:  # of a worker that came after the check
-            return Refused(piece=piece, faults=(f"a worker cannot import voltwalk: {one_line(error)}",))
         except Exception as error:  # noqa: BLE001 - workers that died, a cancelled task, a broken connection
             return Lost(piece=piece, reason=one_line(error))
         finally:
@@ -199,7 +194,7 @@ class DaskEngine:
 
     async def _collect(self, timeout_s: float) -> list[Result]:
         pause = max(timeout_s, 0.01)  # messages of the cluster are read while this waits
-        if self._tasks:
+        if self._tasks and self._client.status == "running":
             await asyncio.wait(self._tasks, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
         else:
             await asyncio.sleep(pause)
@@ -223,8 +218,8 @@ class DaskEngine:
                 unmanned_since = None
             elif unmanned_since is None:
                 unmanned_since = monotonic()
-            elif monotonic() - unmanned_since > self._patience_seconds:
-                self._fault = f"it has had no worker for {self._patience_seconds:.0f} s"
+            elif monotonic() - unmanned_since > PATIENCE_SECONDS:
+                self._fault = f"it has had no worker for {PATIENCE_SECONDS:.0f} s"
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _count(self) -> int:
