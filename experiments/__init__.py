@@ -1,15 +1,18 @@
 """Scenarios, runs, audits, reports and the command line.
 
->>> from experiments import run, compare, read_run
+>>> from experiments import run, compare, read_run, study, read_study, replay
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from experiments.monte_carlo.reading import Study, read_study
+    from experiments.monte_carlo.replaying import replay
+    from experiments.monte_carlo.studying import study
     from experiments.reading import Run, read_run
     from experiments.running import Comparison, compare, run
 
-__all__ = ["Comparison", "Run", "compare", "read_run", "run"]
+__all__ = ["Comparison", "Run", "Study", "compare", "read_run", "read_study", "replay", "run", "study"]
 
 _HOMES = {
     "Run": "experiments.reading",
@@ -17,6 +20,10 @@ _HOMES = {
     "Comparison": "experiments.running",
     "compare": "experiments.running",
     "run": "experiments.running",
+    "Study": "experiments.monte_carlo.reading",
+    "read_study": "experiments.monte_carlo.reading",
+    "replay": "experiments.monte_carlo.replaying",
+    "study": "experiments.monte_carlo.studying",
 }
 
 

@@ -8,8 +8,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from experiments.cli_parts import (
+    OutOption,
+    RunArgument,
+    ScenarioArgument,
+    SeedOption,
+    SetOption,
+    UserInterrupt,
+    console,
+    names_of,
+)
+from experiments.cli_study import replay, study
 from experiments.preflight import foreign_message, foreign_packages
 from sim.errors import VoltwalkError
 
@@ -22,33 +32,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ScenarioArgument = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A path, or the name of a shipped scenario.")
-]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a scenario key.")
-]
-SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Root of all chance.")]
-OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The folder to make.")]
-
-
-def _console() -> Console:
-    """Console for tables; where no terminal gives a width, wide enough that nothing is cut."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
-
-
-class UserInterrupt(BaseException):
-    """Ctrl-C; not a KeyboardInterrupt, which the command-line library would turn into a word of its own."""
-
 
 def _interrupt(*_: object) -> None:
     raise UserInterrupt
 
 
 def main() -> None:
-    """Entry point: mistakes end in plain lines on stderr and exit code 2, Ctrl-C in 130."""
+    """Entry point: mistakes end in plain lines on stderr and exit code 2, Ctrl-C in 130, SIGTERM in 143."""
     signal.signal(signal.SIGINT, _interrupt)
     if hasattr(signal, "SIGPIPE"):
         signal.signal(
@@ -63,9 +53,10 @@ def main() -> None:
         for line in str(error).splitlines():
             sys.stderr.write(f"voltwalk: {line}\n")
         sys.exit(2)
-    except UserInterrupt:
-        sys.stderr.write("voltwalk: interrupted; no partial folder was left\n")
-        sys.exit(130)
+    except UserInterrupt as interrupted:
+        for line in str(interrupted).splitlines():
+            sys.stderr.write(f"voltwalk: {line}\n")
+        sys.exit(interrupted.code)
 
 
 @app.command()
@@ -85,7 +76,7 @@ def run(
         result = running.run(
             scenario, out=out, overrides=overrides or (), seed=seed, policy=policy, on_step=on_step
         )
-    _console().print(
+    console().print(
         key_figure_table(result.kpis, title=f"{result.scenario['scenario']['name']}: key figures")
     )
     typer.echo(result.path)
@@ -106,13 +97,17 @@ def compare(
     from experiments.progress import policy_progress
     from experiments.tables import comparison_table
 
-    names = [name.strip() for name in policies.split(",") if name.strip()]
+    names = names_of(policies)
     with policy_progress(names) as on_step:
         result = running.compare(
             scenario, names, out=out, overrides=overrides or (), seed=seed, on_step=on_step
         )
-    _console().print(comparison_table(result.table))
+    console().print(comparison_table(result.table))
     typer.echo(result.path)
+
+
+app.command()(study)
+app.command()(replay)
 
 
 @app.command()
@@ -170,7 +165,7 @@ def trace(
     """One car's day, readable; without VEHICLE the fleet, sortable."""
     from experiments import trace as tracing
 
-    tracing.print_trace(run, vehicle, plot=plot, csv=csv, sort=sort, console=_console())
+    tracing.print_trace(run, vehicle, plot=plot, csv=csv, sort=sort, console=console())
 
 
 @app.command()
