@@ -95,6 +95,18 @@ def position(spread: Range, value: float) -> float:
     return (value - spread.low) / (spread.high - spread.low)
 
 
+def positions(factors: Factors, cells: Sequence[Cell]) -> FloatArray:
+    """Where each cell stands in the range of each factor.
+
+    Returns
+    -------
+    ndarray, shape (n_cells, n_factors)
+        From 0 to 1. All factors are ranges.
+    """
+    ranges = [(key, spread) for key, spread in factors.factors.items() if isinstance(spread, Range)]
+    return np.array([[position(spread, cell.levels[key]) for key, spread in ranges] for cell in cells])
+
+
 def _none(n_cells: int) -> Contrasts:
     return Contrasts(rows=(), weights=np.empty((0, n_cells)), model=np.empty((n_cells, 0)))
 
@@ -152,9 +164,10 @@ def _product(a: _Coding, b: _Coding) -> _Coding:
 def _fitted(codings: Sequence[_Coding], n_cells: int) -> Contrasts | None:
     """Least squares of all terms together; nothing where the cells cannot tell them apart."""
     model = np.hstack([np.ones((n_cells, 1)), *(coding.columns for coding in codings)])
-    if np.linalg.matrix_rank(model) < model.shape[1]:
+    u, singular, vt = np.linalg.svd(model, full_matrices=False)
+    if len(singular) < model.shape[1] or singular[-1] <= singular[0] * n_cells * np.finfo(float).eps:
         return None
-    solve = np.linalg.pinv(model)
+    solve = vt.T / singular @ u.T
     ends = np.cumsum([1, *(coding.columns.shape[1] for coding in codings)])
     parts = tuple(slice(int(a), int(b)) for a, b in itertools.pairwise(ends))
     rows = tuple(

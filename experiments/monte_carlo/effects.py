@@ -10,14 +10,12 @@ import pandas as pd
 
 from experiments.monte_carlo.cell_values import cell_values
 from experiments.monte_carlo.contracts import Cell
-from experiments.monte_carlo.contrasts import Contrasts, contrasts_of
+from experiments.monte_carlo.contrasts import Contrasts, contrasts_of, positions
+from experiments.monte_carlo.effect_table import effect_table, joined
 from experiments.monte_carlo.factors import Factors
 from experiments.monte_carlo.intervals import moments, t_factor
+from experiments.monte_carlo.sensitivity import morris_table, sobol_table
 from sim.contracts import FloatArray
-
-COLUMNS: Final = (
-    "policy", "figure", "kind", "term", "level", "n", "effect", "ci_low", "ci_high", "share",
-)  # fmt: skip
 
 _BATCH: Final = 4_000_000
 """Effects of single replications that are held at once (32 MB)."""
@@ -57,6 +55,7 @@ def effects(
           slope grows from the second's low to its high end.
         - ``slope``: from a range's low to its high end, others held, by least squares.
         - ``from base``, ``from first``: the cell minus cell 0.
+        - ``first order``, ``total order``, ``mu star``, ``mu``, ``sigma``: see ``sensitivity``.
         - ``fit``: the share of the squares between the cells' means that all terms explain, R squared.
 
         ``share`` is that of the term alone: what the fit loses without it (eta squared in a factorial).
@@ -68,11 +67,24 @@ def effects(
     """
     values = cell_values(results, len(cells), figures, policies)
     n = values.shape[1]
+    if n == 0:
+        return joined([])
+    if factors.design == "sobol-indices":
+        return joined(
+            sobol_table(policy, figures, factors.keys, values[index]) for index, policy in enumerate(policies)
+        )
+    if factors.design == "morris":
+        moves = positions(factors, cells)
+        return joined(
+            morris_table(policy, figures, factors.keys, moves, values[index])
+            for index, policy in enumerate(policies)
+        )
     contrasts = contrasts_of(factors, cells)
-    if n == 0 or not contrasts.rows:
-        return pd.DataFrame(columns=list(COLUMNS)).astype(_dtypes())
-    tables = [_table(policy, figures, contrasts, values[index]) for index, policy in enumerate(policies)]
-    return pd.concat(tables, ignore_index=True).astype(_dtypes())
+    return joined(
+        _table(policy, figures, contrasts, values[index])
+        for index, policy in enumerate(policies)
+        if contrasts.rows
+    )
 
 
 def shares(model: FloatArray, parts: Sequence[slice], means: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -114,36 +126,18 @@ def shares(model: FloatArray, parts: Sequence[slice], means: FloatArray) -> tupl
 
 def _table(policy: str, figures: Sequence[str], contrasts: Contrasts, values: FloatArray) -> pd.DataFrame:
     """Effects of one policy; values of shape (n_replications, n_cells, n_figures)."""
-    n = len(values)
-    differences = (
-        values - values[:, :1]
-    )  # contrasts sum to 0: a figure that no cell changes has effects of exactly 0
+    # contrasts sum to 0: with one cell taken off, a figure that no cell changes has effects of exactly 0
+    differences = values - values[:, :1]
     mean, half = _estimates(contrasts.weights, differences)
     share = np.full_like(mean, np.nan)
-    rows = list(contrasts.rows)
+    labels: list[tuple[str, str, str]] = [(row.kind, row.term, row.level) for row in contrasts.rows]
     if contrasts.parts:
         of_term, of_all = shares(contrasts.model, contrasts.parts, differences.mean(axis=0))
-        share = of_term[[row.part for row in rows]]
         none = np.full((1, len(figures)), np.nan)
-        mean, half, share = np.vstack([mean, of_all]), np.vstack([half, none]), np.vstack([share, none])
-    labels: list[tuple[str, str, str]] = [(row.kind, row.term, row.level) for row in rows]
-    if contrasts.parts:
+        share = np.vstack([of_term[[row.part for row in contrasts.rows]], none])
+        mean, half = np.vstack([mean, of_all]), np.vstack([half, none])
         labels.append(("fit", "all terms", ""))
-    return pd.DataFrame(
-        {
-            "policy": policy,
-            "figure": np.repeat(np.array(figures, dtype=object), len(labels)),
-            **{
-                name: np.tile(np.array([label[i] for label in labels], dtype=object), len(figures))
-                for i, name in enumerate(("kind", "term", "level"))
-            },
-            "n": n,
-            "effect": mean.T.ravel(),
-            "ci_low": (mean - half).T.ravel(),
-            "ci_high": (mean + half).T.ravel(),
-            "share": share.T.ravel(),
-        }
-    )
+    return effect_table(policy, figures, labels, len(values), mean, mean - half, mean + half, share)
 
 
 def _estimates(weights: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -157,8 +151,3 @@ def _estimates(weights: FloatArray, values: FloatArray) -> tuple[FloatArray, Flo
         means.append(mean)
         halves.append(t_factor(n) * sd / np.sqrt(n) if n > 1 else np.full_like(mean, np.nan))
     return np.concatenate(means), np.concatenate(halves)
-
-
-def _dtypes() -> dict[str, str]:
-    numbers = dict.fromkeys(("effect", "ci_low", "ci_high", "share"), "float64")
-    return dict.fromkeys(("policy", "figure", "kind", "term", "level"), "str") | {"n": "int64"} | numbers
