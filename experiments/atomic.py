@@ -21,9 +21,10 @@ def partial_path(target: Path) -> Path:
 
 
 def write_whole(target: Path, data: bytes) -> None:
-    """Write a file so that it is either as before or whole, also when the power fails.
+    """Write a file so that it is either as before or whole, however this process ends.
 
     A file that holds these bytes already is left alone, so that finishing what is finished needs no right to write.
+    Nothing waits for the disk: who must outlive a power failure checks what is read.
 
     Raises
     ------
@@ -34,10 +35,7 @@ def write_whole(target: Path, data: bytes) -> None:
         return
     partial = partial_path(target)
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        partial.write_bytes(data)
         partial.replace(target)
     finally:
         with suppress(OSError):  # after an error or Ctrl-C; else it has its name by now

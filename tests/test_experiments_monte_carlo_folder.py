@@ -62,7 +62,7 @@ def test_rows_come_back_to_the_last_bit(folder: StudyFolder) -> None:
     """A written row is read as it was; keys come first, levels as columns."""
     outcome = outcome_of(unit(4, cell=1))
     folder.record(outcome)
-    assert tuple(folder.rows()) == outcome.rows
+    assert tuple(folder.rows(folder.figures)) == outcome.rows
     assert folder.schema.names[:5] == ["cell", "policy", "replication", "fleet.size", "simulation.start"]
 
 
@@ -72,7 +72,7 @@ def test_policies_that_come_later_join_the_rows(folder: StudyFolder) -> None:
     changed = outcome_of(unit(0))
     changed = replace(changed, rows=tuple(replace(row, wall_seconds=9.0) for row in changed.rows))
     folder.record(changed)
-    rows = list(folder.rows())
+    rows = list(folder.rows(folder.figures))
     assert [row.policy for row in rows] == list(POLICIES)
     assert [row.wall_seconds for row in rows] == [9.0, 0.01]
 
@@ -83,7 +83,7 @@ def test_a_damaged_file_is_done_again(folder: StudyFolder) -> None:
         folder.record(outcome_of(unit(replication)))
     damaged = folder.result_file(0, 1)
     damaged.write_bytes(damaged.read_bytes()[:100])
-    assert {row.replication for row in folder.rows()} == {0, 2}
+    assert {row.replication for row in folder.rows(folder.figures)} == {0, 2}
     assert not damaged.exists()
 
 
@@ -94,11 +94,11 @@ def test_rows_beyond_the_end_are_set_aside_and_come_back(folder: StudyFolder) ->
             folder.record(outcome_of(unit(replication, cell)))
     folder.settle(3)
     assert len(list(folder.path.rglob("*.parquet"))) == 6
-    assert len(list(folder.rows())) == 20
+    assert len(list(folder.rows(folder.figures))) == 20
     folder.settle(5)
     assert len(list(folder.path.rglob("*.parquet"))) == 10
     assert not list((folder.path / "spare").rglob("*.rows"))
-    rows = list(folder.rows())
+    rows = list(folder.rows(folder.figures))
     assert rows[0].figures == figures_of(unit(0), rows[0].policy)
 
 
@@ -110,7 +110,7 @@ def test_a_failure_is_kept_until_its_replication_succeeds(folder: StudyFolder) -
     ]
     folder.record(outcome_of(unit(2, policies=("rolling",))))
     assert folder.failures() == []
-    assert [row.policy for row in folder.rows()] == list(POLICIES)
+    assert [row.policy for row in folder.rows(folder.figures)] == list(POLICIES)
 
 
 def test_a_run_folder_is_kept_whole(folder: StudyFolder) -> None:

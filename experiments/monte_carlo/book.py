@@ -24,7 +24,7 @@ class Book:
     def of(cls, folder: StudyFolder, plan: Plan) -> Book:
         """Read what a folder has."""
         book = cls(folder=folder, plan=plan, judge=plan.judge(), policies={})
-        book.enter(folder.rows())
+        book.enter(folder.rows([rule.figure for rule in plan.rules]))
         return book
 
     def enter(self, rows: Iterable[Row]) -> None:

@@ -111,10 +111,14 @@ class Conduct:
             if self._hooks.is_enough():
                 return Ending.STOPPED
             if self._hooks.is_interrupted():
-                self._take(self._engine.collect(0.0))  # what came back meanwhile is written too
+                self._record(
+                    self._accept(self._engine.collect(0.0))
+                )  # what came back meanwhile is written too
                 return Ending.INTERRUPTED
             self._send()
-            self._take(self._engine.collect(POLL_SECONDS))
+            outcomes = self._accept(self._engine.collect(POLL_SECONDS))
+            self._send()  # before writing, so that no worker waits for the disk
+            self._record(outcomes)
             self._hooks.on_progress(self.progress())
         return Ending.STOPPED if self._hooks.is_enough() else Ending.COMPLETE
 
@@ -142,33 +146,39 @@ class Conduct:
             self._in_flight[piece.number] = piece
             self._engine.submit(piece)
 
-    def _take(self, results: Iterable[Result]) -> None:
+    def _accept(self, results: Iterable[Result]) -> list[Outcome]:
+        """Outcomes of what came back; what was lost is to be sent again."""
+        outcomes: list[Outcome] = []
         for result in results:
             if self._in_flight.pop(result.piece.number, None) is None:
                 continue  # came back twice, as a rescheduled task may: the first counts
             match result:
                 case Done():
-                    for outcome in result.outcomes:
-                        self._record(outcome)
+                    outcomes += result.outcomes
                 case Lost():
-                    self._send_again(result)
+                    outcomes += self._lost(result)
                 case Refused():
+                    self._record(outcomes)
                     raise StudyError(
                         "a worker is not like the study, so its figures could differ: "
                         + "; ".join(result.faults)
                     )
+        return outcomes
 
-    def _record(self, outcome: Outcome) -> None:
-        self._hooks.record(outcome)
-        self._pace.learn(outcome)
-        self._n_run += 1
-        if outcome.failures:
-            self._n_failed += 1
-        else:
-            self._n_done += 1
+    def _record(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            self._hooks.record(outcome)
+            self._pace.learn(outcome)
+            self._n_run += 1
+            if outcome.failures:
+                self._n_failed += 1
+            else:
+                self._n_done += 1
 
-    def _send_again(self, lost: Lost) -> None:
+    def _lost(self, lost: Lost) -> list[Outcome]:
+        """Outcomes of the units that are given up; the others are sent again."""
         self._n_lost += 1
+        given_up = []
         for unit in lost.piece.units:
             key = (unit.replication, unit.cell.index)
             if len(lost.piece.units) == 1:
@@ -176,7 +186,8 @@ class Conduct:
             if self._losses[key] < MAX_LOSSES:
                 self._again.append(unit)
             else:
-                self._record(_lost_for_good(unit, lost.reason))
+                given_up.append(_lost_for_good(unit, lost.reason))
+        return given_up
 
 
 def _lost_for_good(unit: Unit, reason: str) -> Outcome:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from experiments.atomic import write_whole
+from experiments.monte_carlo.plan import Plan
 from experiments.monte_carlo.reading import Study
-from experiments.monte_carlo.stopping import Rule
+from experiments.monte_carlo.report import render_study_report
 from experiments.run_folder import json_bytes
 
 
-def write_derived(study: Study, *, n_asked: int, rules: Sequence[Rule], stopped_at: int | None) -> None:
+def write_derived(study: Study, plan: Plan, stopped_at: int | None) -> None:
     """Write statistics, differences, effects, summary and report; what is there already and the same stays.
 
     Raises
@@ -26,8 +25,9 @@ def write_derived(study: Study, *, n_asked: int, rules: Sequence[Rule], stopped_
             write_whole(study.path / f"{name}.csv", csv_bytes(table))
     summary = {
         **study.facts(),
-        "asked": n_asked,
-        "until": [str(rule) for rule in rules],
+        "asked": plan.n_replications,
+        "until": [str(rule) for rule in plan.rules],
+        "minimum": plan.minimum,
         "stopped_at": stopped_at,
     }
     write_whole(study.path / "summary.json", json_bytes(summary))
@@ -42,8 +42,6 @@ def write_study_report(study: Study) -> None:
     OSError
         When the disk refuses.
     """
-    from experiments.monte_carlo.report import render_study_report  # noqa: PLC0415
-
     write_whole(study.path / "study.html", render_study_report(study).encode())
 
 

@@ -32,7 +32,7 @@ from experiments.atomic import PARTIAL, write_whole
 from experiments.job import write_run
 from experiments.monte_carlo.contracts import Cell, Failure, Fingerprint, Kept, Outcome, Row
 from experiments.monte_carlo.identity import Identity
-from experiments.monte_carlo.table import read_rows, result_schema, rows_bytes
+from experiments.monte_carlo.table import figure_names, read_rows, result_schema, rows_bytes
 from experiments.provenance import version
 from experiments.run_folder import folder_name, json_bytes, whole_folder
 from sim.errors import StudyError
@@ -71,6 +71,11 @@ class StudyFolder:
         """Columns of the result files."""
         return result_schema(self.cells, self.currency)
 
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of the key figures."""
+        return figure_names(self.currency)
+
     def result_file(self, cell: int, replication: int) -> Path:
         """Where the rows of one unit are."""
         return self.path / "results" / f"cell-{cell:04d}" / f"replication-{replication:06d}.parquet"
@@ -89,12 +94,14 @@ class StudyFolder:
         place = self.path / "kept" / f"cell-{cell:04d}" / folder_name(policy)
         return place / f"replication-{replication:06d}"
 
-    def rows(self) -> Iterator[Row]:
-        """Rows of all result files, set aside or not; a damaged file is removed, so that its unit is done again."""
-        schema = self.schema
+    def rows(self, figures: Sequence[str]) -> Iterator[Row]:
+        """Rows of all result files, set aside or not, with some of their figures.
+
+        A file that is damaged, as after a power failure, is removed, so that its unit is done again.
+        """
         for file in sorted((*self._files("results", "parquet"), *self._files("spare", "rows"))):
             try:
-                yield from read_rows(file, self.cells, schema)
+                yield from read_rows(file, self.cells, figures)
             except (pa.ArrowException, OSError, LookupError):
                 file.unlink()
 
@@ -168,7 +175,7 @@ class StudyFolder:
 
     def _rows_of(self, cell: int, replication: int) -> list[Row]:
         files = (self.result_file(cell, replication), self.spare_file(cell, replication))
-        return [row for file in files if file.exists() for row in read_rows(file, self.cells, self.schema)]
+        return [row for file in files if file.exists() for row in read_rows(file, self.cells, self.figures)]
 
     def _keep(self, kept: Kept, cell: int, replication: int) -> None:
         target = self.kept_folder(cell, replication, kept.policy)
@@ -201,6 +208,9 @@ def create_folder(path: Path, identity: Identity, cells: Sequence[Cell]) -> Stud
             tables = {"design": "list", "cells": [dict(cell.levels) for cell in cells]}
             (folder / "cells.toml").write_text(tomli_w.dumps(tables), encoding="utf-8")
         (folder / "study.json").write_bytes(json_bytes(_manifest(identity, len(cells))))
+        for file in folder.iterdir():  # without them no row says anything: they outlive a power failure
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
     return open_folder(path)
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from experiments.monte_carlo.contracts import Cell
+from experiments.monte_carlo.effects import effects
 from experiments.monte_carlo.factors import Factors, factors_of_table
 from experiments.monte_carlo.folder import StudyFolder, open_folder
 from experiments.monte_carlo.statistics import differences, summary
-from experiments.monte_carlo.table import figure_names
+from experiments.monte_carlo.table import read_table
 from experiments.reading import Run, read_run
 
 
@@ -62,7 +62,7 @@ class Study:
     @property
     def figures(self) -> tuple[str, ...]:
         """Names of the key figures."""
-        return figure_names(self.currency)
+        return self.folder.figures
 
     @property
     def factors(self) -> Factors | None:
@@ -73,10 +73,9 @@ class Study:
     @cached_property
     def results(self) -> pd.DataFrame:
         """One row per cell, policy and replication, sorted so (policies in the study's order)."""
+        schema = self.folder.schema
         files = sorted((self.path / "results").glob("cell-*/replication-*.parquet"))
-        table = pa.concat_tables(
-            [pq.read_table(file) for file in files] or [self.folder.schema.empty_table()]
-        )
+        table = pa.concat_tables([read_table(file, schema.names) for file in files] or [schema.empty_table()])
         frame: pd.DataFrame = table.to_pandas()
         order = {policy: index for index, policy in enumerate(self.policies)}
         ranked = frame.assign(_order=frame["policy"].map(order))
@@ -97,8 +96,6 @@ class Study:
         """Effects and interactions of the factors; empty when nothing is varied."""
         if self.factors is None:
             return pd.DataFrame()
-        from experiments.monte_carlo.effects import effects  # noqa: PLC0415
-
         return effects(self.results, self.factors, self.cells, self.figures, self.policies)
 
     @property

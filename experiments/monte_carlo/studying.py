@@ -139,12 +139,7 @@ class _Session:
             n_final = self.plan.n_replications if book.judge.stop_at is None else book.judge.stop_at
             folder.settle(n_final)
             summed = read_study(self.target)
-            write_derived(
-                summed,
-                n_asked=self.plan.n_replications,
-                rules=self.plan.rules,
-                stopped_at=book.judge.stop_at,
-            )
+            write_derived(summed, self.plan, book.judge.stop_at)
         return summed
 
     def _engine(self, stack: ExitStack) -> Engine:

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.monte_carlo.contracts import Cell, Level, Row
-from experiments.run_folder import table_bytes
 from sim.key_figures import KEY_FIGURES
 
 KEYS: Final = ("cell", "policy", "replication")
@@ -65,20 +64,40 @@ def row_table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
 
 
 def rows_bytes(rows: Iterable[Row], schema: pa.Schema) -> bytes:
-    """Contents of a result file."""
-    return table_bytes(row_table(rows, schema))
+    """Contents of a result file: plain, for a few rows compression and dictionaries only cost time and room."""
+    sink = io.BytesIO()
+    pq.write_table(
+        row_table(rows, schema),
+        sink,
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
+        store_schema=False,
+    )
+    return sink.getvalue()
 
 
-def read_rows(file: Path, cells: Sequence[Cell], schema: pa.Schema) -> list[Row]:
-    """Rows of a result file.
+def read_table(file: Path, names: Sequence[str]) -> pa.Table:
+    """Columns of a result file, read without threads: there are many files, and each is small.
+
+    Raises
+    ------
+    pyarrow.ArrowException, OSError
+        When the file is damaged or another study's.
+    """
+    with pq.ParquetFile(file) as opened:
+        return opened.read(columns=list(names), use_threads=False).select(list(names))
+
+
+def read_rows(file: Path, cells: Sequence[Cell], figures: Sequence[str]) -> list[Row]:
+    """Rows of a result file with some of their figures.
 
     Raises
     ------
     pyarrow.ArrowException, OSError, LookupError
         When the file is damaged or another study's.
     """
-    table = pq.read_table(io.BytesIO(file.read_bytes())).select(schema.names)
-    figures = [name for name in schema.names if name not in (*KEYS, *MACHINE, *cells[0].levels)]
+    table = read_table(file, [*KEYS, *figures, *MACHINE])
     return [
         Row(
             cell=cells[record["cell"]],
