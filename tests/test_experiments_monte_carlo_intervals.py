@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.monte_carlo.intervals import bootstrap_interval, moments, t_interval
+from experiments.monte_carlo.intervals import bootstrap_interval, expanded, moments, t_interval
 
 RESAMPLES = 999
 
@@ -16,6 +18,19 @@ RESAMPLES = 999
 def sample(seed: int, n: int, n_series: int = 3) -> np.ndarray:
     """Skewed values of several sizes."""
     return np.random.default_rng(seed).exponential(size=(n_series, n)) * np.logspace(0, 6, n_series)[:, None]
+
+
+def scipy_bootstrap(values: np.ndarray, *, n_resamples: int, seed: int) -> Any:
+    """Scipy's interval on the values themselves, at the expanded level."""
+    return stats.bootstrap(
+        (values,),
+        np.mean,
+        axis=-1,
+        confidence_level=expanded(0.95, values.shape[-1]),
+        n_resamples=n_resamples,
+        method="BCa",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
 
 
 @given(seed=st.integers(0, 2**32), n=st.integers(2, 40), confidence=st.sampled_from([0.9, 0.95, 0.99]))
@@ -39,9 +54,7 @@ def test_bootstrap_against_scipy(seed: int, n: int) -> None:
     """Resampling numbers and weighing gives what scipy gives on the values themselves, from the same draws."""
     values = sample(seed, n)
     low, high = bootstrap_interval(values, np.random.default_rng(seed), n_resamples=RESAMPLES)
-    expected = stats.bootstrap(
-        (values,), np.mean, axis=-1, n_resamples=RESAMPLES, method="BCa", rng=np.random.default_rng(seed)
-    ).confidence_interval
+    expected = scipy_bootstrap(values, n_resamples=RESAMPLES, seed=seed)
     assert low == pytest.approx(expected.low, rel=1e-9)
     assert high == pytest.approx(expected.high, rel=1e-9)
 
@@ -51,9 +64,20 @@ def test_equal_resampled_means_stay_equal() -> None:
     counts = np.array([0.0, 0, 1, 3, 0, 7, 1, 0, 2, 1])
     whole = bootstrap_interval(counts, np.random.default_rng(1))
     tenths = bootstrap_interval(counts * 0.1 + 0.7, np.random.default_rng(1))
-    exact = stats.bootstrap((counts,), np.mean, rng=np.random.default_rng(1)).confidence_interval
+    exact = scipy_bootstrap(counts, n_resamples=9_999, seed=1)
     assert [float(end) for end in whole] == pytest.approx([exact.low, exact.high], rel=1e-9)
     assert [(float(end) - 0.7) * 10 for end in tenths] == pytest.approx([exact.low, exact.high], rel=1e-9)
+
+
+def test_intervals_cover_what_they_say() -> None:
+    """Of intervals from 20 normal values, 95 of 100 hold the mean, by either way; within three standard deviations."""
+    values = np.random.default_rng(11).normal(5.0, 2.0, size=(4_000, 20))
+    for low, high in (
+        t_interval(values),
+        bootstrap_interval(values, np.random.default_rng(1), n_resamples=1_999),
+    ):
+        covered = ((low <= 5.0) & (high >= 5.0)).mean()
+        assert abs(covered - 0.95) < 3 * (0.95 * 0.05 / 4_000) ** 0.5
 
 
 def test_bootstrap_follows_the_skew() -> None:

@@ -15,7 +15,7 @@ CONFIDENCE: Final = 0.95
 """Share of intervals that are to hold the true mean; the custom of the field (Law, Simulation Modeling, ch. 9)."""
 
 N_RESAMPLES: Final = 9_999
-"""Scipy's own choice; an end then moves by about 1.3 % of the half-width from one set of draws to another."""
+"""Scipy's own choice; an end then moves by about 1.5 % of the half-width from one set of draws to another."""
 
 FEWEST: Final = 3
 """Values below which resampling says nothing: two give three means, whatever the draws."""
@@ -98,10 +98,12 @@ def bootstrap_interval(
     confidence: float = CONFIDENCE,
     n_resamples: int = N_RESAMPLES,
 ) -> Interval:
-    """Bootstrap interval of the mean, bias-corrected and accelerated, over the last axis.
+    """Bootstrap interval of the mean, bias-corrected, accelerated and expanded, over the last axis.
 
     ``scipy.stats.bootstrap`` resamples replication numbers rather than values, so that all series share the draws and
-    the means of all of them are one matrix product (Efron and Tibshirani 1993, eq. 14.9 to 14.15).
+    the means of all of them are one matrix product (BCa: Efron and Tibshirani 1993, eq. 14.9 to 14.15). Few values
+    spread less than what they come from, and a plain interval from 20 covers 0.93 rather than 0.95: so the level is
+    widened by :func:`expanded`, as ``CI.bca`` of R's package resample does.
 
     Parameters
     ----------
@@ -110,12 +112,14 @@ def bootstrap_interval(
         of no width.
     rng
         Of the resampling. The draws depend on it and on n alone.
-    confidence, n_resamples
+    confidence
+        Before it is expanded.
+    n_resamples
         Of scipy's bootstrap.
 
     >>> values = np.array([[1.0, 2.0, 3.0, 9.0], [5.0, 5.0, 5.0, 5.0]])
     >>> low, high = bootstrap_interval(values, np.random.default_rng(1))
-    >>> bool(1.0 < low[0] < values[0].mean() < high[0] < 9.0), float(low[1]), float(high[1])
+    >>> bool(1.0 <= low[0] < values[0].mean() < high[0] <= 9.0), float(low[1]), float(high[1])
     (True, 5.0, 5.0)
     """
     flat = values.reshape(-1, values.shape[-1])
@@ -128,10 +132,23 @@ def bootstrap_interval(
         low[constant] = high[constant] = flat[constant, 0]
         if varied.any():
             scaled = about[varied] / size[varied, None]
-            ends = _bootstrap(scaled, rng, confidence, n_resamples)
+            ends = _bootstrap(scaled, rng, expanded(confidence, values.shape[-1]), n_resamples)
             low[varied], high[varied] = (flat[varied, 0] + end * size[varied] for end in ends)
     shape = values.shape[:-1]
     return Interval(low.reshape(shape), high.reshape(shape))
+
+
+def expanded(confidence: float, n: int) -> float:
+    """Level at which a bootstrap interval from n normal values is as wide as Student's.
+
+    1 - 2 Phi(-sqrt(n / (n - 1)) t(n - 1, (1 + confidence) / 2))   (Hesterberg 2014, arXiv:1411.5279: the expanded
+    percentile interval). Of three or four values it reaches to the least and the largest.
+
+    >>> round(expanded(0.95, 20), 4), round(expanded(0.95, 1000), 4)
+    (0.9682, 0.9504)
+    """
+    reach = t_factor(n, confidence) * (n / (n - 1)) ** 0.5
+    return float(1.0 - 2.0 * special.ndtr(-reach))
 
 
 def _bootstrap(
