@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 
 from benchmarks.horizon import horizon_table
+from benchmarks.intervals import intervals_tables
 from benchmarks.measure import run_command
 from benchmarks.policies import fleets, summary
 from benchmarks.travel import travel_table
@@ -96,6 +97,11 @@ def horizon(_: argparse.Namespace) -> Iterator[str]:
     yield from horizon_table(range(1, 4))
 
 
+def intervals(_: argparse.Namespace) -> Iterator[str]:
+    """95 % intervals of a study beside the mean of 1,000 other replications, and where stopping rules stop."""
+    yield from intervals_tables()
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "days": days,
     "cold": cold,
@@ -105,6 +111,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "horizon": horizon,
     "travel": travel,
     "policies": policies,
+    "intervals": intervals,
 }
 
 
