@@ -170,3 +170,18 @@ def test_levels_are_plain_values_of_toml(base: Scenario) -> None:
     for cell in levels(factors, base):
         assert type(cell["fleet.size"]) is int
         assert type(cell[PRICE]) is float
+
+
+def test_factors_made_in_python_are_checked_like_those_of_a_file(base: Scenario) -> None:
+    """No way leads round the reserved keys or the power of two."""
+    with pytest.raises(StudyError, match="use --policies"):
+        cells_of(Factors(design="factorial", factors={"dispatch.policy": ["rolling"]}), base)
+    with pytest.raises(StudyError, match="power of two"):
+        cells_of(Factors(design="sobol", samples=30, factors={"a": Range(low=0.0, high=1.0)}), base)
+
+
+def test_a_design_of_too_many_cells_is_refused_before_it_is_made(base: Scenario) -> None:
+    """Twelve factors of ten levels would fill any memory."""
+    factors = {f"k{index}": list(range(10)) for index in range(12)}
+    with pytest.raises(StudyError, match="the design has 1,000,000,000,000 cells; at most 100,000"):
+        cells_of(Factors(design="factorial", factors=factors), base)

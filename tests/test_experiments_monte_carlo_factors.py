@@ -114,6 +114,12 @@ def test_cells_of_a_list_may_be_nested_and_in_any_order(tmp_path: Path) -> None:
     assert factors.table()["cells"][1] == [["fleet.size", 300], ["forecast.kind", "persistence"]]
 
 
+def test_a_table_whose_keys_belong_together_is_a_level_of_a_cell(tmp_path: Path) -> None:
+    """A tariff that names its kind replaces the whole tariff, as it does in a scenario."""
+    text = 'design = "list"\n[[cells]]\n[cells.tariff]\nkind = "series"\nper_mwh = true\n[cells.fleet]\nsize = 3\n'
+    assert read(tmp_path, text).cells == [{"tariff": {"kind": "series", "per_mwh": True}, "fleet.size": 3}]
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

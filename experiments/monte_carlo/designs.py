@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from experiments.monte_carlo.contracts import Cell, Level
-from experiments.monte_carlo.factors import Factors, Range
+from experiments.monte_carlo.factors import Factors, Range, check_factors
 from experiments.monte_carlo.sensitivity_points import morris_points, saltelli_points
 from experiments.monte_carlo.settings import setting
 from sim.contracts import FloatArray
@@ -18,6 +19,9 @@ from sim.errors import StudyError
 from sim.randomness import Stream, generator
 from sim.scenario import Scenario
 from sim.scenario_tables import entry_places
+
+MAX_CELLS: Final = 100_000
+"""More is a mistake, and would take minutes to write down."""
 
 _ENTITY: Final = {"latin-hypercube": 0, "sobol": 1, "sobol-indices": 2, "morris": 3}
 
@@ -43,12 +47,15 @@ def cells_of(factors: Factors | None, base: Scenario) -> tuple[Cell, ...]:
     Raises
     ------
     StudyError
-        When one-at-a-time finds no single value to begin with.
+        When the factors have faults, make too many cells, or one-at-a-time finds no single value to begin with.
     ScenarioError
         When it finds none because the scenario has no such key.
     """
     if factors is None:
         return (Cell(index=0),)
+    check_factors(factors)
+    if (n_cells := _n_cells(factors)) > MAX_CELLS:
+        raise StudyError(f"the design has {n_cells:,} cells; at most {MAX_CELLS:,} are taken")
     settings = _DESIGNS[factors.design](factors, base)
     return tuple(Cell(index=index, levels=levels) for index, levels in enumerate(settings))
 
@@ -94,6 +101,15 @@ def base_value(base: Scenario, key: str) -> Level:
     if any(value != given[0] for value in given):
         raise StudyError(f"{key}: one-at-a-time begins with one value, and the scenario has {_listed(given)}")
     return given[0]
+
+
+def _n_cells(factors: Factors) -> int:
+    """Cells of a design, at most, without making them."""
+    n_factors, samples = len(factors.factors), factors.samples or 0
+    if factors.design == "factorial":
+        return math.prod(len(spread) for spread in factors.factors.values() if isinstance(spread, list))
+    of_each = {"latin-hypercube": 1, "sobol": 1, "sobol-indices": n_factors + 2, "morris": n_factors + 1}
+    return samples * of_each.get(factors.design, 0)
 
 
 def _factorial(factors: Factors, _: Scenario) -> list[Mapping[str, Level]]:

@@ -15,6 +15,7 @@ POWERS_OF_TWO: Final = ("sobol", "sobol-indices")
 """Designs of a Sobol sequence, balanced only at powers of two (Sobol 1967; warned of by scipy.stats.qmc.Sobol)."""
 
 _LEVELS_ONLY: Final = ("factorial", "one-at-a-time")
+_LEVEL_TABLES: Final = ("kind", "family", "file")  # a table that names one is whole, as in a scenario
 _UNSAMPLED: Final = (*_LEVELS_ONLY, "list")
 _RESERVED: Final = {
     "simulation.seed": "is the same in all runs of a study; use --seed",
@@ -121,12 +122,13 @@ def _is_range(table: Mapping[str, Any]) -> bool:
 
 
 def _cell_leaves(cell: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Levels of one cell; a table under a dotted key is a level itself, under a bare one a part of the scenario."""
+    """Levels of one cell; a table is a level itself under a dotted key, or where its keys belong together."""
     for name, value in cell.items():
-        if isinstance(value, dict) and "." not in name:
-            yield from ((f"{name}.{key}", level) for key, level in _cell_leaves(value))
-        else:
+        is_whole = isinstance(value, dict) and len(value) > 1 and any(key in value for key in _LEVEL_TABLES)
+        if "." in name or not isinstance(value, dict) or is_whole:
             yield name, value
+        else:
+            yield from ((f"{name}.{key}", level) for key, level in _cell_leaves(value))
 
 
 def _spread_faults(factors: Mapping[str, Any], design: Any) -> Iterator[str]:

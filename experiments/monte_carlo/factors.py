@@ -152,6 +152,37 @@ def read_factors(path: Path) -> Factors:
     return _factors(tables, [], path.parent.resolve(), f"{path.name}: ")
 
 
+def factors_from_tables(tables: Mapping[str, Any]) -> Factors:
+    """Factors of tables as a factors file has them; relative paths among levels count from the working folder.
+
+    Raises
+    ------
+    StudyError
+        With every fault, one line each.
+
+    >>> factors_from_tables({"design": "factorial", "factors": {"fleet": {"size": [100, 300]}}}).keys
+    ('fleet.size',)
+    """
+    return _factors(dict(tables), [], Path.cwd(), "")
+
+
+def check_factors(factors: Factors) -> None:
+    """Check factors that were made directly.
+
+    Raises
+    ------
+    StudyError
+        With every fault, one line each, that types do not show.
+
+    >>> check_factors(Factors(design="factorial", factors={"simulation.seed": [1, 2]}))
+    Traceback (most recent call last):
+    sim.errors.StudyError: simulation.seed: is the same in all runs of a study; use --seed
+    """
+    faults = factor_faults(factors.model_dump(exclude_unset=True))
+    if faults:
+        raise StudyError("\n".join(faults))
+
+
 def factors_from_options(options: Sequence[str], design: str | None, samples: int | None) -> Factors:
     """Factors of a command line; relative paths among levels count from the working folder.
 
