@@ -207,7 +207,7 @@ def _reach(
     lower, upper, floor = (np.empty_like(draft.fraction) for _ in range(3))
     energy, at_least = start_kwh.astype(float), cars.energy_min_kwh
     highest, lowered, helped = start_kwh.astype(float), 0.0, 0.0
-    for k in range(len(draft.fraction)):
+    for k in range(len(draft.fraction) if cars.n else 0):  # of no cars, every array is empty already
         full = np.maximum(np.minimum(highest + per_step * draft.fraction[k], cars.energy_max_kwh), highest)
         after = full - draft.leaving_kwh[k]
         help_kwh = np.where(draft.leaving_kwh[k] > 0, np.maximum(cars.energy_min_kwh - after, 0.0), 0.0)
@@ -222,7 +222,8 @@ def _reach(
         floor[k] = np.minimum(at_least, energy)
         lower[k] = np.minimum(np.maximum(draft.required_kwh[k], cars.energy_min_kwh), highest)
         upper[k] = np.maximum(cars.energy_max_kwh - np.maximum(draft.leaving_kwh[k], 0.0), highest)
-    _pass_over_gaps(draft, lower)
+    if cars.n:
+        _pass_over_gaps(draft, lower)
     return Itinerary(
         is_known=draft.is_known,
         fraction=draft.fraction,
