@@ -26,6 +26,9 @@ Kind = Literal["main", "interaction", "slope", "from base", "from first"]
 CELLS_PER_COLUMN: Final = 2
 """Cells of a sampled design per column of its model, below which interactions are not fitted."""
 
+_COLLINEAR: Final = 1e-9
+"""A column of the model with less than this left beside the others cannot be told apart from them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contrast:
@@ -49,6 +52,8 @@ class Contrasts:
         Effect = weights @ values of the cells. Each row sums to 0.
     model : ndarray, shape (n_cells, n_columns)
         Columns of the linear model, the mean first; no columns for comparisons with one cell.
+    solve : ndarray, shape (n_columns, n_cells)
+        Coefficients of the model = solve @ values: its pseudo-inverse.
     parts
         Columns of each term.
     """
@@ -56,6 +61,7 @@ class Contrasts:
     rows: tuple[Contrast, ...]
     weights: FloatArray
     model: FloatArray
+    solve: FloatArray
     parts: tuple[slice, ...] = ()
 
 
@@ -108,7 +114,12 @@ def positions(factors: Factors, cells: Sequence[Cell]) -> FloatArray:
 
 
 def _none(n_cells: int) -> Contrasts:
-    return Contrasts(rows=(), weights=np.empty((0, n_cells)), model=np.empty((n_cells, 0)))
+    return _without_model((), np.empty((0, n_cells)))
+
+
+def _without_model(rows: tuple[Contrast, ...], weights: FloatArray) -> Contrasts:
+    n_cells = weights.shape[1]
+    return Contrasts(rows=rows, weights=weights, model=np.empty((n_cells, 0)), solve=np.empty((0, n_cells)))
 
 
 def _from_one_cell(cells: Sequence[Cell], kind: Kind) -> Contrasts:
@@ -120,7 +131,7 @@ def _from_one_cell(cells: Sequence[Cell], kind: Kind) -> Contrasts:
         rows.append(Contrast(kind=kind, term=", ".join(changed), level=level, part=-1))
     weights = np.eye(len(cells))[1:]
     weights[:, 0] = -1.0
-    return Contrasts(rows=tuple(rows), weights=weights, model=np.empty((len(cells), 0)))
+    return _without_model(tuple(rows), weights)
 
 
 def _coding(factors: Factors, key: str, cells: Sequence[Cell]) -> _Coding | None:
@@ -164,10 +175,13 @@ def _product(a: _Coding, b: _Coding) -> _Coding:
 def _fitted(codings: Sequence[_Coding], n_cells: int) -> Contrasts | None:
     """Least squares of all terms together; nothing where the cells cannot tell them apart."""
     model = np.hstack([np.ones((n_cells, 1)), *(coding.columns for coding in codings)])
-    u, singular, vt = np.linalg.svd(model, full_matrices=False)
-    if len(singular) < model.shape[1] or singular[-1] <= singular[0] * n_cells * np.finfo(float).eps:
+    if len(model) < model.shape[1]:
         return None
-    solve = vt.T / singular @ u.T
+    q, r = np.linalg.qr(model)
+    scale = np.abs(np.diagonal(r))
+    if scale.min() <= _COLLINEAR * scale.max():
+        return None
+    solve = np.linalg.solve(r, q.T)
     ends = np.cumsum([1, *(coding.columns.shape[1] for coding in codings)])
     parts = tuple(slice(int(a), int(b)) for a, b in itertools.pairwise(ends))
     rows = tuple(
@@ -177,7 +191,11 @@ def _fitted(codings: Sequence[_Coding], n_cells: int) -> Contrasts | None:
     )
     weights = [coding.effects @ solve[part] for part, coding in zip(parts, codings, strict=True)]
     return Contrasts(
-        rows=rows, weights=np.vstack([np.empty((0, n_cells)), *weights]), model=model, parts=parts
+        rows=rows,
+        weights=np.vstack([np.empty((0, n_cells)), *weights]),
+        model=model,
+        solve=solve,
+        parts=parts,
     )
 
 

@@ -87,7 +87,9 @@ def effects(
     )
 
 
-def shares(model: FloatArray, parts: Sequence[slice], means: FloatArray) -> tuple[FloatArray, FloatArray]:
+def shares(
+    model: FloatArray, solve: FloatArray, parts: Sequence[slice], means: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Of the sum of squares between cells: what the model loses without each term, and what it explains.
 
     The loss is b' V^-1 b with the term's coefficients b and its block V of (X'X)^-1 (the sum of squares of a linear
@@ -97,6 +99,8 @@ def shares(model: FloatArray, parts: Sequence[slice], means: FloatArray) -> tupl
     ----------
     model : ndarray, shape (n_cells, n_columns)
         Full rank, the mean first.
+    solve : ndarray, shape (n_columns, n_cells)
+        Its pseudo-inverse.
     parts
         Columns of each term.
     means : ndarray, shape (n_cells, n_figures)
@@ -107,15 +111,14 @@ def shares(model: FloatArray, parts: Sequence[slice], means: FloatArray) -> tupl
         NaN where the cells do not differ.
 
     >>> x = np.array([[1.0, -1.0], [1.0, 1.0]])
-    >>> of_term, of_all = shares(x, [slice(1, 2)], np.array([[3.0, 5.0], [4.0, 5.0]]))
+    >>> of_term, of_all = shares(x, np.linalg.inv(x), [slice(1, 2)], np.array([[3.0, 5.0], [4.0, 5.0]]))
     >>> of_term.round(9).tolist(), of_all.round(9).tolist()
     ([[1.0, nan]], [1.0, nan])
     """
     means = means - means[:1]
     total = ((means - means.mean(axis=0)) ** 2).sum(axis=0)
     total = np.where(total > 0.0, total, np.nan)
-    coefficients, *_ = np.linalg.lstsq(model, means)
-    inverse = np.linalg.inv(model.T @ model)
+    coefficients, inverse = solve @ means, solve @ solve.T
     lost = [
         (coefficients[part] * np.linalg.solve(inverse[part, part], coefficients[part])).sum(axis=0)
         for part in parts
@@ -132,7 +135,7 @@ def _table(policy: str, figures: Sequence[str], contrasts: Contrasts, values: Fl
     share = np.full_like(mean, np.nan)
     labels: list[tuple[str, str, str]] = [(row.kind, row.term, row.level) for row in contrasts.rows]
     if contrasts.parts:
-        of_term, of_all = shares(contrasts.model, contrasts.parts, differences.mean(axis=0))
+        of_term, of_all = shares(contrasts.model, contrasts.solve, contrasts.parts, differences.mean(axis=0))
         none = np.full((1, len(figures)), np.nan)
         share = np.vstack([of_term[[row.part for row in contrasts.rows]], none])
         mean, half = np.vstack([mean, of_all]), np.vstack([half, none])
