@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from experiments.monte_carlo.cell_values import cell_values
 from experiments.monte_carlo.contracts import Cell
@@ -66,9 +67,20 @@ def effects(
     model, slopes only where the cells can tell all factors apart.
     """
     values = cell_values(results, len(cells), figures, policies)
-    n = values.shape[1]
-    if n == 0:
+    if values.shape[1] == 0:
         return joined([])
+    with threadpool_limits(limits=1):  # the same digits whatever the number of cores
+        return _effects(values, factors, cells, figures, policies)
+
+
+def _effects(
+    values: FloatArray,
+    factors: Factors,
+    cells: Sequence[Cell],
+    figures: Sequence[str],
+    policies: Sequence[str],
+) -> pd.DataFrame:
+    """Effects from the values of complete replications, by the design's own kind of analysis."""
     if factors.design == "sobol-indices":
         return joined(
             sobol_table(policy, figures, factors.keys, values[index]) for index, policy in enumerate(policies)
