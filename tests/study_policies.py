@@ -9,17 +9,26 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
 from dispatch.baselines import Uncontrolled
-from sim.contracts import Forecast, Schedule, Snapshot
+from sim.contracts import Forecast, Schedule, Site, Snapshot
 
 
 class Full(Uncontrolled):
     """Every plugged car draws a share of its full power: all of it."""
 
     share = 1.0
+
+    def start(self, site: Site) -> None:
+        """Note the site, and where a test counts them, this start."""
+        super().start(site)
+        if log := os.environ.get("VOLTWALK_TEST_STARTS"):
+            with Path(log).open("a") as file:
+                file.write(f"{os.getpid()}\n")
+        time.sleep(float(os.environ.get("VOLTWALK_TEST_SLEEP", "0")))
 
     def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
         """Set-points of everything."""
@@ -47,6 +56,18 @@ class Killed(Full):
 
     def misbehave(self) -> None:
         """As the kernel does when memory is short."""
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KilledOnce(Full):
+    """Takes one process along, the first that comes."""
+
+    def misbehave(self) -> None:
+        """Leave a mark, so that it is once."""
+        try:
+            Path(os.environ["VOLTWALK_TEST_KILL"]).touch(exist_ok=False)
+        except FileExistsError:
+            return
         os.kill(os.getpid(), signal.SIGKILL)
 
 
