@@ -64,9 +64,11 @@ def render_study_report(study: Study) -> str:
     rules = [read_rule(text, study.policies, study.currency) for text in ending.get("until", [])]
     complete = complete_replications(study)
     words = {word["name"]: word for word in figure_words(study.currency)}
+    data = study_data(study)
     return render_page(
         "study.html.j2",
-        data={**study_data(study), "rules": _rules(rules, study.policies), "minimum": ending.get("minimum")},
+        has_effects=data["effects"] is not None,
+        data={**data, "rules": _rules(rules, study.policies), "minimum": ending.get("minimum")},
         script="study.js",
         study=study,
         scenario=scenario,
@@ -82,8 +84,9 @@ def render_study_report(study: Study) -> str:
         n_failures=len(study.failures),
         failures=_failures(study),
         slowest=_slowest(study),
-        strangest=_strangest(study, words),
-        max_odd=MAX_ODD,
+        chief=words[rules[0].figure if rules else next(iter(words))],
+        strangest=_strangest(study, words, study.figures),
+        farthest=_strangest(study, words, [rules[0].figure if rules else next(iter(words))]),
     )
 
 
@@ -151,8 +154,10 @@ def _slowest(study: Study) -> list[dict[str, Any]]:
     ]
 
 
-def _strangest(study: Study, words: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
-    rows = records(strangest(study.results, study.figures, MAX_ODD))
+def _strangest(
+    study: Study, words: dict[str, dict[str, str]], figures: Sequence[str]
+) -> list[dict[str, Any]]:
+    rows = records(strangest(study.results, figures, MAX_ODD))
     return [
         {
             **_place(study, row),

@@ -37,9 +37,8 @@ class Bins:
 def bins_of(series: Sequence[FloatArray]) -> Bins | None:
     """Bins for values that are drawn together; none where all are equal, or there are fewer than two.
 
-    The width is the narrowest that one of the series asks for (Freedman and Diaconis 1981, 2 IQR n^(-1/3), else a tenth
-    of its span), rounded up to 1, 2 or 5 times a power of ten; where all values are whole 1, or as much as the number of
-    bins asks for.
+    The width is the narrowest that one of the series asks for, 2 IQR n^(-1/3) (Freedman and Diaconis 1981) or an eighth
+    of its span, taken to the nearest of 1, 2 or 5 times a power of ten; 1 where all values are whole and close.
 
     >>> bins_of([np.array([0.0, 1.0, 2.0, 3.0])])
     Bins(first=0, n=4, width=1.0)
@@ -53,7 +52,9 @@ def bins_of(series: Sequence[FloatArray]) -> Bins | None:
     width = min(wanted, default=high - low)
     if np.all(every == np.round(every)) and high - low < MOST_BINS:
         width = 1.0
-    width = _round_up(max(width, (high - low) / MOST_BINS))
+    width = _nearest(width)
+    if (high - low) / width > MOST_BINS:
+        width = _next((high - low) / MOST_BINS)
     first = math.floor(low / width)
     return Bins(first=first, n=math.floor(high / width) - first + 1, width=width)
 
@@ -67,17 +68,30 @@ def _wanted(values: FloatArray) -> float:
     if len(values) < 2:
         return 0.0
     low, high = np.quantile(values, [0.25, 0.75])
+    eighth = float(np.ptp(values)) / 8.0
     width = 2.0 * float(high - low) / len(values) ** (1 / 3)
-    span = float(np.ptp(values))
-    return width if width > 0.0 else span / 10.0
+    return min(width, eighth) if width > 0.0 else eighth
 
 
-def _round_up(width: float) -> float:
+def _nearest(width: float) -> float:
+    """Nearest of 1, 2, 5 times a power of ten, by ratio.
+
+    >>> _nearest(0.03), _nearest(1.0), _nearest(800.0)
+    (0.02, 1.0, 1000.0)
+    """
+    return min(_round_widths(width), key=lambda step: abs(math.log(step / width)))
+
+
+def _next(width: float) -> float:
     """Next of 1, 2, 5 times a power of ten.
 
-    >>> _round_up(0.03), _round_up(1.0), _round_up(700.0)
+    >>> _next(0.03), _next(1.0), _next(700.0)
     (0.05, 1.0, 1000.0)
     """
+    return next(step for step in _round_widths(width) if step >= width * (1 - 1e-9))
+
+
+def _round_widths(width: float) -> list[float]:
+    """1, 2, 5, 10 times the power of ten at or below."""
     scale = 10.0 ** math.floor(math.log10(width))
-    step = next(step for step in (1, 2, 5, 10) if step * scale >= width * (1 - 1e-9))
-    return float(f"{step * scale:.6g}")
+    return [float(f"{step * scale:.6g}") for step in (1, 2, 5, 10)]

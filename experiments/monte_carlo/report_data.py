@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +13,8 @@ from numpy.typing import NDArray
 from experiments.monte_carlo.intervals import FloatArray
 from experiments.monte_carlo.reading import Study
 from experiments.monte_carlo.report_bins import Bins, bins_of
+from experiments.monte_carlo.report_effects import effects_data
+from experiments.monte_carlo.report_series import Numbers, Series, paired, rounded, series_of
 from experiments.monte_carlo.statistics import ESTIMATE, QUANTILES, convergence
 from experiments.monte_carlo.table import level_text
 from experiments.page import HEADLINES, figure_words
@@ -30,21 +31,6 @@ MOST_STEPS: Final = 120
 """Numbers of replications at which a running mean is drawn."""
 STATISTICS: Final = (*ESTIMATE, *QUANTILES)
 DIFFERENCES: Final = (*ESTIMATE, "n_below", "variance_removed")
-
-Numbers = list[float | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """What has a value in each replication of a cell: a policy, or one policy minus another."""
-
-    policy: str
-    minus: str | None = None
-
-    @property
-    def label(self) -> str:
-        """Words for it."""
-        return self.policy if self.minus is None else f"{self.policy} \N{MINUS SIGN} {self.minus}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +60,6 @@ def thinning(n_figures: int, n_series: int, n_cells: int) -> Thinning:
     )
 
 
-def series_of(policies: Sequence[str]) -> list[Series]:
-    """Policies, then each later one minus each earlier one.
-
-    >>> [series.label for series in series_of(["a", "b", "c"])]
-    ['a', 'b', 'c', 'b − a', 'c − a', 'c − b']
-    """
-    pairs = [Series(policy=policy, minus=minus) for minus, policy in combinations(policies, 2)]
-    return [*(Series(policy=policy) for policy in policies), *pairs]
-
-
 def study_data(study: Study) -> dict[str, Any]:
     """Collect what the charts and tables of a study draw, ready for JSON."""
     words, series = figure_words(study.currency), series_of(study.policies)
@@ -105,6 +81,7 @@ def study_data(study: Study) -> dict[str, Any]:
         "detail": draw.detail(shown),
         "steps": {str(n): steps_of(n, held.n_steps).tolist() for n in draw.counts(shown)},
         "every": {str(n): every_of(n, held.n_points) for n in draw.counts(shown)},
+        "effects": effects_data(study, names),
         "means": draw.means([cell.index for cell in study.cells[: held.n_mean_cells]]),
     }
 
@@ -131,28 +108,22 @@ def steps_of(n: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.geomspace(2, n, most).round().astype(np.int64))
 
 
-def rounded(values: Iterable[float], digits: int) -> Numbers:
-    """Numbers of so many significant digits; none where not finite.
-
-    >>> rounded([15637.4261, float("nan"), 96.0], 6)
-    [15637.4, None, 96]
-    """
-    return [_short(float(f"{value:.{digits}g}")) if np.isfinite(value) else None for value in values]
-
-
 class _Drawing:
     """A study's values and estimates, found by cell and series."""
 
     def __init__(self, study: Study, names: list[str], series: list[Series], held: Thinning) -> None:
         self._names, self._series, self._held = names, series, held
-        results = study.results.set_index("replication")
-        self._rows = {key: rows[names] for key, rows in results.groupby(["cell", "policy"])}
+        self._values = {
+            (cell, one.label): rows[names].to_numpy(np.float64).T
+            for one in series
+            for cell, rows in _rows(study, one).groupby("cell")
+        }
         self._estimates = _by_series(study.statistics.assign(minus=""), names, STATISTICS)
         self._estimates |= _by_series(study.differences, names, DIFFERENCES)
 
     def counts(self, cells: Sequence[int]) -> list[int]:
         """Different numbers of replications that series have."""
-        return sorted({len(self._values(cell, series)) for cell in cells for series in self._series})
+        return sorted({self._of(cell, series).shape[1] for cell in cells for series in self._series})
 
     def detail(self, cells: Sequence[int]) -> list[list[list[dict[str, Any]]]]:
         """By figure, cell and series: n, estimates, histogram, points, running mean and half-width."""
@@ -181,20 +152,13 @@ class _Drawing:
             for figure in found.transpose(2, 1, 3, 0)
         ]
 
-    def _values(self, cell: int, series: Series) -> pd.DataFrame:
-        """Figures by replication, in order; none where a policy has no rows."""
-        empty = pd.DataFrame(columns=self._names, dtype=np.float64)
-        rows = self._rows.get((cell, series.policy), empty)
-        if series.minus is None:
-            return rows
-        minus = self._rows.get((cell, series.minus), empty)
-        both = rows.index.intersection(minus.index).sort_values()
-        return rows.loc[both] - minus.loc[both]
+    def _of(self, cell: int, series: Series) -> FloatArray:
+        """Values, shape (n_figures, n_replications), in the order of replication numbers."""
+        return self._values.get((cell, series.label), np.empty((len(self._names), 0)))
 
     def _cell(self, cell: int) -> list[list[dict[str, Any]]]:
         """By figure and series."""
-        frames = [self._values(cell, series) for series in self._series]
-        values = [np.ascontiguousarray(frame.to_numpy(np.float64).T) for frame in frames]
+        values = [self._of(cell, series) for series in self._series]
         lines = [self._running(one) for one in values]
         n_policies = sum(series.minus is None for series in self._series)
         by_figure = []
@@ -237,6 +201,13 @@ class _Drawing:
         ]
 
 
+def _rows(study: Study, series: Series) -> pd.DataFrame:
+    """Rows of a policy or of a difference, by cell and replication."""
+    if series.minus is not None:
+        return paired(study.results, study.figures, series)
+    return study.results[study.results["policy"] == series.policy]
+
+
 def _key(cell: int, series: Series) -> tuple[int, str, str]:
     return cell, series.policy, series.minus or ""
 
@@ -254,8 +225,3 @@ def _by_series(
 
 def _level(level: Any) -> Any:
     return level if isinstance(level, int | float) else level_text(level)
-
-
-def _short(value: float) -> float:
-    """Whole numbers without ".0", which JSON would spend two characters on."""
-    return int(value) if value == int(value) and abs(value) < 1e15 else value

@@ -138,7 +138,7 @@
   function rows(id, indices) {
     const drawn = indices.filter((k) => detail(k).n > 0), n = drawn.length, each = n > 4 ? 110 : 150;
     if (!n) { says(id, "No replication has a value."); return; }
-    const bins = drawn.some((k) => detail(k).bins !== null);
+    const bins = drawn.some((k) => detail(k).bins !== null && detail(k).n > 1);
     if (!bins) {
       says(id, drawn.map((k) => data.series[k].label + ": " + (detail(k).n === 1 ? "a single replication, with " : "all " + num(detail(k).n) + " replications have ") + withUnit(num(stat(k, "mean")))).join("; ") + ".");
       return;
@@ -168,14 +168,15 @@
     const k = chosen.pair, mean = stat(k, "mean"), n = detail(k).n, low = stat(k, "ci_low"), high = stat(k, "ci_high");
     const base = data.series[k].label.split(" " + MINUS + " ");
     if (mean === null) { at("difference-text").textContent = "No replication has both policies."; return; }
-    let text = "In the mean of " + num(n) + " replication" + (n === 1 ? "" : "s") + ", " + base[0] + " has " + withUnit(num(Math.abs(mean), edge(k))) + (mean < 0 ? " less than " : mean > 0 ? " more than " : ", the same as ") + base[1] + ". ";
+    let text = (n === 1 ? "In " : "In the mean of ") + num(n) + " replication" + (n === 1 ? "" : "s") + ", " + base[0] + " has " + withUnit(num(Math.abs(mean), edge(k))) + (mean < 0 ? " less than " : mean > 0 ? " more than " : ", the same as ") + base[1] + ". ";
     if (low !== null && (low !== 0 || high !== 0)) {
       text += "The 95 % interval of the mean difference reaches from " + interval(k, "ci") + (unit() ? " " + unit() : "") + (low > 0 || high < 0 ? ", all on one side of 0: the sign is known. " : ", on both sides of 0: the sign is not known from these replications. ");
       text += "It is below 0 in " + num(stat(k, "n_below")) + " of " + num(n) + ". ";
     }
     const share = stat(k, "variance_removed");
     if (share !== null) text += "Meeting the same cars, trips and weather removed " + percent(share) + " of the variance of the difference. ";
-    at("difference-text").textContent = text + "Diamond and bar: mean and t interval; pale bar: bootstrap interval; dotted line: 0.";
+    if (detail(k).bins !== null) text += "Diamond and bar: mean and t interval; pale bar: bootstrap interval; dotted line: 0.";
+    at("difference-text").textContent = text;
   }
 
   /* Convergence. */
@@ -212,7 +213,7 @@
     const ceiling = Math.max(...one.half.slice(settled).filter((x) => x !== null), ...(rule ? [traces[4].y[traces[4].y.length - 1] * 1.3] : [])) * 1.08;
     ready("convergence", narrow() ? 520 : 560);
     draw("convergence", traces, { shapes, annotations: notes, margin: { l: narrow() ? 56 : 76, r: 16, t: 12, b: 48 }, height: narrow() ? 520 : 560,
-      xaxis: valueAxis("replications N", { anchor: "y2", rangemode: "normal", type: log ? "log" : "linear", zeroline: false, dtick: log ? "D2" : undefined }),
+      xaxis: valueAxis("replications N", { anchor: "y2", rangemode: "normal", type: log ? "log" : "linear", zeroline: false, dtick: log ? "D2" : one.n <= 12 ? 1 : undefined }),
       yaxis: valueAxis(narrow() ? unit() : axisTitle(), { domain: [0.4, 1], range: [bottom - pad, top + pad], rangemode: "normal", zeroline: bottom < 0 && top > 0, separatethousands: true, exponentformat: "none" }),
       yaxis2: valueAxis("half-width" + (unit() ? " [" + unit() + "]" : ""), { domain: [0, 0.33], range: [0, ceiling || 1], separatethousands: true, exponentformat: "none" }) });
   }
@@ -222,7 +223,8 @@
   const levelText = (level) => { const text = isNumber(level) ? num(level) : String(level); return text.length > 28 ? "\u2026" + text.slice(-27) : text; };
   const distinct = (values) => Array.from(new Set(values)).sort((a, b) => isNumber(a) && isNumber(b) ? a - b : 0);
   const cellTitle = (cell) => "cell " + cell + (data.factors.length ? ": " + data.factors.map((key, f) => shortKey(key) + " = " + levelText(data.levels[cell][f])).join(", ") : "");
-  const shortKey = (key) => key.split(".").slice(-1)[0];
+  const last = (key) => key.split(".").slice(-1)[0];
+  const shortKey = (key) => data.factors.filter((other) => last(other) === last(key)).length > 1 ? key : last(key);
   const isGrid = data.design === "factorial" || data.design === "one-at-a-time";
   function cellGroups(along, by, cells) {
     const groups = new Map();
@@ -292,6 +294,80 @@
     }));
   }
 
+  /* Effects of the factors. */
+  const keysOf = (term) => term.split(" x ").length > 1 && data.design !== "list" ? term.split(" x ") : term.split(", ");
+  const joined = (text, part) => text.split(part).map((one) => levelText(isNaN(Number(one)) || one === "" ? one : Number(one)));
+  function effectTitle(row) {
+    const [kind, term, level] = row;
+    if (kind === "fit") return "all terms";
+    if (OF_POINTS.includes(kind)) return shortKey(term) + (kind.endsWith("order") ? ", " + kind : "");
+    if (kind === "slope") return shortKey(term) + ": " + level;
+    if (kind === "interaction") {
+      const keys = keysOf(term).map(shortKey), levels = joined(level, " x ");
+      return levels.length === keys.length && !/ to /.test(level) ? keys.map((key, i) => key + " = " + levels[i]).join(" \u00d7 ") : keys.join(" \u00d7 ") + (/ to /.test(level) ? "" : ": " + level);
+    }
+    const keys = keysOf(term).map(shortKey), levels = joined(level, ", ");
+    return keys.length === levels.length ? keys.map((key, i) => key + " = " + levels[i]).join(", ") : (keys.join(", ") || "same as the first cell") + (level ? ": " + level : "");
+  }
+  const termTitle = (term) => keysOf(term).map(shortKey).join(" \u00d7 ");
+  const KINDS = { main: "Main effect of a level: mean at that level minus the mean over all levels of its key, the other keys averaged.",
+    interaction: "Interaction: what a pair of levels adds to both main effects; for ranges, how much the first slope grows from the second's low to its high end.",
+    slope: "Slope: from the low to the high end of a range, the others held, by least squares.",
+    "first order": "First order (Sobol): the share of the variance between cells, over the whole ranges, that a key brings by itself.",
+    "total order": "Total order (Sobol): that share with all interactions of the key.",
+    "mu star": "Mu star (Morris): mean size of the figure's change when the key moves through its whole range.",
+    mu: "Mu (Morris): the same with its sign.", sigma: "Sigma (Morris): standard deviation of these changes, large where a key acts in a curve or together with others.",
+    "from base": "Each bar is a cell minus the scenario as it is.", "from first": "Each bar is a cell minus cell 0." };
+  const OF_POINTS = ["first order", "total order", "mu star", "mu", "sigma"];  // kinds whose intervals are over points, not replications
+  function effectChoices() {
+    if (data.design === "sobol-indices") return [["first and total order", "all"], ["first order", "first order"], ["total order", "total order"]];
+    if (data.design === "morris") return ["mu star", "mu", "sigma"].map((kind) => [kind, kind]);
+    const rows = data.effects.rows, mains = rows.some((row) => row[0] !== "interaction" && row[0] !== "fit");
+    const pairs = Array.from(new Set(rows.filter((row) => row[0] === "interaction").map((row) => row[1])));
+    return [...(mains ? [["each key alone", "mains"]] : []), ...(pairs.length && rows.length <= 60 ? [["all", "all"]] : []), ...pairs.map((term) => [termTitle(term), term])];
+  }
+  function effects() {
+    const rows = data.effects.rows, k = Number(at("effects-series").value), wanted = at("effects-terms").value;
+    const [effect, low, high, share] = data.effects.values[chosen.figure][k];
+    const taken = rows.map((_, i) => i).filter((i) => rows[i][0] !== "fit" && (wanted === "all" || (wanted === "mains" ? rows[i][0] !== "interaction" : rows[i][1] === wanted || rows[i][0] === wanted)));
+    if (wanted === "all" && data.design === "sobol-indices") taken.sort((a, b) => data.factors.indexOf(rows[a][1]) - data.factors.indexOf(rows[b][1]) || a - b);
+    const kinds = Array.from(new Set(taken.map((i) => rows[i][0])));
+    const parts = [...kinds.map((kind) => KINDS[kind]), 
+      OF_POINTS.includes(kinds[0]) ? "Of the means of " + num(data.effects.n) + " complete replications." + (kinds[0] === "sigma" ? "" : " Whiskers: 95 % interval; it holds what other points of the design would have given, not what other replications would have.") :
+        "Whiskers: 95 % interval over " + num(data.effects.n) + " complete replications, each a block with its own draws."];
+    if (data.effects.n_rows > rows.length) parts.push("The first " + rows.length + " of " + num(data.effects.n_rows) + " effects are held here; effects.csv has them all.");
+    at("effects-note").textContent = parts.join(" ");
+    if (!taken.length || taken.every((i) => effect[i] === null)) says("effects", "No replication is complete in all cells, or the cells do not differ in this figure, so there is no effect to show.");
+    else bars("effects", taken.map((i) => effectTitle(rows[i])), taken.map((i) => effect[i]), { high: taken.map((i) => high[i] === null ? null : high[i] - effect[i]), low: taken.map((i) => low[i] === null ? null : effect[i] - low[i]) }, colour(k),
+      data.design === "sobol-indices" ? "index of Sobol" : "effect on " + axisTitle(), taken.map((i) => effectText(effect[i], low[i], high[i])));
+    const terms = Array.from(new Set(rows.filter((row) => row[0] !== "fit").map((row) => row[1]))), fit = rows.findIndex((row) => row[0] === "fit");
+    at("shares-block").hidden = fit < 0;
+    if (fit >= 0) {
+      const shares = terms.map((term) => share[rows.findIndex((row) => row[1] === term)]);
+      at("shares-note").textContent = effect[fit] === null ? "" : "All terms together explain " + percent(effect[fit]) + " of the variation between the means of the cells.";
+      if (shares.every((one) => one === null)) says("shares", "The cells do not differ in this figure.");
+      else bars("shares", terms.map(termTitle), shares.map((one) => one === null ? null : 100 * one), null, colour(k), "share [%]", shares.map(percent));
+    }
+    table("effects-table", ["kind", "term", "level", "#effect" + (unit() && data.design !== "sobol-indices" ? " [" + unit() + "]" : ""), "#95 % interval", "#share of variation"], rows.map(function (row, i) {
+      const width = high[i] === null ? 0 : (high[i] - low[i]) / 2;
+      return row[0] === "fit" ? [row[0], row[1], "", NONE, NONE, percent(effect[i])] :
+        [row[0], row[1], row[2], num(effect[i], width), low[i] === null ? NONE : num(low[i], width) + " to " + num(high[i], width), percent(share[i])];
+    }));
+  }
+  const effectText = (effect, low, high) => low === null ? num(effect) : num(effect, (high - low) / 2) + " (" + num(low, (high - low) / 2) + " to " + num(high, (high - low) / 2) + ")";
+  function bars(id, labels, values, ends, shade, title, texts) {
+    const rest = narrow() ? 20 : 44, lines = labels.map((text) => narrow() ? text.split(" \u00d7 ") : [text]);
+    const deepest = Math.max(...lines.map((one) => one.length)), height = 70 + Math.max(2, labels.length) * ((labels.length > 30 ? 17 : 26) + 11 * (deepest - 1));
+    const cut = (text) => text.length > rest ? "\u2026" + text.slice(1 - rest) : text;  // its end says most
+    const short = lines.map((one, i) => one.map(cut).map(escaped).join(" \u00d7<br>") + "\u200b".repeat(i));  // equal labels are still bars of their own
+    const trace = { type: "bar", orientation: "h", y: short, x: values, marker: { color: faint(shade, 0.8) }, customdata: labels.map((text, i) => escaped(text) + ": " + texts[i]),
+      hovertemplate: "%{customdata}<extra></extra>", error_x: ends ? { type: "data", symmetric: false, array: ends.high, arrayminus: ends.low, color: INK, thickness: 1.3, width: 3 } : undefined };
+    ready(id, height);
+    draw(id, [trace], { height, showlegend: false, hovermode: "closest", margin: { l: 20, r: 20, t: 8, b: 48 }, bargap: 0.3,
+      xaxis: valueAxis(title, { separatethousands: true, exponentformat: "none" }),
+      yaxis: { type: "category", autorange: "reversed", automargin: true, tickfont: { size: narrow() ? 10 : 12 }, gridcolor: LINE, dtick: 1 } });
+  }
+
   /* Choosers. */
   function options(id, entries) { entries.forEach((entry) => at(id).add(new Option(entry[0], entry[1]))); }
   function fill() {
@@ -309,6 +385,11 @@
       options("cells-along", data.factors.map((key, f) => [key, f]));
       options("cells-by", [["nothing else", ""], ...data.factors.map((key, f) => [key, f])]);
     }
+    if (at("effects")) {
+      options("effects-series", data.series.map((one, k) => [one.label, k]));
+      options("effects-terms", effectChoices());
+      ["effects-series", "effects-terms"].forEach((id) => at(id).addEventListener("change", effects));
+    }
     const rule = data.rules[0];
     if (rule) {
       chosen.figure = data.figures.findIndex((figure) => figure.name === rule.figure);
@@ -324,7 +405,7 @@
   }
   function show() {
     const figure = data.figures[chosen.figure], where = data.shown.length > 1 ? ", cell " + data.shown[chosen.cell] : "";
-    document.querySelectorAll(".figure-name").forEach((place) => { place.textContent = figure.label + (place.closest("section").querySelector("#cells") ? "" : where); });
+    document.querySelectorAll(".figure-name").forEach((place) => { place.textContent = figure.label + (place.closest("section").querySelector("#cells, #effects") ? "" : where); });
     document.querySelectorAll(".figure-meaning").forEach((place) => { place.textContent = figure.label + (figure.unit ? " [" + figure.unit + "]" : "") + ": " + figure.meaning + "."; });
     const every = Math.max(...POLICIES.map((k) => data.every[detail(k).n]));
     at("points-note").textContent = every > 1 ? "One in " + every + " replications is drawn as a point; bars and statistics use all." : "Each point is one replication.";
@@ -335,6 +416,7 @@
     if (chosen.pair !== null) { differenceText(); rows("difference", [chosen.pair]); differencesTable(); }
     convergence();
     if (at("cells")) cells();
+    if (at("effects")) effects();
   }
   if (at("figure")) { fill(); show(); }
 })();
