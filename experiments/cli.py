@@ -183,17 +183,25 @@ def audit(run: RunArgument) -> None:
 
 @app.command()
 def report(
-    run: RunArgument,
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a study's.")],
     png: Annotated[
-        Path | None, typer.Option("--png", metavar="DIR", help="Also write the figures as PNG files.")
+        Path | None, typer.Option("--png", metavar="DIR", help="Also write a run's figures as PNG files.")
     ] = None,
 ) -> None:
-    """Write report.html again from the tables."""
+    """Write report.html of a run, or study.html of a study, again from the tables."""
     from experiments.report import write_figures, write_report
 
-    typer.echo(write_report(run, run / "report.html"))
+    if (folder / "study.json").is_file():
+        from experiments.monte_carlo.report import write_report as write_study_report
+        from sim.errors import StudyError
+
+        if png is not None:
+            raise StudyError(f"{folder}: is a study, and --png is for runs; leave it out")
+        typer.echo(write_study_report(folder))
+        return
+    typer.echo(write_report(folder, folder / "report.html"))
     if png is not None:
-        for path in write_figures(run, png):
+        for path in write_figures(folder, png):
             typer.echo(path)
 
 

@@ -252,7 +252,7 @@
     const by = at("cells-by-label").hidden || at("cells-by").value === "" || Number(at("cells-by").value) === along ? null : Number(at("cells-by").value);
     let held = Array.from({ length: n }, (_, cell) => cell);
     if (data.design === "one-at-a-time") held = held.filter((cell) => data.levels[cell].every((level, f) => f === along || level === data.levels[0][f]));
-    const traces = [], values = held.map((cell) => data.levels[cell][along]), numeric = values.every(isNumber);
+    const traces = [], values = held.map((cell) => along < 0 ? cell : data.levels[cell][along]), numeric = values.every(isNumber);
     let averaged = 1;
     shown.forEach(function (k, index) {
       if (!isGrid) {
@@ -272,13 +272,13 @@
       });
     });
     const total = data.levels.length;
-    const parts = [!isGrid ? "Each point is the mean of one cell with its 95 % interval; the other keys vary too." :
+    const parts = [!isGrid ? "Each point is the mean of one cell with its 95 % interval" + (along < 0 ? "." : "; the other keys vary too.") :
       averaged > 1 ? "Each point is the mean of up to " + averaged + " cell means, over the levels of the other keys." : "Each point is the mean of one cell with its 95 % interval."];
     if (data.design === "one-at-a-time") parts.push("The other keys are at the scenario's own values.");
     if (n < total) parts.push("The first " + n + " of " + num(total) + " cells are held in this page.");
     at("cells-note").textContent = parts.join(" ");
     ready("cells", 400);
-    const axis = valueAxis(data.factors[along], { rangemode: "normal", zeroline: false, type: numeric ? "linear" : "category" });
+    const axis = valueAxis(along < 0 ? "cell" : data.factors[along], { rangemode: "normal", zeroline: false, type: numeric ? "linear" : "category" });
     if (numeric && isGrid && distinct(values).length <= 8) { axis.tickmode = "array"; axis.tickvals = distinct(values); axis.ticktext = axis.tickvals.map((x) => num(x)); }
     draw("cells", traces, { height: 400, hovermode: isGrid ? "x unified" : "closest", showlegend: true, margin: { l: narrow() ? 60 : 76, r: 20, t: 12, b: 52 }, xaxis: axis,
       yaxis: valueAxis((what === "policies" ? "" : narrow() ? "" : data.series[Number(what)].label + ": ") + axisTitle(), { rangemode: "normal", separatethousands: true, exponentformat: "none", zeroline: false }) });
@@ -382,7 +382,8 @@
     else at("held").remove();
     if (at("cells")) {
       options("cells-series", [...(POLICIES.length > 1 ? [["all policies", "policies"]] : []), ...data.series.map((one, k) => [one.label, k])]);
-      options("cells-along", data.factors.map((key, f) => [key, f]));
+      options("cells-along", [...(isGrid ? [] : [["cell number", -1]]), ...data.factors.map((key, f) => [key, f])]);
+      if (data.design !== "list" && !isGrid) at("cells-along").value = 0;
       options("cells-by", [["nothing else", ""], ...data.factors.map((key, f) => [key, f])]);
     }
     if (at("effects")) {
