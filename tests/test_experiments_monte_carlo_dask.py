@@ -356,17 +356,16 @@ def test_nothing_is_loaded_before_a_cluster_is_asked_for() -> None:
 @pytest.mark.slow
 def test_workers_come_and_go(tmp_path: Path, setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     """None at the beginning, several threads in one, none again, and at last the scheduler gone: each is told."""
-    monkeypatch.setattr(dask_cluster, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(dask_cluster, "FIRST_WORKER_SECONDS", 1.0)
     monkeypatch.setattr(dask_cluster, "PATIENCE_SECONDS", 1.0)
     with Cluster(tmp_path) as cluster:
         with pytest.raises(StudyError, match="has no workers"):
             DaskEngine(cluster.address)
         with cluster.worker("--nthreads", "2", "--no-nanny"):
-            monkeypatch.setattr(dask_cluster, "ANSWER_SECONDS", 6.0)
             engine = connected(cluster)
         with (
             closing(engine),
-            pytest.raises(StudyError, match="no worker for 1 s; resume the study with --resume"),
+            pytest.raises(StudyError, match="no worker, .* for 1 s; resume the study with --resume"),
         ):
             collected(engine, 1)
 
@@ -421,8 +420,8 @@ def test_the_end_of_the_scheduler_is_told(
     """Killed in mid-piece: the study ends with how to resume, without hanging and without noise."""
     with Cluster(tmp_path) as cluster:
         cluster.start_worker()
+        monkeypatch.setattr(dask_cluster, "RECONNECT_SECONDS", 1.0)
         engine = connected(cluster)
-        monkeypatch.setattr(engine._client, "_timeout", 1.0)
         threads = set(threading.enumerate())
         engine.submit(piece_of(setup, range(60)))
         engine.collect(0.3)
@@ -432,3 +431,42 @@ def test_the_end_of_the_scheduler_is_told(
         engine.close()
         assert set(threading.enumerate()) < threads
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_says_nothing_any_more_is_given_up(
+    tmp_path: Path, setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped, not ended, its connections open: the study does not wait for ever, neither does closing."""
+    with Cluster(tmp_path) as cluster:
+        cluster.start_worker()
+        engine = connected(cluster)
+        monkeypatch.setattr(dask_cluster, "ANSWER_SECONDS", 1.0)
+        monkeypatch.setattr(dask_cluster, "PATIENCE_SECONDS", 1.0)
+        threads = set(threading.enumerate())
+        os.kill(cluster.scheduler.pid, signal.SIGSTOP)
+        try:
+            engine.submit(piece_of(setup, (0,)))
+            with pytest.raises(StudyError, match="gave no answer"):
+                collected(engine, 1)
+            engine.close()
+            assert set(threading.enumerate()) < threads
+        finally:
+            os.kill(cluster.scheduler.pid, signal.SIGCONT)
+
+
+def test_a_broken_connection_is_made_again(engine: DaskEngine, setup: Setup) -> None:
+    """What was in flight is lost, and can be sent again at once."""
+
+    async def break_it() -> None:
+        engine._client.scheduler_comm.comm.abort()
+
+    piece = piece_of(setup, range(2))
+    engine.submit(piece)
+    engine.collect(0.1)
+    engine._loop.run(break_it())
+    (back,) = collected(engine, 1)
+    assert isinstance(back, Lost)
+    engine.submit(piece)
+    (back,) = collected(engine, 1)
+    assert isinstance(back, Done)

@@ -24,8 +24,14 @@ from experiments.monte_carlo.dask_checks import machine_faults, one_line, shorte
 from experiments.monte_carlo.work import run_piece
 from sim.errors import StudyError
 
-ANSWER_SECONDS: Final = 6.0
-"""Longest wait for a scheduler's answer, and for its first worker."""
+ANSWER_SECONDS: Final = 5.0
+"""Longest wait for a scheduler's answer: with the start of the program it stays under ten seconds."""
+
+FIRST_WORKER_SECONDS: Final = 10.0
+"""How long a scheduler that answers may have no worker at the beginning."""
+
+RECONNECT_SECONDS: Final = 15.0
+"""How long a broken connection is tried again; what was in flight is then lost and sent again."""
 
 CHECK_SECONDS: Final = 120.0
 """Longest wait for all workers' fingerprints: the first one imports the packages, perhaps over a network's disk."""
@@ -150,7 +156,7 @@ class DaskEngine:
                         self._address,
                         asynchronous=True,
                         set_as_default=False,
-                        timeout=ANSWER_SECONDS,
+                        timeout=RECONNECT_SECONDS,
                         name="voltwalk",
                     )
                     await self._client
@@ -165,7 +171,7 @@ class DaskEngine:
 
     async def _workers(self) -> Mapping[str, Any]:
         """Describe each worker by its address, as soon as there is one."""
-        end = monotonic() + ANSWER_SECONDS
+        end = monotonic() + FIRST_WORKER_SECONDS
         while monotonic() < end:
             with suppress(OSError):
                 async with asyncio.timeout(ANSWER_SECONDS):
@@ -173,7 +179,7 @@ class DaskEngine:
                         return dict(workers)
             await asyncio.sleep(0.2)
         raise StudyError(
-            f"the cluster at {self._address} has no workers after {ANSWER_SECONDS:.0f} s; "
+            f"the cluster at {self._address} has no workers after {FIRST_WORKER_SECONDS:.0f} s; "
             f"start some with `dask worker {self._address} --nthreads 1`"
         )
 
@@ -219,7 +225,7 @@ class DaskEngine:
             elif unmanned_since is None:
                 unmanned_since = monotonic()
             elif monotonic() - unmanned_since > PATIENCE_SECONDS:
-                self._fault = f"it has had no worker for {PATIENCE_SECONDS:.0f} s"
+                self._fault = f"it had no worker, or gave no answer, for {PATIENCE_SECONDS:.0f} s"
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _count(self) -> int:
