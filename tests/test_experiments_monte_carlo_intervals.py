@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -33,6 +33,7 @@ def scipy_bootstrap(values: np.ndarray, *, n_resamples: int, seed: int) -> Any:
     ).confidence_interval
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), n=st.integers(2, 40), confidence=st.sampled_from([0.9, 0.95, 0.99]))
 def test_t_interval_against_scipy(seed: int, n: int, confidence: float) -> None:
     """Every row has the interval that scipy gives it alone."""
@@ -89,6 +90,7 @@ def test_bootstrap_follows_the_skew() -> None:
     assert high > t_high
 
 
+@settings(deadline=None, max_examples=25)
 @given(shift=st.floats(-1e6, 1e6), power=st.integers(-250, 250))
 def test_bootstrap_moves_with_the_values(shift: float, power: int) -> None:
     """Another unit or zero of the scale changes the ends as it changes the values, however large or small."""

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -177,6 +177,7 @@ def test_one_replication_has_a_mean_and_no_interval() -> None:
     assert found[["sd", "ci_low", "ci_high", "boot_low", "boot_high"]].isna().all(axis=None)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 30))
 def test_convergence_against_prefixes(seed: int, n: int) -> None:
     """The running interval at n is the interval of the first n values."""
@@ -250,3 +251,12 @@ def test_slowest_runs_come_first() -> None:
     keys = ["cell", "policy", "replication"]
     assert found[keys].iloc[:2].to_numpy().tolist() == results.loc[[7, 20], keys].to_numpy().tolist()
     assert found[keys].iloc[2:].to_numpy().tolist() == [[0, "own-cost", 0], [0, "own-cost", 1]]
+
+
+def test_cells_are_resampled_apart_and_policies_alike() -> None:
+    """The same values have the same ends under another policy, and in another cell ends of other draws."""
+    values = values_of(study(), 0, "rolling")
+    keys = product((0, 1), ("a", "b"), range(len(values)))
+    results = pd.DataFrame(keys, columns=["cell", "policy", "replication"]).assign(x=np.tile(values, 4))
+    low = summary(results, ["x"], 1)["boot_low"].tolist()
+    assert low[0] == low[1] != low[2] == low[3]

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -67,6 +67,7 @@ def test_rules_are_read(text: str, expected: tuple[str, str | None, str | None, 
     assert (rule.figure, rule.policy, rule.minus, rule.relation, rule.width, rule.unit) == expected
 
 
+@settings(deadline=None)
 @given(
     figure=st.sampled_from([COST, "unmet_kwh"]),
     pair=st.sampled_from(
@@ -231,6 +232,7 @@ def test_an_impossible_minimum_is_refused(minimum: int, maximum: int, fault: str
 costs = st.lists(st.integers(-40, 40).map(lambda n: 100.0 + n / 8), min_size=2, max_size=24)
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     n=st.integers(3, 16),
@@ -257,6 +259,7 @@ def test_the_order_of_completion_never_matters(seed: int, n: int, order: object,
         assert np.array_equal(*(getattr(judge._widths, name) for judge in judges))  # noqa: SLF001
 
 
+@settings(deadline=None)
 @given(values=costs, width=st.floats(0.05, 20.0), unit=st.sampled_from(["", "%"]), minimum=st.integers(2, 6))
 def test_the_stop_against_scipy(values: list[float], width: float, unit: str, minimum: int) -> None:
     """The stop is the first prefix whose interval by scipy is narrow enough."""
