@@ -127,11 +127,22 @@ def test_a_figure_that_no_cell_changes_has_effects_of_exactly_zero() -> None:
     assert table["share"].isna().all()
 
 
-def test_a_figure_that_is_not_a_number_spoils_no_other() -> None:
+def test_a_factor_without_effect_has_none_beside_factors_that_have() -> None:
+    """What rounding leaves of equal cells is no effect: it would look certain, for all replications share it."""
+    noise = np.random.default_rng(5).normal(1e4, 100.0, 9)
+    table = study(FACTORIAL, lambda levels: np.pi * levels["a"] ** 3.3 + 0.1 * (levels["b"] == "x"), noise)
+    idle = table[table["term"].str.contains("c")]
+    assert len(idle) == 2 + 6 + 4
+    assert (idle[["effect", "ci_low", "ci_high", "share"]] == 0.0).all(axis=None)
+    assert (table.loc[table["term"].isin(["a", "b"]), "share"] > 0.0).all()
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_a_figure_that_is_not_a_number_spoils_no_other(odd: float) -> None:
     """Its effects are NaN, the others' stand."""
     cells = cells_of(FACTORIAL, BASE)
     frame = rows(cells, np.random.default_rng(4).normal(size=(1, 3, 12)))
-    frame["x_kwh"] = np.where(frame["cell"] == 2, np.nan, 1.0)
+    frame["x_kwh"] = np.where(frame["cell"] == 2, odd, 1.0)
     table = effects(frame, FACTORIAL, cells, ["x_kwh", "y_kwh"], ["p"])
     alone = effects(frame, FACTORIAL, cells, ["y_kwh"], ["p"])
     pd.testing.assert_frame_equal(table[table["figure"] == "y_kwh"].reset_index(drop=True), alone)

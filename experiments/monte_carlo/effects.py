@@ -18,6 +18,9 @@ from experiments.monte_carlo.intervals import moments, t_factor
 from experiments.monte_carlo.sensitivity import morris_table, sobol_table
 from sim.contracts import FloatArray
 
+ROUNDING: Final = 1e-12
+"""Of a figure's largest value: a smaller effect within a replication is what sums leave of equal cells, and is 0."""
+
 _BATCH: Final = 4_000_000
 """Effects of single replications that are held at once (32 MB)."""
 
@@ -69,7 +72,8 @@ def effects(
     values = cell_values(results, len(cells), figures, policies)
     if values.shape[1] == 0:
         return joined([])
-    with threadpool_limits(limits=1):  # the same digits whatever the number of cores
+    # one thread: the same digits whatever the number of cores; a figure that is infinite has effects of NaN
+    with threadpool_limits(limits=1), np.errstate(invalid="ignore"):
         return _effects(values, factors, cells, figures, policies)
 
 
@@ -143,25 +147,29 @@ def _table(policy: str, figures: Sequence[str], contrasts: Contrasts, values: Fl
     """Effects of one policy; values of shape (n_replications, n_cells, n_figures)."""
     # contrasts sum to 0: with one cell taken off, a figure that no cell changes has effects of exactly 0
     differences = values - values[:, :1]
-    mean, half = _estimates(contrasts.weights, differences)
+    largest = np.abs(values).max(axis=(0, 1))
+    dust = ROUNDING * np.where(np.isfinite(largest), largest, np.nan)
+    mean, half = _estimates(contrasts.weights, differences, dust)
     share = np.full_like(mean, np.nan)
     labels: list[tuple[str, str, str]] = [(row.kind, row.term, row.level) for row in contrasts.rows]
     if contrasts.parts:
         of_term, of_all = shares(contrasts.model, contrasts.solve, contrasts.parts, differences.mean(axis=0))
         none = np.full((1, len(figures)), np.nan)
-        share = np.vstack([of_term[[row.part for row in contrasts.rows]], none])
+        of_row = of_term[[row.part for row in contrasts.rows]]
+        share = np.vstack([np.where(of_row < ROUNDING, 0.0, of_row), none])
         mean, half = np.vstack([mean, of_all]), np.vstack([half, none])
         labels.append(("fit", "all terms", ""))
     return effect_table(policy, figures, labels, len(values), mean, mean - half, mean + half, share)
 
 
-def _estimates(weights: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _estimates(weights: FloatArray, values: FloatArray, dust: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean and half-width over replications of each effect and figure, a batch of effects at a time."""
     n, _, n_figures = values.shape
     size = max(1, _BATCH // (n * n_figures))
     means, halves = [], []
     for begin in range(0, len(weights), size):
         each = np.matmul(weights[begin : begin + size], values)
+        each[np.abs(each) <= dust] = 0.0
         mean, sd = moments(np.moveaxis(each, 0, -1))
         means.append(mean)
         halves.append(t_factor(n) * sd / np.sqrt(n) if n > 1 else np.full_like(mean, np.nan))
