@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from sim.errors import ScenarioError
@@ -27,18 +29,21 @@ def scenario_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in SCENARIO_DIR.glob("*.toml")))
 
 
-def data_files() -> dict[str, Path]:
+@cache
+def data_files() -> Mapping[str, Path]:
     """Shipped data files by name (the file's name without its ending).
 
     >>> data_files()["tmy3_greensboro"].name
     'tmy3_greensboro.csv'
     """
-    return {
-        path.name.removesuffix(suffix): path
-        for path in sorted(DATA_DIR.rglob("*"))
-        for suffix in _DATA_SUFFIXES
-        if path.name.endswith(suffix)
-    }
+    return MappingProxyType(
+        {
+            path.name.removesuffix(suffix): path
+            for path in sorted(DATA_DIR.rglob("*"))
+            for suffix in _DATA_SUFFIXES
+            if path.name.endswith(suffix)
+        }
+    )
 
 
 def locate(file: str, base_dir: Path | None = None) -> Path:
