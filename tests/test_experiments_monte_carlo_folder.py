@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -85,6 +86,21 @@ def test_a_damaged_file_is_done_again(folder: StudyFolder) -> None:
     damaged.write_bytes(damaged.read_bytes()[:100])
     assert {row.replication for row in folder.rows(folder.figures)} == {0, 2}
     assert not damaged.exists()
+
+
+def test_a_disk_that_cannot_be_read_now_costs_no_file(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the disk says nothing about the rows on it: it is raised, and the file stays."""
+    folder.record(outcome_of(unit(0)))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("experiments.monte_carlo.folder.read_rows", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        list(folder.rows(folder.figures))
+    assert folder.result_file(0, 0).exists()
 
 
 def test_rows_beyond_the_end_are_set_aside_and_come_back(folder: StudyFolder) -> None:

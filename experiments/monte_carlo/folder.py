@@ -102,7 +102,9 @@ class StudyFolder:
         for file in sorted((*self._files("results", "parquet"), *self._files("spare", "rows"))):
             try:
                 yield from read_rows(file, self.cells, figures)
-            except (pa.ArrowException, OSError, LookupError):
+            except (pa.ArrowException, OSError, LookupError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # the disk cannot be read now: that says nothing about the file
                 file.unlink()
 
     def failures(self) -> list[Failure]:

@@ -20,7 +20,7 @@ from experiments.monte_carlo.plan import Plan, check_target, default_folder, mak
 from experiments.monte_carlo.reading import Study, read_study
 from experiments.monte_carlo.stopping import MINIMUM
 from experiments.running import resolve
-from sim.errors import StudyError
+from sim.errors import RunFolderError, StudyError
 from sim.scenario import Scenario
 
 OnProgress = Callable[[Progress], None]
@@ -175,7 +175,11 @@ def _told_disk(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = error.filename or target
-        raise StudyError(
-            f"{place}: {error.strerror or error}; what is done is kept, go on with --resume when the disk allows"
-        ) from error
+        fault, cause = f"{error.filename or target}: {error.strerror or error}", error
+    except RunFolderError as error:  # of a folder that is written whole: the study's own, or a kept run's
+        if not isinstance(error.__cause__, OSError):
+            raise
+        fault, cause = str(error), error.__cause__
+    else:
+        return
+    raise StudyError(f"{fault}; what is done is kept, go on with --resume when the disk allows") from cause
