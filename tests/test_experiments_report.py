@@ -115,11 +115,13 @@ def test_a_full_disk_keeps_the_old_report(two_cars: Path, monkeypatch: pytest.Mo
     file = two_cars / "report.html"
     file.write_text("an earlier report", encoding="utf-8")
     before, names = file.read_bytes(), sorted(two_cars.iterdir())
+    whole = Path.write_bytes
 
-    def full(_: int) -> None:
+    def half(path: Path, data: bytes) -> int:
+        whole(path, data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("experiments.atomic.os.fsync", full)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(RunFolderError, match="No space left on device"):
         write_report(two_cars, file)
     assert file.read_bytes() == before

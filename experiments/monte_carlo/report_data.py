@@ -205,7 +205,7 @@ def _rows(study: Study, series: Series) -> pd.DataFrame:
     """Rows of a policy or of a difference, by cell and replication."""
     if series.minus is not None:
         return paired(study.results, study.figures, series)
-    return study.results[study.results["policy"] == series.policy]
+    return study.results[study.results["policy"] == series.policy].sort_values("replication")
 
 
 def _key(cell: int, series: Series) -> tuple[int, str, str]:

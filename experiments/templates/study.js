@@ -36,7 +36,7 @@
     if (width === null || width <= 1e-12 * Math.abs(mean)) return num(mean) + (width === null ? "" : " \u00b1 0");
     return num(mean, width) + " \u00b1 " + num(width, width);
   }
-  const percent = (share) => share === null ? NONE : plain((100 * share).toFixed(1)) + " %";
+  const percent = (share) => share === null ? NONE : plain((100 * share).toFixed(1)) + "\u00a0%";
   function edge(k) { const width = half(k); return width || stat(k, "sd") || undefined; }
 
   /* Tables. */
@@ -170,7 +170,7 @@
     if (mean === null) { at("difference-text").textContent = "No replication has both policies."; return; }
     let text = (n === 1 ? "In " : "In the mean of ") + num(n) + " replication" + (n === 1 ? "" : "s") + ", " + base[0] + " has " + withUnit(num(Math.abs(mean), edge(k))) + (mean < 0 ? " less than " : mean > 0 ? " more than " : ", the same as ") + base[1] + ". ";
     if (low !== null && (low !== 0 || high !== 0)) {
-      text += "The 95 % interval of the mean difference reaches from " + interval(k, "ci") + (unit() ? " " + unit() : "") + (low > 0 || high < 0 ? ", all on one side of 0: the sign is known. " : ", on both sides of 0: the sign is not known from these replications. ");
+      text += "The 95\u00a0% interval of the mean difference reaches from " + interval(k, "ci") + (unit() ? " " + unit() : "") + (low > 0 || high < 0 ? ", all on one side of 0: the sign is known. " : ", on both sides of 0: the sign is not known from these replications. ");
       text += "It is below 0 in " + num(stat(k, "n_below")) + " of " + num(n) + ". ";
     }
     const share = stat(k, "variance_removed");
@@ -213,7 +213,7 @@
     const ceiling = Math.max(...one.half.slice(settled).filter((x) => x !== null), ...(rule ? [traces[4].y[traces[4].y.length - 1] * 1.3] : [])) * 1.08;
     ready("convergence", narrow() ? 520 : 560);
     draw("convergence", traces, { shapes, annotations: notes, margin: { l: narrow() ? 56 : 76, r: 16, t: 12, b: 48 }, height: narrow() ? 520 : 560,
-      xaxis: valueAxis("replications N", { anchor: "y2", rangemode: "normal", type: log ? "log" : "linear", zeroline: false, dtick: log ? "D2" : one.n <= 12 ? 1 : undefined }),
+      xaxis: valueAxis("replications N", { anchor: "y2", rangemode: "normal", type: log ? "log" : "linear", zeroline: false, exponentformat: "none", separatethousands: true, dtick: log ? "D2" : one.n <= 12 ? 1 : undefined }),
       yaxis: valueAxis(narrow() ? unit() : axisTitle(), { domain: [0.4, 1], range: [bottom - pad, top + pad], rangemode: "normal", zeroline: bottom < 0 && top > 0, separatethousands: true, exponentformat: "none" }),
       yaxis2: valueAxis("half-width" + (unit() ? " [" + unit() + "]" : ""), { domain: [0, 0.33], range: [0, ceiling || 1], separatethousands: true, exponentformat: "none" }) });
   }
@@ -272,8 +272,8 @@
       });
     });
     const total = data.levels.length;
-    const parts = [!isGrid ? "Each point is the mean of one cell with its 95 % interval" + (along < 0 ? "." : "; the other keys vary too.") :
-      averaged > 1 ? "Each point is the mean of up to " + averaged + " cell means, over the levels of the other keys." : "Each point is the mean of one cell with its 95 % interval."];
+    const parts = [!isGrid ? "Each point is the mean of one cell with its 95\u00a0% interval" + (along < 0 ? "." : "; the other keys vary too.") :
+      averaged > 1 ? "Each point is the mean of up to " + averaged + " cell means, over the levels of the other keys." : "Each point is the mean of one cell with its 95\u00a0% interval."];
     if (data.design === "one-at-a-time") parts.push("The other keys are at the scenario's own values.");
     if (n < total) parts.push("The first " + n + " of " + num(total) + " cells are held in this page.");
     at("cells-note").textContent = parts.join(" ");
@@ -333,8 +333,8 @@
     if (wanted === "all" && data.design === "sobol-indices") taken.sort((a, b) => data.factors.indexOf(rows[a][1]) - data.factors.indexOf(rows[b][1]) || a - b);
     const kinds = Array.from(new Set(taken.map((i) => rows[i][0])));
     const parts = [...kinds.map((kind) => KINDS[kind]), 
-      OF_POINTS.includes(kinds[0]) ? "Of the means of " + num(data.effects.n) + " complete replications." + (kinds[0] === "sigma" ? "" : " Whiskers: 95 % interval; it holds what other points of the design would have given, not what other replications would have.") :
-        "Whiskers: 95 % interval over " + num(data.effects.n) + " complete replications, each a block with its own draws."];
+      OF_POINTS.includes(kinds[0]) ? "Of the means of " + num(data.effects.n) + " complete replications." + (kinds[0] === "sigma" ? "" : " Whiskers: 95\u00a0% interval; it holds what other points of the design would have given, not what other replications would have.") :
+        "Whiskers: 95\u00a0% interval over " + num(data.effects.n) + " complete replications, each a block with its own draws."];
     if (data.effects.n_rows > rows.length) parts.push("The first " + rows.length + " of " + num(data.effects.n_rows) + " effects are held here; effects.csv has them all.");
     at("effects-note").textContent = parts.join(" ");
     if (!taken.length || taken.every((i) => effect[i] === null)) says("effects", "No replication is complete in all cells, or the cells do not differ in this figure, so there is no effect to show.");
