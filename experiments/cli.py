@@ -140,9 +140,9 @@ def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
 
 @app.command()
 def schema(
-    what: Annotated[str, typer.Argument(help="tables, kpis or scenario.")] = "tables",
+    what: Annotated[str, typer.Argument(help="tables, kpis, scenario or study.")] = "tables",
 ) -> None:
-    """Print the data dictionary of the run folder, or the scenario's reference."""
+    """Print the data dictionary of a run's folder, of a study's, or the scenario's reference."""
     from experiments.reference import page
 
     typer.echo(page(what))

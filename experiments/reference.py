@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from experiments.shipped import load_scenario
+from experiments.study_reference import study_reference
 from sim.errors import VoltwalkError
 from sim.scenario_reference import scenario_reference
 from sim.trace_reference import kpis_reference, tables_reference
@@ -21,9 +22,10 @@ _EXIT_CODES: Final = """\
 | code | meaning |
 |---|---|
 | 0 | done |
-| 1 | `audit` found a fault |
+| 1 | `audit` found a fault; replications of a `study` failed; a `replay` has other figures than the study |
 | 2 | a mistake that you can mend, told in plain lines on stderr; nothing half-written is left |
-| 130 | interrupted with Ctrl-C; no partial folder is left |
+| 130 | interrupted with Ctrl-C; no partial folder is left, and a `study` can be resumed |
+| 143 | a `study` ended by SIGTERM; it can be resumed |
 """
 
 
@@ -82,18 +84,24 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "scenario": scenario_page,
         "tables": lambda: tables_reference() + "\n" + kpis_reference(),
+        "studies": study_reference,
         "commands": commands_reference,
     }
 )
 """Reference pages of the docs by file name."""
 
 _PRINTED: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
-    {"tables": tables_reference, "kpis": kpis_reference, "scenario": scenario_page}
+    {
+        "tables": tables_reference,
+        "kpis": kpis_reference,
+        "scenario": scenario_page,
+        "study": study_reference,
+    }
 )
 
 
 def page(what: str) -> str:
-    """One page as ``voltwalk schema`` prints it: tables, kpis or scenario.
+    """One page as ``voltwalk schema`` prints it: tables, kpis, scenario or study.
 
     Raises
     ------

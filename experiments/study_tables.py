@@ -132,7 +132,9 @@ def effect_table(study: Study, largest: int = LARGEST) -> Table:
     """Largest effects on the first headline figure, of each term the level at which it is largest."""
     figure = headline_names(study.currency)[0]
     table = _table(
-        f"largest effects on {figure}", ["policy", "effect of", "at"], ["effect", "95 % interval", "share"]
+        f"largest effects on {figure}",
+        ["policy", "kind", "of", "at"],
+        ["effect", "95 % interval", "share"],
     )
     of_figure = study.effects[study.effects["figure"] == figure]
     for policy in study.policies:
@@ -140,7 +142,7 @@ def effect_table(study: Study, largest: int = LARGEST) -> Table:
             share = "" if math.isnan(row["share"]) else f"{row['share']:.1%}"
             level = "" if pd.isna(row["level"]) else str(row["level"])
             interval = interval_text(row["ci_low"], row["ci_high"])
-            table.add_row(policy, row["term"], level, _number(row["effect"]), interval, share)
+            table.add_row(policy, row["kind"], row["term"], level, _number(row["effect"]), interval, share)
         table.add_section()
     return table
 

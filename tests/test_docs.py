@@ -2,8 +2,8 @@
 
 A page is followed literally, from top to bottom, in an empty folder of its own. Blocks marked ``console`` are
 commands, those marked ``python`` programs (one session per page); a block whose mark is followed by a file's
-name is that file. A ``text`` block right after commands is what they print, up to numbers and spaces; ``...``
-stands for anything.
+name is that file. Commands in ``sh`` blocks, which would need a cluster or hours, are only read. A ``text`` block
+right after commands is what they print, up to numbers and spaces; ``...`` stands for anything.
 """
 
 import re
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from experiments import cli
 from experiments.reference import page, write_pages
@@ -39,9 +40,11 @@ class Block:
     text: str
 
     def commands(self) -> Iterator[list[str]]:
-        """Arguments of the block's voltwalk commands; continued lines are joined."""
+        """Arguments of the block's voltwalk commands; continued lines are joined, and `exec` is nothing."""
         for line in self.text.replace("\\\n", " ").splitlines():
             words = shlex.split(line.strip().removeprefix("$ "), comments=True)
+            if words[:1] == ["exec"]:
+                del words[0]
             if words[:2] == ["make", "demo"]:
                 words = shlex.split(DEMO)
             if words[:1] == ["voltwalk"]:
@@ -106,6 +109,18 @@ def test_a_page_can_be_followed(
     for name in set(sys.modules) - before:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+def test_commands_that_are_not_run_can_be_read() -> None:
+    """Where a page shows what no test can run, command, arguments and options at least exist."""
+    commands: Any = typer.main.get_command(cli.app)
+    read = 0
+    for path in MARKDOWN:
+        for block in (block for block in blocks(path) if block.language == "sh"):
+            for name, *arguments in block.commands():
+                commands.commands[name].make_context(name, arguments)
+                read += 1
+    assert read > 0
 
 
 def test_shown_outputs_are_compared() -> None:

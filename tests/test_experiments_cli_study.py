@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -23,7 +24,8 @@ from study_cases import FULL, HALF, TESTS, tiny_scenario
 
 from experiments import cli
 from experiments.monte_carlo.conduct import Progress
-from experiments.progress import StudyLines, study_bar
+from experiments.progress import StudyLines, progress_fields, study_bar
+from experiments.study_reference import study_reference
 from sim.scenario_reading import dump_scenario
 
 ROOT = TESTS.parent
@@ -278,6 +280,12 @@ def test_lines_come_now_and_then() -> None:
     lines.end()
     lines.end()
     assert [json.loads(line)["done"] for line in stream.getvalue().splitlines()] == [0, 30, 59]
+
+
+def test_fields_of_progress_are_documented() -> None:
+    """The reference explains just the fields that are written."""
+    page = study_reference().partition("## Progress")[2]
+    assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == list(progress_fields(_stand(1)))
 
 
 def test_the_bar_has_what_people_ask() -> None:
