@@ -100,11 +100,8 @@ def _table_sections() -> Iterable[str]:
         ("effects.csv", effects),
     ):
         yield f"## {name}\n\n{_markdown(_summary(function))}\n\n{_returns(function)}\n"
-    for design, function in (
-        ("sobol-indices", sensitivity.sobol_table),
-        ("morris", sensitivity.morris_table),
-    ):
-        yield f"Of design `{design}`: {_markdown(_summary(function))}\n"
+    yield f"Of design `sobol-indices`: {_markdown(_summary(sensitivity.sobol_table))}\n"
+    yield f"Of design `morris`: {_markdown(_summary(sensitivity.morris_table))}\n"
     yield "## summary.json\n\n" + _table(["entry", "meaning"], _named(_SUMMARY))
     entries = {field.name: _FAILURE[field.name] for field in fields(Failure)}
     yield "## failures\n\nOne JSON file per run that failed:\n\n" + _table(

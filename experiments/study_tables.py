@@ -99,7 +99,8 @@ def mean_table(study: Study) -> Table:
     for rows in _headline_rows(study.statistics, study.currency):
         for row in rows:
             table.add_row(row["figure"], row["policy"], *_estimate(row))
-        table.add_section()
+        if len(rows) > 1:
+            table.add_section()
     return table
 
 
@@ -109,7 +110,8 @@ def difference_table(study: Study) -> Table:
     for rows in _headline_rows(study.differences, study.currency):
         for row in rows:
             table.add_row(row["figure"], f"{row['policy']} - {row['minus']}", *_estimate(row))
-        table.add_section()
+        if len(rows) > 1:
+            table.add_section()
     return table
 
 
