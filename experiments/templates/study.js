@@ -77,7 +77,7 @@
   function sign(i) {
     const low = stat(chosen.pair, "ci_low", i), high = stat(chosen.pair, "ci_high", i);
     if (low === null) return NONE;
-    return low > 0 ? "above 0" : high < 0 ? "below 0" : low === 0 && high === 0 ? "none" : "not known";
+    return low > 0 ? "above 0" : high < 0 ? "below 0" : low === 0 && high === 0 ? "no difference" : "not known";
   }
   function statisticsTable() {
     table("statistics", ["policy", "#n", "#mean", "#sd", "#95 % interval (t)", "#95 % interval (bootstrap)", "#min", "#5 %", "#25 %", "#median", "#75 %", "#95 %", "#max"],
