@@ -119,7 +119,7 @@ def test_a_faulty_or_constant_series_leaves_the_others_alone(interval: object) -
     """NaN and infinity have no interval, equal values one of no width, and the rest what they have alone."""
     good = sample(1, 20, 1)[0]
     bad = np.tile(good, (4, 1))
-    bad[0, 3], bad[1, 5], bad[2, :] = np.nan, np.inf, 0.1
+    bad[0, 3], bad[1, [0, 5]], bad[2, :] = np.nan, np.inf, 0.1
     low, high = interval(bad)  # type: ignore[operator]
     alone = interval(good[None, :])  # type: ignore[operator]
     assert np.isnan([low[:2], high[:2]]).all()

@@ -126,7 +126,8 @@ def bootstrap_interval(
     mean, _ = moments(flat)
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     if values.shape[-1] >= FEWEST:
-        about = flat - flat[:, :1]
+        with np.errstate(invalid="ignore"):
+            about = flat - flat[:, :1]
         size = np.abs(about).max(axis=1)
         constant, varied = size == 0.0, np.isfinite(mean) & (size > 0.0)
         low[constant] = high[constant] = flat[constant, 0]
