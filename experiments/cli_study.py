@@ -205,7 +205,8 @@ def _interruptible(out: Path | None) -> Iterator[None]:
             f"{interrupted}\ngo on with: {command}", 128 + interrupted.signal_number
         ) from None
     except KeyboardInterrupt:  # the second Ctrl-C: at once
-        raise UserInterrupt("interrupted at once; go on with --resume") from None
+        command = resume_command(sys.argv[1:], None)
+        raise UserInterrupt(f"interrupted at once\ngo on with: {command}") from None
     finally:
         if pipe is not None:
             signal.signal(pipe, before)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from experiments.monte_carlo.contracts import Level
@@ -98,7 +99,7 @@ def mean_table(study: Study) -> Table:
     table = _table("means", ["key figure", "policy"], ESTIMATES)
     for rows in _headline_rows(study.statistics, study.currency):
         for row in rows:
-            table.add_row(row["figure"], row["policy"], *_estimate(row))
+            _add(table, row["figure"], row["policy"], *_estimate(row))
         if len(rows) > 1:
             table.add_section()
     return table
@@ -109,7 +110,7 @@ def difference_table(study: Study) -> Table:
     table = _table("paired differences", ["key figure", "difference"], ESTIMATES)
     for rows in _headline_rows(study.differences, study.currency):
         for row in rows:
-            table.add_row(row["figure"], f"{row['policy']} - {row['minus']}", *_estimate(row))
+            _add(table, row["figure"], f"{row['policy']} - {row['minus']}", *_estimate(row))
         if len(rows) > 1:
             table.add_section()
     return table
@@ -124,7 +125,7 @@ def cell_table(study: Study, listed: int = LISTED) -> Table:
     known = _by_cell(study, figure)
     for cell in study.cells[:listed]:
         levels = (_short_level(cell.levels[key]) for key in keys)
-        table.add_row(str(cell.index), *levels, *(known.get((cell.index, name), "") for name in columns))
+        _add(table, str(cell.index), *levels, *(known.get((cell.index, name), "") for name in columns))
     if len(study.cells) > listed:
         table.caption = f"and {len(study.cells) - listed} more cells, in statistics.csv"
     return table
@@ -144,7 +145,7 @@ def effect_table(study: Study, largest: int = LARGEST) -> Table:
             share = "" if math.isnan(row["share"]) else f"{row['share']:.1%}"
             level = "" if pd.isna(row["level"]) else str(row["level"])
             interval = interval_text(row["ci_low"], row["ci_high"])
-            table.add_row(policy, row["kind"], row["term"], level, _number(row["effect"]), interval, share)
+            _add(table, policy, row["kind"], row["term"], level, _number(row["effect"]), interval, share)
         table.add_section()
     return table
 
@@ -172,10 +173,15 @@ def interval_text(low: float, high: float) -> str:
 def _table(title: str, names: Sequence[str], numbers: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", caption_justify="left")
     for name in names:
-        table.add_column(name)
+        table.add_column(escape(name))
     for name in numbers:
-        table.add_column(name, justify="right")
+        table.add_column(escape(name), justify="right")
     return table
+
+
+def _add(table: Table, *texts: str) -> None:
+    """Add a row of texts as they are: brackets in names and levels are no markup."""
+    table.add_row(*(escape(text) for text in texts))
 
 
 def _headline_rows(frame: pd.DataFrame, currency: str) -> Iterator[list[dict[Any, Any]]]:

@@ -106,6 +106,17 @@ def test_many_cells_are_cut_short(
 
 
 @pytest.mark.usefixtures("town")
+def test_brackets_are_printed_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keys and levels with brackets are no markup."""
+    assert study(monkeypatch, "--factor", "scenario.description=['[red]', '[/]']", n=1) == 0
+    printed = capsys.readouterr().out
+    assert "[red]" in printed
+    assert "[/]" in printed
+
+
+@pytest.mark.usefixtures("town")
 def test_the_largest_effects_are_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
