@@ -12,11 +12,11 @@ import pandas as pd
 from scipy import stats
 
 from dispatch.baselines import Uncontrolled
+from experiments.monte_carlo.analysis.intervals import Interval, bootstrap_interval, t_factor, t_interval
+from experiments.monte_carlo.analysis.stopping import Judge, read_rule
 from experiments.monte_carlo.contracts import Cell, Done, Piece, Row, Setup, Unit
 from experiments.monte_carlo.identity import fingerprint_of, input_files
-from experiments.monte_carlo.intervals import Interval, bootstrap_interval, t_factor, t_interval
 from experiments.monte_carlo.settings import base_of, base_toml
-from experiments.monte_carlo.stopping import Judge, read_rule
 from experiments.monte_carlo.work import run_piece
 from experiments.shipped import load_scenario
 from sim.contracts import Forecast, Schedule, Snapshot

@@ -192,7 +192,7 @@ def report(
     from experiments.report import write_figures, write_report
 
     if (folder / "study.json").is_file():
-        from experiments.monte_carlo.report import write_report as write_study_report
+        from experiments.monte_carlo.report.page import write_report as write_study_report
         from sim.errors import StudyError
 
         if png is not None:

@@ -24,7 +24,7 @@ from experiments.cli_parts import (
 from sim.errors import PolicyError, StudyError
 
 if TYPE_CHECKING:
-    from experiments.monte_carlo.factors import Factors
+    from experiments.monte_carlo.design.factors import Factors
     from experiments.monte_carlo.replaying import Replayed
 
 StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's folder.")]
@@ -175,7 +175,7 @@ def _factors(
     file: Path | None, options: Sequence[str], design: str | None, samples: int | None
 ) -> Path | Factors | None:
     """What is varied: of a file or of options, not of both."""
-    from experiments.monte_carlo.factors import factors_from_options
+    from experiments.monte_carlo.design.factors import factors_from_options
 
     given = [
         name for name, value in (("--factor", options), ("--design", design), ("--samples", samples)) if value

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from experiments.monte_carlo import factors as factors_module
 from experiments.monte_carlo import folder as folder_module
-from experiments.monte_carlo import sensitivity, sensitivity_points, statistics, stopping
+from experiments.monte_carlo.analysis import sensitivity, statistics, stopping
+from experiments.monte_carlo.analysis.effects import effects
 from experiments.monte_carlo.contracts import Failure
-from experiments.monte_carlo.designs import cells_of
-from experiments.monte_carlo.effects import effects
-from experiments.monte_carlo.factors import Factors, Range
+from experiments.monte_carlo.design import factors as factors_module
+from experiments.monte_carlo.design import points
+from experiments.monte_carlo.design.cells import cells_of
+from experiments.monte_carlo.design.factors import Factors, Range
 from experiments.monte_carlo.table import KEYS, MACHINE
 from experiments.progress import LINE_SECONDS
 
@@ -114,8 +115,8 @@ def _input_sections() -> Iterable[str]:
     yield _model_table(Factors)
     yield "A range:\n\n" + _model_table(Range)
     yield f"Designs:\n\n{_returns(cells_of)}\n"
-    yield f"Of design `sobol-indices`: {_markdown(_summary(sensitivity_points.saltelli_points))}\n"
-    yield f"Of design `morris`: {_markdown(_summary(sensitivity_points.morris_points))}\n"
+    yield f"Of design `sobol-indices`: {_markdown(_summary(points.saltelli_points))}\n"
+    yield f"Of design `morris`: {_markdown(_summary(points.morris_points))}\n"
     yield (
         "On the command line `--factor 'fleet.size=[100, 300]'` gives one factor, `--design` and `--samples` the "
         "rest. Keys are those of `--set`: `regions.*.export_limit_kw` varies all regions together.\n"

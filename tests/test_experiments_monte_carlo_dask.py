@@ -22,9 +22,9 @@ import pytest
 from dask_cases import ROOT, Cluster, until
 from study_cases import TESTS, collected, piece_of, tiny_setup
 
-from experiments.monte_carlo import dask_cluster
 from experiments.monte_carlo.contracts import Done, Lost, Piece, Refused, Result, Row, Setup
-from experiments.monte_carlo.dask_cluster import DaskEngine, run_alone
+from experiments.monte_carlo.engines import dask_cluster
+from experiments.monte_carlo.engines.dask_cluster import DaskEngine, run_alone
 from experiments.monte_carlo.work import run_piece
 from experiments.provenance import code_version
 from sim.errors import StudyError
@@ -349,7 +349,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 def test_nothing_is_loaded_before_a_cluster_is_asked_for() -> None:
     """Who runs no cluster need not have the package, nor wait for its import."""
-    code = "import sys, experiments.monte_carlo.dask_cluster; sys.exit('distributed' in sys.modules)"
+    code = "import sys, experiments.monte_carlo.engines.dask_cluster; sys.exit('distributed' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

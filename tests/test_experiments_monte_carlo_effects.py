@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from experiments.monte_carlo.analysis.contrasts import contrasts_of
+from experiments.monte_carlo.analysis.effects import effects
 from experiments.monte_carlo.contracts import Cell
-from experiments.monte_carlo.contrasts import contrasts_of
-from experiments.monte_carlo.designs import cells_of
-from experiments.monte_carlo.effects import effects
-from experiments.monte_carlo.factors import Factors, Range
+from experiments.monte_carlo.design.cells import cells_of
+from experiments.monte_carlo.design.factors import Factors, Range
 from experiments.shipped import load_scenario
 
 Model = Callable[[Mapping[str, Any]], float]

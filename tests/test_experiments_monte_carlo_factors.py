@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.monte_carlo.factors import (
+from experiments.monte_carlo.design.factors import (
     Factors,
     Range,
     factors_from_options,

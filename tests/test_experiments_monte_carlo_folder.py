@@ -17,6 +17,7 @@ from study_engines import figures_of, outcome_of
 from experiments.monte_carlo.contracts import Cell, Failure, Fingerprint, Kept, Unit
 from experiments.monte_carlo.folder import StudyFolder, create_folder, open_folder, sweep
 from experiments.monte_carlo.identity import Identity, identity_faults
+from experiments.monte_carlo.reading import Study
 from experiments.monte_carlo.settings import base_toml
 from experiments.shipped import load_scenario
 from sim.errors import RunFolderError, StudyError
@@ -78,12 +79,15 @@ def test_policies_that_come_later_join_the_rows(folder: StudyFolder) -> None:
     assert [row.wall_seconds for row in rows] == [9.0, 0.01]
 
 
-def test_a_damaged_file_is_done_again(folder: StudyFolder) -> None:
-    """A file cut short by a failing disk gives no row and goes away; the others stay."""
+@pytest.mark.parametrize("kept", [slice(0), slice(100), slice(None, -1)])
+def test_a_file_cut_short_is_done_again(folder: StudyFolder, kept: slice) -> None:
+    """A file that a failing disk left short gives no row and goes away; the others stay."""
     for replication in range(3):
         folder.record(outcome_of(unit(replication)))
     damaged = folder.result_file(0, 1)
-    damaged.write_bytes(damaged.read_bytes()[:100])
+    damaged.write_bytes(damaged.read_bytes()[kept])
+    with pytest.raises(StudyError, match=r"replication-000001\.parquet: damaged"):
+        _ = Study(folder).results
     assert {row.replication for row in folder.rows(folder.figures)} == {0, 2}
     assert not damaged.exists()
 
@@ -101,6 +105,20 @@ def test_a_disk_that_cannot_be_read_now_costs_no_file(
     with pytest.raises(OSError, match="Input/output error"):
         list(folder.rows(folder.figures))
     assert folder.result_file(0, 0).exists()
+
+
+def test_no_lost_byte_changes_a_figure(folder: StudyFolder) -> None:
+    """Whichever byte a disk has lost, the file's figures are as they were written, or it is done again."""
+    outcome = outcome_of(unit(0))
+    folder.record(outcome)
+    file = folder.result_file(0, 0)
+    whole, written = file.read_bytes(), [row.figures for row in outcome.rows]
+    n_damaged = 0
+    for place in range(0, len(whole), 17):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        assert [row.figures for row in folder.rows(folder.figures)] in ([], written)
+        n_damaged += not file.exists()
+    assert n_damaged > len(whole) / 17 / 2
 
 
 def test_rows_beyond_the_end_are_set_aside_and_come_back(folder: StudyFolder) -> None:

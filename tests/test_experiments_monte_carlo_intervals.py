@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.monte_carlo.intervals import bootstrap_interval, expanded, moments, t_interval
+from experiments.monte_carlo.analysis.intervals import bootstrap_interval, expanded, moments, t_interval
 
 RESAMPLES = 999
 

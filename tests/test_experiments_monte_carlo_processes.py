@@ -16,10 +16,10 @@ import psutil
 import pytest
 from study_cases import TESTS, collected, piece_of, tiny_setup
 
-from experiments.monte_carlo import processes
 from experiments.monte_carlo.contracts import Done, Lost, Piece, Refused, Row
-from experiments.monte_carlo.in_process import InProcessEngine
-from experiments.monte_carlo.processes import ProcessEngine, available_cores
+from experiments.monte_carlo.engines import processes
+from experiments.monte_carlo.engines.in_process import InProcessEngine
+from experiments.monte_carlo.engines.processes import ProcessEngine, available_cores
 from sim.errors import StudyError
 
 
@@ -306,7 +306,7 @@ SCRIPT = """
 import sys
 sys.path[:0] = [{root!r}, {tests!r}]
 from study_cases import collected, piece_of, tiny_setup
-from experiments.monte_carlo.processes import ProcessEngine
+from experiments.monte_carlo.engines.processes import ProcessEngine
 print("begin", flush=True)
 with ProcessEngine(1) as engine:
     name = "study_policies:{policy}"

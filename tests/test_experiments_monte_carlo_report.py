@@ -19,14 +19,13 @@ from typer.testing import CliRunner
 
 from experiments.cli import app
 from experiments.monte_carlo.contracts import Cell, Failure, Row
-from experiments.monte_carlo.designs import cells_of
-from experiments.monte_carlo.factors import Factors
+from experiments.monte_carlo.design.cells import cells_of
+from experiments.monte_carlo.design.factors import Factors
 from experiments.monte_carlo.folder import StudyFolder, create_folder
 from experiments.monte_carlo.identity import Identity, fingerprint_of
 from experiments.monte_carlo.reading import Study, read_study
-from experiments.monte_carlo.report import render_study_report, write_report
-from experiments.monte_carlo.report_bins import MOST_BINS, bins_of
-from experiments.monte_carlo.report_data import (
+from experiments.monte_carlo.report.bins import MOST_BINS, bins_of
+from experiments.monte_carlo.report.data import (
     BUDGET,
     DIFFERENCES,
     FEWEST_NUMBERS,
@@ -37,6 +36,7 @@ from experiments.monte_carlo.report_data import (
     study_data,
     thinning,
 )
+from experiments.monte_carlo.report.page import render_study_report, write_report
 from experiments.monte_carlo.settings import base_toml
 from experiments.monte_carlo.table import figure_names, row_table
 from experiments.page import TEMPLATES
@@ -246,7 +246,7 @@ def test_page_keeps_its_budget(n_cells: int, n_policies: int) -> None:
 
 def test_cells_beyond_the_budget_are_left_out(crossed: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page of fewer cells holds the first, and knows how many there are."""
-    monkeypatch.setattr("experiments.monte_carlo.report_data.BUDGET", 20_000)
+    monkeypatch.setattr("experiments.monte_carlo.report.data.BUDGET", 20_000)
     data = study_data(crossed)
     assert data["shown"] == [0, 1]
     assert {len(by_cell) for by_cell in data["detail"]} == {2}

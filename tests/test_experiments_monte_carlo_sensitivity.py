@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.monte_carlo import sensitivity_points
-from experiments.monte_carlo.contrasts import positions
-from experiments.monte_carlo.designs import cells_of
-from experiments.monte_carlo.effects import effects
-from experiments.monte_carlo.factors import Factors, Range
+from experiments.monte_carlo.analysis.contrasts import positions
+from experiments.monte_carlo.analysis.effects import effects
+from experiments.monte_carlo.design import points
+from experiments.monte_carlo.design.cells import cells_of
+from experiments.monte_carlo.design.factors import Factors, Range
 from experiments.shipped import load_scenario
 from sim.errors import StudyError
 
@@ -100,7 +100,7 @@ def test_elementary_effects_of_ishigamis_function_against_salib() -> None:
     factors = Factors(design="morris", samples=40, factors=ISHIGAMI)
     cells = cells_of(factors, BASE)
     y = np.array([ishigami(cell.levels) for cell in cells])
-    theirs = analyse(sensitivity_points.unit_problem(3), positions(factors, cells), y, num_levels=4, seed=1)
+    theirs = analyse(points.unit_problem(3), positions(factors, cells), y, num_levels=4, seed=1)
     table = study(factors, ishigami)
     assert found(table, "mu") == pytest.approx(list(theirs["mu"]), abs=1e-9)
     assert found(table, "mu star") == pytest.approx(list(theirs["mu_star"]))
@@ -122,6 +122,6 @@ def test_morris_without_salib_is_refused_with_what_to_install(monkeypatch: pytes
     def missing(name: str) -> None:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(sensitivity_points, "import_module", missing)
+    monkeypatch.setattr(points, "import_module", missing)
     with pytest.raises(StudyError, match=r"design morris needs SALib.*voltwalk\[sensitivity\]"):
         cells_of(Factors(design="morris", samples=2, factors={"a": TURN}), BASE)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.monte_carlo.intervals import expanded, t_interval
-from experiments.monte_carlo.statistics import convergence, differences, slowest, strangest, summary
+from experiments.monte_carlo.analysis.intervals import expanded, t_interval
+from experiments.monte_carlo.analysis.statistics import convergence, differences, slowest, strangest, summary
 
 POLICIES = ("uncontrolled", "own-cost", "rolling")
 FIGURES = ("total_cost_net_cny", "unmet_kwh")

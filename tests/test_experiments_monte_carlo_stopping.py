@@ -12,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from experiments.monte_carlo.analysis.stopping import Judge, Rule, read_rule
 from experiments.monte_carlo.contracts import Cell, Row
-from experiments.monte_carlo.stopping import Judge, Rule, read_rule
 from sim.errors import StudyError
 
 POLICIES = ("uncontrolled", "own-cost", "rolling")

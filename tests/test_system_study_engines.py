@@ -17,8 +17,8 @@ from dask_cases import ROOT, Cluster, until
 from experiments.monte_carlo import Study, read_study, study
 from experiments.monte_carlo.conduct import Progress
 from experiments.monte_carlo.contracts import Engine, Piece, Result, Setup
-from experiments.monte_carlo.dask_cluster import DaskEngine
-from experiments.monte_carlo.processes import ProcessEngine
+from experiments.monte_carlo.engines.dask_cluster import DaskEngine
+from experiments.monte_carlo.engines.processes import ProcessEngine
 
 POLICIES = ("uncontrolled", "rolling")
 SHORT = ("fleet.size=3", "dispatch.horizon_steps=4")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from experiments.monte_carlo.analysis.stopping import Judge
 from experiments.monte_carlo.contracts import Cell, Row, Unit
 from experiments.monte_carlo.folder import StudyFolder
 from experiments.monte_carlo.plan import Plan
-from experiments.monte_carlo.stopping import Judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

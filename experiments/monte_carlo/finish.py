@@ -7,7 +7,7 @@ import pandas as pd
 from experiments.atomic import write_whole
 from experiments.monte_carlo.plan import Plan
 from experiments.monte_carlo.reading import Study
-from experiments.monte_carlo.report import render_study_report
+from experiments.monte_carlo.report.page import render_study_report
 from experiments.run_folder import json_bytes
 
 
@@ -31,17 +31,6 @@ def write_derived(study: Study, plan: Plan, stopped_at: int | None) -> None:
         "stopped_at": stopped_at,
     }
     write_whole(study.path / "summary.json", json_bytes(summary))
-    write_study_report(study)
-
-
-def write_study_report(study: Study) -> None:
-    """Write ``study.html``.
-
-    Raises
-    ------
-    OSError
-        When the disk refuses.
-    """
     write_whole(study.path / "study.html", render_study_report(study).encode())
 
 

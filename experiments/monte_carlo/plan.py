@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.monte_carlo.cell_checks import check_cells
+from experiments.monte_carlo.analysis.stopping import MINIMUM, Judge, Rule, read_rule
 from experiments.monte_carlo.contracts import Cell, Setup
-from experiments.monte_carlo.designs import cells_of
-from experiments.monte_carlo.factors import Factors, read_factors
+from experiments.monte_carlo.design.cells import cells_of
+from experiments.monte_carlo.design.checks import check_cells
+from experiments.monte_carlo.design.factors import Factors, read_factors
 from experiments.monte_carlo.folder import open_folder
 from experiments.monte_carlo.identity import Identity, fingerprint_of, identity_faults, input_files
 from experiments.monte_carlo.keeping import kept_numbers
 from experiments.monte_carlo.settings import base_of, base_toml
-from experiments.monte_carlo.stopping import MINIMUM, Judge, Rule, read_rule
 from experiments.monte_carlo.work import add_module_folder
 from experiments.run_folder import check_free
 from sim.errors import PolicyError, StudyError

@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from experiments.monte_carlo.analysis.effects import effects
+from experiments.monte_carlo.analysis.statistics import differences, summary
 from experiments.monte_carlo.contracts import Cell
-from experiments.monte_carlo.effects import effects
-from experiments.monte_carlo.factors import Factors, factors_of_table
+from experiments.monte_carlo.design.factors import Factors, factors_of_table
 from experiments.monte_carlo.folder import StudyFolder, open_folder
-from experiments.monte_carlo.statistics import differences, summary
 from experiments.monte_carlo.table import read_table
 from experiments.reading import Run, read_run
+from sim.errors import StudyError
 
 
 class Study:
@@ -72,10 +73,16 @@ class Study:
 
     @cached_property
     def results(self) -> pd.DataFrame:
-        """One row per cell, policy and replication, sorted so (policies in the study's order)."""
+        """One row per cell, policy and replication, sorted so (policies in the study's order).
+
+        Raises
+        ------
+        StudyError
+            When a result file is damaged.
+        """
         schema = self.folder.schema
         files = sorted((self.path / "results").glob("cell-*/replication-*.parquet"))
-        table = pa.concat_tables([read_table(file, schema.names) for file in files] or [schema.empty_table()])
+        table = pa.concat_tables([schema.empty_table(), *(_table(file, schema) for file in files)])
         frame: pd.DataFrame = table.to_pandas()
         order = {policy: index for index, policy in enumerate(self.policies)}
         ranked = frame.assign(_order=frame["policy"].map(order))
@@ -139,6 +146,13 @@ def read_study(path: str | Path | Study) -> Study:
         When there is no such folder, or it is not a study's.
     """
     return path if isinstance(path, Study) else Study(open_folder(Path(path)))
+
+
+def _table(file: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        return read_table(file).select(schema.names).cast(schema)
+    except (pa.ArrowException, OSError, LookupError, ValueError) as error:
+        raise StudyError(f"{file}: damaged ({error}); --resume does its replication again") from error
 
 
 def replay_command(path: Path, replication: int, cell: int, policy: str) -> str:

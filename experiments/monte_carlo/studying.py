@@ -8,17 +8,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.monte_carlo.analysis.stopping import MINIMUM
 from experiments.monte_carlo.book import Book
 from experiments.monte_carlo.conduct import Conduct, Ending, Hooks, Progress
 from experiments.monte_carlo.contracts import Engine, Outcome, Unit
-from experiments.monte_carlo.engines import engine_for
-from experiments.monte_carlo.factors import Factors
+from experiments.monte_carlo.design.factors import Factors
+from experiments.monte_carlo.engines.choice import engine_for
 from experiments.monte_carlo.finish import write_derived
 from experiments.monte_carlo.folder import StudyFolder, create_folder, open_folder, sweep
 from experiments.monte_carlo.interrupt import StudyInterrupted, interrupts
 from experiments.monte_carlo.plan import Plan, check_target, default_folder, make_plan
 from experiments.monte_carlo.reading import Study, read_study
-from experiments.monte_carlo.stopping import MINIMUM
 from experiments.running import resolve
 from sim.errors import RunFolderError, StudyError
 from sim.scenario import Scenario

@@ -72,21 +72,22 @@ def rows_bytes(rows: Iterable[Row], schema: pa.Schema) -> bytes:
         compression="none",
         use_dictionary=False,
         write_statistics=False,
+        write_page_checksum=True,
         store_schema=False,
     )
     return sink.getvalue()
 
 
-def read_table(file: Path, names: Sequence[str]) -> pa.Table:
-    """Columns of a result file, read without threads: there are many files, and each is small.
+def read_table(file: Path) -> pa.Table:
+    """Read a result file, with its checksums and without threads: there are many files, and each is small.
 
     Raises
     ------
     pyarrow.ArrowException, OSError
-        When the file is damaged or another study's.
+        When the file is damaged.
     """
-    with pq.ParquetFile(file) as opened:
-        return opened.read(columns=list(names), use_threads=False).select(list(names))
+    with pq.ParquetFile(file, page_checksum_verification=True) as opened:
+        return opened.read(use_threads=False)
 
 
 def read_rows(file: Path, cells: Sequence[Cell], figures: Sequence[str]) -> list[Row]:
@@ -97,7 +98,7 @@ def read_rows(file: Path, cells: Sequence[Cell], figures: Sequence[str]) -> list
     pyarrow.ArrowException, OSError, LookupError
         When the file is damaged or another study's.
     """
-    table = read_table(file, [*KEYS, *figures, *MACHINE])
+    table = read_table(file).select([*KEYS, *figures, *MACHINE])
     return [
         Row(
             cell=cells[record["cell"]],

@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from experiments.monte_carlo.effects import effects
+from experiments.monte_carlo.analysis.effects import effects
 from experiments.monte_carlo.reading import Study
-from experiments.monte_carlo.report_series import Series, paired, rounded, series_of
+from experiments.monte_carlo.report.series import Series, paired, rounded, series_of
 
 MAX_EFFECTS: Final = 400
 """Effects of a figure and series that the page holds."""

@@ -18,9 +18,9 @@ from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from experiments.monte_carlo.background_loop import BackgroundLoop
 from experiments.monte_carlo.contracts import Lost, Piece, Refused, Result, Setup
-from experiments.monte_carlo.dask_checks import machine_faults, one_line, shortened, threaded_workers
+from experiments.monte_carlo.engines.background_loop import BackgroundLoop
+from experiments.monte_carlo.engines.dask_checks import machine_faults, one_line, shortened, threaded_workers
 from experiments.monte_carlo.work import run_piece
 from sim.errors import StudyError
 

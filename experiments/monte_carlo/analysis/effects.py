@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from experiments.monte_carlo.cell_values import cell_values
+from experiments.monte_carlo.analysis.cell_values import cell_values
+from experiments.monte_carlo.analysis.contrasts import Contrasts, contrasts_of, positions
+from experiments.monte_carlo.analysis.effect_table import effect_table, joined
+from experiments.monte_carlo.analysis.intervals import moments, t_factor
+from experiments.monte_carlo.analysis.sensitivity import morris_table, sobol_table
 from experiments.monte_carlo.contracts import Cell
-from experiments.monte_carlo.contrasts import Contrasts, contrasts_of, positions
-from experiments.monte_carlo.effect_table import effect_table, joined
-from experiments.monte_carlo.factors import Factors
-from experiments.monte_carlo.intervals import moments, t_factor
-from experiments.monte_carlo.sensitivity import morris_table, sobol_table
+from experiments.monte_carlo.design.factors import Factors
 from sim.contracts import FloatArray
 
 ROUNDING: Final = 1e-12

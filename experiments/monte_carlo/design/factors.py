@@ -23,7 +23,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
-from experiments.monte_carlo.factor_tables import factor_faults, flattened, is_spread, with_absolute_paths
+from experiments.monte_carlo.design.factor_tables import (
+    factor_faults,
+    flattened,
+    is_spread,
+    with_absolute_paths,
+)
 from sim.errors import StudyError
 from sim.scenario import Part
 from sim.scenario_messages import sentences

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.monte_carlo.intervals import FloatArray
+from experiments.monte_carlo.analysis.intervals import FloatArray
+from experiments.monte_carlo.analysis.statistics import ESTIMATE, QUANTILES, convergence
 from experiments.monte_carlo.reading import Study
-from experiments.monte_carlo.report_bins import Bins, bins_of
-from experiments.monte_carlo.report_effects import effects_data
-from experiments.monte_carlo.report_series import Numbers, Series, paired, rounded, series_of
-from experiments.monte_carlo.statistics import ESTIMATE, QUANTILES, convergence
+from experiments.monte_carlo.report.bins import Bins, bins_of
+from experiments.monte_carlo.report.effects import effects_data
+from experiments.monte_carlo.report.series import Numbers, Series, paired, rounded, series_of
 from experiments.monte_carlo.table import level_text
 from experiments.page import HEADLINES, figure_words
 

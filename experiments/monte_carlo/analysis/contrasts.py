@@ -17,7 +17,7 @@ from typing import Final, Literal
 import numpy as np
 
 from experiments.monte_carlo.contracts import Cell, Level
-from experiments.monte_carlo.factors import Factors, Range
+from experiments.monte_carlo.design.factors import Factors, Range
 from experiments.monte_carlo.table import level_text
 from sim.contracts import FloatArray
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from experiments.monte_carlo import cell_checks
-from experiments.monte_carlo.cell_checks import FAILING, check_cells
 from experiments.monte_carlo.contracts import Cell
-from experiments.monte_carlo.designs import cells_of
-from experiments.monte_carlo.factors import Factors
+from experiments.monte_carlo.design import checks
+from experiments.monte_carlo.design.cells import cells_of
+from experiments.monte_carlo.design.checks import FAILING, check_cells
+from experiments.monte_carlo.design.factors import Factors
 from experiments.shipped import load_scenario
 from sim.errors import PolicyError, ScenarioError
 from sim.scenario import Scenario
@@ -106,7 +106,7 @@ def test_series_are_read_once_per_distinct_set(base: Scenario, monkeypatch: pyte
         read.append(scenario.simulation.days)
         return []
 
-    monkeypatch.setattr(cell_checks, "input_faults", counted)
+    monkeypatch.setattr(checks, "input_faults", counted)
     factors = {
         "fleet.size": list(range(1, 30)),
         "simulation.days": [1, 3, 2],
@@ -156,9 +156,7 @@ def test_unknown_policies_are_told_with_the_other_faults(base: Scenario) -> None
 
 def test_a_thousand_faulty_cells_are_not_all_read(base: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checking ends after so many cells with faults that no single level shows, and says so."""
-    monkeypatch.setattr(
-        cell_checks, "input_faults", lambda scenario, _: [f"x: short by {scenario.fleet.size}"]
-    )
+    monkeypatch.setattr(checks, "input_faults", lambda scenario, _: [f"x: short by {scenario.fleet.size}"])
     cells = [Cell(index=index, levels={"simulation.days": 1 + index}) for index in range(3 * FAILING)]
     with pytest.raises(ScenarioError) as refused:
         check_cells(base, cells, ("rolling",))

@@ -11,11 +11,11 @@ from typing import Any, Final
 import pandas as pd
 
 from experiments.atomic import write_whole
+from experiments.monte_carlo.analysis.statistics import slowest, strangest
+from experiments.monte_carlo.analysis.stopping import Rule, read_rule
 from experiments.monte_carlo.contracts import Cell
 from experiments.monte_carlo.reading import Study, read_study
-from experiments.monte_carlo.report_data import study_data
-from experiments.monte_carlo.statistics import slowest, strangest
-from experiments.monte_carlo.stopping import Rule, read_rule
+from experiments.monte_carlo.report.data import study_data
 from experiments.page import figure_words, render_page
 from experiments.reading import records
 from experiments.tables import readable

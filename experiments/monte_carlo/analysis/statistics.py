@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from scipy import special
 from threadpoolctl import threadpool_limits
 
-from experiments.monte_carlo.intervals import CONFIDENCE, FloatArray, bootstrap_interval, moments, t_interval
+from experiments.monte_carlo.analysis.intervals import (
+    CONFIDENCE,
+    FloatArray,
+    bootstrap_interval,
+    moments,
+    t_interval,
+)
 from sim.randomness import Stream, generator
 
 KEYS: Final = ["cell", "policy", "replication"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.monte_carlo.contracts import Engine
-from experiments.monte_carlo.in_process import InProcessEngine
+from experiments.monte_carlo.engines.in_process import InProcessEngine
 from sim.errors import StudyError
 
 
@@ -28,13 +28,13 @@ def engine_for(*, workers: int | None = None, cluster: str | None = None) -> Eng
     if cluster is not None:
         if workers is not None:
             raise StudyError("--workers and --cluster exclude each other: a cluster's workers are its own")
-        from experiments.monte_carlo.dask_cluster import DaskEngine  # noqa: PLC0415 - an extra
+        from experiments.monte_carlo.engines.dask_cluster import DaskEngine  # noqa: PLC0415 - an extra
 
         return DaskEngine(cluster)
     if workers == 0:
         return InProcessEngine()
     if workers is not None and workers < 0:
         raise StudyError(f"--workers {workers}: must be 0 (this process) or more")
-    from experiments.monte_carlo.processes import ProcessEngine  # noqa: PLC0415
+    from experiments.monte_carlo.engines.processes import ProcessEngine  # noqa: PLC0415
 
     return ProcessEngine(workers)

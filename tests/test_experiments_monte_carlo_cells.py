@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from experiments.monte_carlo.designs import base_value, cells_of, unit_points
-from experiments.monte_carlo.factors import Factors, Range
+from experiments.monte_carlo.design.cells import base_value, cells_of, unit_points
+from experiments.monte_carlo.design.factors import Factors, Range
 from experiments.shipped import load_scenario
 from sim.errors import ScenarioError, StudyError
 from sim.scenario import Scenario

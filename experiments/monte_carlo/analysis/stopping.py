@@ -11,8 +11,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.monte_carlo.analysis.intervals import t_factor
 from experiments.monte_carlo.contracts import Row
-from experiments.monte_carlo.intervals import t_factor
 from sim.errors import StudyError
 from sim.key_figures import KEY_FIGURES
 from sim.scenario_messages import did_you_mean

@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import sobol_indices
 
-from experiments.monte_carlo.effect_table import effect_table
-from experiments.monte_carlo.intervals import CONFIDENCE, moments, t_factor
+from experiments.monte_carlo.analysis.effect_table import effect_table
+from experiments.monte_carlo.analysis.intervals import CONFIDENCE, moments, t_factor
 from sim.contracts import FloatArray
 from sim.randomness import Stream, generator
 
@@ -36,7 +36,7 @@ def sobol_table(policy: str, figures: Sequence[str], keys: Sequence[str], values
     Parameters
     ----------
     values : ndarray, shape (n_replications, n_samples (n_factors + 2), n_figures)
-        In the order of ``sensitivity_points.saltelli_points``.
+        In the order of ``design.points.saltelli_points``.
 
     Returns
     -------

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import qmc
 
 from experiments.monte_carlo.contracts import Cell, Level
-from experiments.monte_carlo.factors import Factors, Range, check_factors
-from experiments.monte_carlo.sensitivity_points import morris_points, saltelli_points
+from experiments.monte_carlo.design.factors import Factors, Range, check_factors
+from experiments.monte_carlo.design.points import morris_points, saltelli_points
 from experiments.monte_carlo.settings import setting
 from sim.contracts import FloatArray
 from sim.errors import StudyError
@@ -42,7 +42,7 @@ def cells_of(factors: Factors | None, base: Scenario) -> tuple[Cell, ...]:
         ``factorial``: all combinations, the last factor fastest. ``one-at-a-time``: cell 0 is the scenario as it
         is; then each level that differs from it, alone. ``list``: as given. ``latin-hypercube``, ``sobol``: points
         of a Latin hypercube (McKay, Beckman and Conover 1979) or of a scrambled Sobol sequence (Owen 1998).
-        ``sobol-indices``, ``morris``: see ``sensitivity_points``.
+        ``sobol-indices``, ``morris``: see ``points``.
 
     Raises
     ------

@@ -1,0 +1,1 @@
+"""What a study varies: factors, the cells made of them, their checks."""
