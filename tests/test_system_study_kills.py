@@ -193,14 +193,15 @@ def test_a_parent_killed_again_and_again(truth: pd.DataFrame, tmp_path: Path) ->
 
 
 def test_only_what_was_in_flight_is_done_again(truth: pd.DataFrame, tmp_path: Path) -> None:
-    """Killed in the middle, each worker loses what it had in hand and no more: begun minus written."""
+    """Killed in the middle, each worker loses the one unit that it had in hand: begun minus written."""
     case = Case(tmp_path)
-    case.environment["VOLTWALK_TEST_SLEEP"] = "0.4"  # a unit takes a second or two: a piece is one or two
+    case.environment["VOLTWALK_TEST_SLEEP"] = "1.2"  # of two policies: so that a unit is a piece
     process = case.start()
     until(lambda: len(case.files()) >= 10, "no ten results", 120.0)
+    time.sleep(0.5)  # so that nothing is just being written
     case.kill(process)
     n_written = len(case.files()) * len(POLICIES)
-    assert 0 <= case.n_starts() - n_written <= WORKERS * 2 * len(POLICIES)
+    assert 0 < case.n_starts() - n_written <= WORKERS * len(POLICIES)
     n_before = case.n_starts()
     del case.environment["VOLTWALK_TEST_SLEEP"]
     case.resume(truth)
@@ -321,10 +322,14 @@ def noted(case: Case, name: str, what: str) -> str:
     return said((case.folder / f"{name}.{what}").read_text()).strip()
 
 
-@pytest.mark.parametrize("size", ["8k", "64k", "200k", "400k", "1500k"])
-def test_a_full_disk(size: str, truth: pd.DataFrame, tmp_path: Path) -> None:
-    """It ends the study with exit 2 and a line that says so, whenever it is; given room, it goes on."""
-    case = Case(tmp_path)
+@pytest.mark.parametrize(
+    ("size", "keep"),
+    [("8k", "0"), ("64k", "0"), ("300k", "2"), ("1500k", "0")],
+    ids=["8k", "64k", "kept", "1500k"],
+)
+def test_a_full_disk(size: str, keep: str, truth: pd.DataFrame, tmp_path: Path) -> None:
+    """It ends the study with exit 2 and a line that says so: in the manifest, in rows, in kept runs, in the report."""
+    case = Case(tmp_path, "--keep", keep)
     on_a_disk(
         case,
         size,
