@@ -13,6 +13,7 @@ from benchmarks.horizon import horizon_table
 from benchmarks.intervals import intervals_tables
 from benchmarks.measure import run_command
 from benchmarks.policies import fleets, summary
+from benchmarks.study_memory import memory_table
 from benchmarks.travel import travel_table
 from experiments.provenance import package_versions
 
@@ -102,6 +103,11 @@ def intervals(_: argparse.Namespace) -> Iterator[str]:
     yield from intervals_tables()
 
 
+def memory(_: argparse.Namespace) -> Iterator[str]:
+    """Memory, open handles and temporary files of a study of 500 short replications, two policies, two workers."""
+    yield from memory_table()
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "days": days,
     "cold": cold,
@@ -112,6 +118,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "travel": travel,
     "policies": policies,
     "intervals": intervals,
+    "memory": memory,
 }
 
 
