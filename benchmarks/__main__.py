@@ -13,6 +13,7 @@ from benchmarks.horizon import horizon_table
 from benchmarks.intervals import intervals_tables
 from benchmarks.measure import run_command
 from benchmarks.policies import fleets, summary
+from benchmarks.study import study_tables
 from benchmarks.study_memory import memory_table
 from benchmarks.travel import travel_table
 from experiments.provenance import package_versions
@@ -108,6 +109,14 @@ def memory(_: argparse.Namespace) -> Iterator[str]:
     yield from memory_table()
 
 
+def study(_: argparse.Namespace) -> Iterator[str]:
+    """Monte Carlo studies as whole commands, policy rolling, start-up and report included: engines and what they add.
+
+    Overhead is worker time per replication that was not spent simulating.
+    """
+    yield from study_tables()
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "days": days,
     "cold": cold,
@@ -117,6 +126,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "horizon": horizon,
     "travel": travel,
     "policies": policies,
+    "study": study,
     "intervals": intervals,
     "memory": memory,
 }
