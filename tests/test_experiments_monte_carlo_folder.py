@@ -147,6 +147,23 @@ def test_a_failure_is_kept_until_its_replication_succeeds(folder: StudyFolder) -
     assert [row.policy for row in folder.rows(folder.figures)] == list(POLICIES)
 
 
+def test_a_kill_between_rows_and_what_they_replace_is_mended(folder: StudyFolder) -> None:
+    """Killed after the rows were written, before the failure and the older rows went away: the newer rows count."""
+    folder.record(outcome_of(unit(2), frozenset({(2, "rolling")})))
+    folder.settle(1)
+    failure, older = folder.failure_file(0, 2, "rolling"), folder.spare_file(0, 2)
+    folder.record(outcome_of(unit(2), frozenset({(2, "rolling")})))
+    stale = failure.read_bytes(), folder.result_file(0, 2).read_bytes()
+    folder.record(outcome_of(unit(2, policies=("rolling",))))
+    failure.write_bytes(stale[0])
+    older.parent.mkdir(parents=True, exist_ok=True)
+    older.write_bytes(stale[1])
+    folder.settle(3)
+    assert [row.policy for row in folder.rows(folder.figures)] == list(POLICIES)
+    assert folder.failures() == []
+    assert not older.exists()
+
+
 def test_a_run_folder_is_kept_whole(folder: StudyFolder) -> None:
     """Files of a kept run come from the worker as bytes and make a folder of their own."""
     files = {"scenario.toml": b"[output]\nreport = false\n", "kpis.json": b"{}\n"}

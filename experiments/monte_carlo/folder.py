@@ -123,9 +123,7 @@ class StudyFolder:
         cell, replication = outcome.unit.cell.index, outcome.unit.replication
         if outcome.rows:
             earlier = self._rows_of(cell, replication)
-            known = {
-                row.policy: row for row in (*outcome.rows, *earlier)
-            }  # an earlier row stays: it is the same
+            known = {row.policy: row for row in (*outcome.rows, *earlier)}  # an earlier row stays as it is
             rows = [known[policy] for policy in self.identity.policies if policy in known]
             file = self.result_file(cell, replication)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -141,15 +139,22 @@ class StudyFolder:
             write_whole(file, json_bytes(asdict(failure)))
 
     def settle(self, n_replications: int) -> None:
-        """Leave in the results just the replications below a number; set the others aside."""
+        """Leave in the results just the replications below a number, set the others aside, and mend what a kill left.
+
+        A process killed between two steps of :meth:`record` leaves rows in both places, or a failure beside the row
+        of its replication's success.
+        """
         for cell, replication, file in list(self._units("results", "parquet")):
             if replication >= n_replications:
                 _move(file, self.spare_file(cell, replication))
         for cell, replication, file in list(self._units("spare", "rows")):
-            if replication < n_replications:
+            if self.result_file(cell, replication).exists():
+                file.unlink()  # the result was written after it, and holds its rows too
+            elif replication < n_replications:
                 _move(file, self.result_file(cell, replication))
         for failure in self.failures():
-            if failure.replication >= n_replications:
+            rows = self._rows_of(failure.cell, failure.replication)
+            if failure.replication >= n_replications or failure.policy in {row.policy for row in rows}:
                 self.failure_file(failure.cell, failure.replication, failure.policy).unlink()
 
     def discard_derived(self) -> None:
