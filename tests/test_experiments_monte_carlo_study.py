@@ -209,6 +209,7 @@ def test_resume_on_nothing_starts(tmp_path: Path) -> None:
     ("asked", "message"),
     [
         ({"replications": 0}, "--replications 0: must be 1 or more"),
+        ({"replications": 10**11}, "100,000,000,000 result files; a study holds 2,000,000 at most"),
         ({"replications": 10, "until": "total_cost_net < 1"}, "judged from 20 replications on, but only 10"),
         ({"replications": 10, "until": "total_cost_net < 1", "minimum": 1}, "at least 2 replications"),
         ({"replications": 30, "until": "total_costs_net < 1"}, "total_cost_net"),

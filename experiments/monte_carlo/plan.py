@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from experiments.monte_carlo.analysis.stopping import MINIMUM, Judge, Rule, read_rule
 from experiments.monte_carlo.contracts import Cell, Setup
@@ -20,6 +21,10 @@ from experiments.monte_carlo.work import add_module_folder
 from experiments.run_folder import check_free
 from sim.errors import PolicyError, StudyError
 from sim.scenario import Scenario
+
+
+MAX_FILES: Final = 2_000_000
+"""Result files of a study: beyond, the list of what is to be done no longer fits a common machine's memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,11 @@ def make_plan(
     kept = kept_numbers(keep, replications)
     table = read_factors(Path(factors)) if isinstance(factors, str | Path) else factors
     cells = cells_of(table, base)
+    if (n_files := len(cells) * replications) > MAX_FILES:
+        raise StudyError(
+            f"--replications {replications} of {len(cells)} cells make {n_files:,} result files; "
+            f"a study holds {MAX_FILES:,} at most"
+        )
     check_cells(base, cells, names)
     text = base_toml(base, names[0])
     identity = Identity(
