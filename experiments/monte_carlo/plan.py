@@ -22,7 +22,6 @@ from experiments.run_folder import check_free
 from sim.errors import PolicyError, StudyError
 from sim.scenario import Scenario
 
-
 MAX_FILES: Final = 2_000_000
 """Result files of a study: beyond, the list of what is to be done no longer fits a common machine's memory."""
 
