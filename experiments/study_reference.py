@@ -206,5 +206,5 @@ def _markdown(text: str) -> str:
     'As for `a` and `b`.\n\n- one more\n- two'
     """
     text = re.sub(r":\w+:`([^`]+)`", r"`\1`", text.replace("``", "`"))
-    text = re.sub(r"see `sensitivity(_points)?`", "see below", text)
+    text = re.sub(r"see `(?:sensitivity|points)`", "see below", text)
     return re.sub(r"(?<!\n)\n(?!\n|- )\s*", " ", text)

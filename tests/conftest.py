@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import signal
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ from sim.trace import ALL_TABLES, BY_NAME
 
 GOLDEN = Path(__file__).parent / "golden"
 STEP_S = 900
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """Put back what the command line changes of signals: it is made to be a process's only task, tests are many."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

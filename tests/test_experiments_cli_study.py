@@ -34,14 +34,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
 
 
 @pytest.fixture
-def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Working folder with a tiny scenario, `tiny.toml`; signals are afterwards as they were."""
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Working folder with a tiny scenario, `tiny.toml`."""
     (tmp_path / "tiny.toml").write_text(dump_scenario(tiny_scenario()), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    yield tmp_path
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return tmp_path
 
 
 def voltwalk(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
