@@ -30,7 +30,6 @@ from sim.scenario_reading import dump_scenario
 
 ROOT = TESTS.parent
 RAISES, SLEEPS = "study_policies:Raises", "study_policies:Sleeps"
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
 
 
 @pytest.fixture
