@@ -162,6 +162,38 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Quantiles:
+    """Marginal quantiles of each step's mean, levels rising; arrays (Q, K, R), sorted along Q."""
+
+    level: FloatArray  # (Q,), each strictly between 0 and 1
+    load_kw: FloatArray
+    pv_kw: FloatArray
+    wind_kw: FloatArray
+    buy_price_per_kwh: FloatArray
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Paths:
+    """Joint paths that the coming steps may take; arrays (S, K, R).
+
+    A path is one possible course of all quantities together, with their correlation in time and between regions.
+    """
+
+    probability: FloatArray  # (S,), sums to 1
+    load_kw: FloatArray
+    pv_kw: FloatArray
+    wind_kw: FloatArray
+    buy_price_per_kwh: FloatArray
+    sell_price_per_kwh: FloatArray
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Forecast:
     """Forecast issued at ``now_s`` for the K steps from now on; arrays (K, R), means over each step."""
 
@@ -176,6 +208,10 @@ class Forecast:
     measured_car_load_kw: FloatArray  # net car load of the same step 24 h earlier
     trips: Trips | None = None  # perfect only
     stores: Stores | None = None  # cars still to come, where trips are not known
+    quantiles: Quantiles | None = None  # where the forecaster can tell how sure it is
+    paths: Paths | None = None  # where the scenario asks for some
+    # buying price that a kWh which drives away in a step is expected to be worth at the bus of its later stops
+    departing_price_per_kwh: FloatArray | None = None
 
     def __post_init__(self) -> None:
         freeze(self)
