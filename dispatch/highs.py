@@ -23,6 +23,12 @@ AT_LOWER: Final = 0
 BASIC: Final = 1
 AT_UPPER: Final = 2
 _BASIS_STATUS: Final = tuple(highspy.HighsBasisStatus.__members__.values())
+NEAR_BOUND: Final = 1e-7
+"""Distance from a bound [kW, kWh] at which a basic variable cannot move away from it on one side."""
+NO_COST: Final = 1e-9
+"""Reduced cost [currency] at which a variable may enter a plan without a change of its cost."""
+NO_ENTRY: Final = 1e-9
+"""Entry of a solve with the basis that is rounding; the weights that go in lie between 1 and 2."""
 _DUAL, _PRIMAL = 1, 4
 _CHOSEN_WEIGHTS, _DEVEX_WEIGHTS = -1, 1
 _STATUS: Final[dict[highspy.HighsModelStatus, Status]] = {
@@ -59,6 +65,14 @@ class Basis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ambiguity:
+    """What an optimal basis leaves open: it need not be the only one, nor need its prices or its plan be."""
+
+    row_duals: NDArray[np.bool_]  # whether a row's dual may be another for more than for less
+    values: NDArray[np.bool_]  # whether a column may have another value at the same cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outcome:
     """What a solve ended with.
 
@@ -76,6 +90,7 @@ class Outcome:
     row_duals: FloatArray
     reduced_costs: FloatArray
     basis: Basis | None
+    ambiguity: Ambiguity | None = None
 
     @property
     def has_values(self) -> bool:
@@ -107,6 +122,7 @@ class Solver:
         self._highs = _QuietHighs()  # type: ignore[no-untyped-call]
         self._loaded: LinearProgram | None = None
         self._last_basis: Basis | None = None
+        self._weight = np.empty(0)
         self._set("output_flag", False)
         self._set("threads", 1)
         self._set("parallel", "off")
@@ -135,8 +151,11 @@ class Solver:
             self._loaded = None
             return _failed(status, iterations)
         solution, objective = self._highs.getSolution(), float(info.objective_function_value)
-        values = np.array(solution.col_value)
-        self._last_basis = self._basis(program, values, np.array(solution.row_value))
+        values, row_values = np.array(solution.col_value), np.array(solution.row_value)
+        status_basic, basic = self._highs.getBasicVariables()  # type: ignore[attr-defined]
+        basic = basic if status_basic == highspy.HighsStatus.kOk else None
+        self._last_basis = self._basis(program, values, row_values, basic)
+        row_duals, reduced_costs = np.array(solution.row_dual), np.array(solution.col_dual)
         return Outcome(
             status=status,
             objective=objective,
@@ -144,9 +163,15 @@ class Solver:
             iterations=iterations,
             nodes=0,
             values=values,
-            row_duals=np.array(solution.row_dual),
-            reduced_costs=np.array(solution.col_dual),
+            row_duals=row_duals,
+            reduced_costs=reduced_costs,
             basis=self._last_basis,
+            ambiguity=self._ambiguity(
+                program,
+                np.concatenate([values, row_values]),
+                np.concatenate([reduced_costs, row_duals]),
+                basic,
+            ),
         )
 
     def solve_integer(
@@ -250,9 +275,14 @@ class Solver:
         start.alien = True  # the moved window makes it incomplete: HiGHS completes it
         return bool(self._highs.setBasis(start) != highspy.HighsStatus.kError)
 
-    def _basis(self, program: LinearProgram, values: FloatArray, row_values: FloatArray) -> Basis:
-        status, basic = self._highs.getBasicVariables()  # type: ignore[attr-defined]
-        if status != highspy.HighsStatus.kOk:
+    def _basis(
+        self,
+        program: LinearProgram,
+        values: FloatArray,
+        row_values: FloatArray,
+        basic: IndexArray | None,
+    ) -> Basis:
+        if basic is None:
             basis = self._highs.getBasis()
             return Basis(columns=_codes(basis.col_status), rows=_codes(basis.row_status))
         columns = _nearest_bound(values, program.lower, program.upper)
@@ -260,6 +290,52 @@ class Solver:
         columns[basic[basic >= 0]] = BASIC
         rows[-1 - basic[basic < 0]] = BASIC
         return Basis(columns=columns, rows=rows)
+
+    def _ambiguity(
+        self, program: LinearProgram, level: FloatArray, price: FloatArray, basic: IndexArray | None
+    ) -> Ambiguity | None:
+        """What is not the only answer, by one solve with the basis matrix each way.
+
+        The dual of row i may jump when a basic variable at its bound takes part in column i of the basis' inverse;
+        the value of a column may move when a variable that enters at no cost moves it. One right-hand side holds all
+        such variables, with weights that do not cancel.
+        """
+        n_columns = len(program.cost)
+        lower = np.concatenate([program.lower, program.row_lower])
+        upper = np.concatenate([program.upper, program.row_upper])
+        if basic is None:
+            return None
+        basic = np.where(basic >= 0, basic, n_columns - 1 - basic)
+        if len(self._weight) < len(level):
+            self._weight = _weights(len(level))
+        weight = self._weight[: len(level)]
+        room = np.minimum(level[basic] - lower[basic], upper[basic] - level[basic])
+        status, jumps = self._highs.getBasisTransposeSolve(  # type: ignore[attr-defined]
+            weight[basic] * (room <= NEAR_BOUND)
+        )
+        if status != highspy.HighsStatus.kOk:
+            return None
+        enters = (np.abs(price) <= NO_COST) & (upper > lower)
+        enters[basic] = False
+        per_entry = np.repeat((weight * enters)[:n_columns], np.diff(program.starts))
+        side = np.bincount(program.rows, weights=per_entry * program.values, minlength=len(program.row_lower))
+        status, moves = self._highs.getBasisSolve(  # type: ignore[attr-defined]
+            side + (weight * enters)[n_columns:]
+        )
+        if status != highspy.HighsStatus.kOk:
+            return None
+        enters[basic] = np.abs(moves) > NO_ENTRY
+        return Ambiguity(row_duals=np.abs(jumps) > NO_ENTRY, values=enters[:n_columns])
+
+
+def _weights(size: int) -> FloatArray:
+    """Numbers between 1 and 2 without a pattern among them: multiples of the golden section.
+
+    >>> _weights(3).round(3)
+    array([1.   , 1.618, 1.236])
+    """
+    numbers: FloatArray = 1.0 + np.mod(np.arange(size) * 0.6180339887498949, 1.0)
+    return numbers
 
 
 def _nearest_bound(values: FloatArray, lower: FloatArray, upper: FloatArray) -> BasisArray:
