@@ -109,7 +109,7 @@ def explain_at(book: Book, car: CarBook, instant_s: int) -> Explanation:
 def _by_prices(book: Book, car: CarBook, facts: StepFacts, row: Any) -> Explanation:
     sentences = [
         *words.decided_and_done(facts, row.set_point_kw),
-        words.WHY[row.reason],
+        words.of_the_reason(book, car, facts, row),
         *words.of_the_bus(book, facts),
         *words.of_the_battery(row, book.currency),
         *words.of_the_margins(book, car, facts, row),
@@ -177,9 +177,8 @@ def _elsewhere(car: CarBook, instant_s: int, step_s: int) -> list[str]:
     if row.activity == "away":
         return [f"{label(instant_s)}: it was away from all regions, {span}; there was nothing to decide."]
     if not row.plugged:
-        return [
-            f"{label(instant_s)}: parked at {row.region} but not plugged in, {span}; it can neither charge nor give."
-        ]
+        where = f"{label(instant_s)}: parked at {row.region} but not plugged in, {span}"
+        return [f"{where}; it can neither charge nor give back."]
     return [
         f"{label(instant_s)}: it plugged in at {row.region} at {label(row.start_s)}, after the decision of "
         f"{label(step_s)}; the next one, at {label(step_s + STEP_S)}, counts it in. Until then its power is "

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from experiments.explain_facts import Book, StepFacts
+from experiments.explain_words import minute
 from sim.clock import STEP_S, label
 
 RULES: Final = {
@@ -39,7 +40,7 @@ def _energy(facts: StepFacts) -> list[str]:
         return [*sentences, "The run's tables have no later departure of this car."]
     lacks = trip.required_kwh - facts.energy_end_kwh
     state = f"{lacks:.2f} kWh are still lacking" if lacks > 0 else "it has that"
-    leaves = label(trip.planned_depart_s)
+    leaves = minute(trip.planned_depart_s)
     return [
         *sentences,
         f"Next departure at {leaves} to {trip.destination}, needing {trip.required_kwh:.2f} kWh: {state}.",

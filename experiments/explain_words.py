@@ -31,7 +31,7 @@ def decided_and_done(facts: StepFacts, set_point_kw: float | None) -> list[str]:
         done = "waited"
     energies = f"{facts.energy_start_kwh:.2f} -> {facts.energy_end_kwh:.2f} kWh"
     left = facts.plugged_until_s < facts.step_s + STEP_S
-    until = f" until it left at {label(facts.plugged_until_s)}" if left else ""
+    until = f" until it left at {minute(facts.plugged_until_s)}" if left else ""
     sentences = [f"{when}: {done}{until}, {energies}."]
     if set_point_kw is not None and abs(set_point_kw - facts.power_kw) > POWER_KW:
         sentences.append(_deviation(facts, set_point_kw))
@@ -45,6 +45,22 @@ def _deviation(facts: StepFacts, set_point_kw: float) -> str:
     elif set_point_kw < 0 and facts.is_empty:
         cause = "for it came to its least energy before the step's end"
     return f"Decided were {set_point_kw:+.2f} kW; it became {facts.power_kw:+.2f} kW, {cause}."
+
+
+def of_the_reason(book: Book, car: CarBook, facts: StepFacts, row: Any) -> str:
+    """Why it charges, gives back or waits."""
+    if row.reason == "waits" and max(margins(book, car, facts, row)) > -VALUE:
+        return "It waits: acting now would bring no more than acting later."
+    return WHY[row.reason]
+
+
+def minute(instant_s: int) -> str:
+    """Instant without its seconds.
+
+    >>> minute(29_731)
+    '08:15'
+    """
+    return label(instant_s // 60 * 60)
 
 
 def of_the_bus(book: Book, facts: StepFacts) -> list[str]:
@@ -113,7 +129,7 @@ def of_the_departure(facts: StepFacts, row: Any, currency: str) -> list[str]:
     if trip is None:
         return ["The run's tables have no later departure of this car."]
     leaves_s = trip.planned_depart_s
-    text = f"Next departure at {label(leaves_s)} to {trip.destination}, needing {trip.required_kwh:.2f} kWh"
+    text = f"Next departure at {minute(leaves_s)} to {trip.destination}, needing {trip.required_kwh:.2f} kWh"
     if row.requirement_duals_per_kwh <= VALUE:
         return [text + "; that need has no price now."]
     dearest = row.dearest_departure_s
@@ -122,7 +138,7 @@ def of_the_departure(facts: StepFacts, row: Any, currency: str) -> list[str]:
     if row.protected_departure_s is not None and abs(row.protected_departure_s - leaves_s) < STEP_S:
         text += f"; a kWh less needed would save {row.departure_dual_per_kwh:.3f} {currency}"
     same = abs(dearest - leaves_s) < STEP_S
-    return [text + ("." if same else f"; the dearest need is that of the departure at {label(dearest)}.")]
+    return [text + ("." if same else f"; the dearest need is that of the departure at {minute(dearest)}.")]
 
 
 def of_later(facts: StepFacts, row: Any) -> list[str]:
