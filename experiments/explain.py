@@ -169,18 +169,18 @@ def _of_facts(facts: StepFacts) -> dict[str, float | int | str | None]:
 def _elsewhere(car: CarBook, instant_s: int, step_s: int) -> list[str]:
     """Where a car was that no decision reached."""
     row = car.at(instant_s)
-    span = f"from {label(row.start_s)} to {label(row.end_s)}"
+    span = f"from {words.minute(row.start_s)} to {words.minute(row.end_s)}"
     if row.activity == "driving":
         trip = next((t for t in car.trips if t.depart_s is not None and t.depart_s == row.start_s), None)
         way = "" if trip is None else f" to {trip.destination}"
-        return [f"{label(instant_s)}: it was driving{way}, {span}; there was nothing to decide."]
+        return [f"It was driving{way}, {span}; there was nothing to decide."]
     if row.activity == "away":
-        return [f"{label(instant_s)}: it was away from all regions, {span}; there was nothing to decide."]
+        return [f"It was away from all regions, {span}; there was nothing to decide."]
     if not row.plugged:
-        where = f"{label(instant_s)}: parked at {row.region} but not plugged in, {span}"
-        return [f"{where}; it can neither charge nor give back."]
+        where = f"It was parked at {row.region} but not plugged in, {span}"
+        return [f"{where}; it could neither charge nor give back."]
     return [
-        f"{label(instant_s)}: it plugged in at {row.region} at {label(row.start_s)}, after the decision of "
+        f"It plugged in at {row.region} at {words.minute(row.start_s)}, after the decision of "
         f"{label(step_s)}; the next one, at {label(step_s + STEP_S)}, counts it in. Until then its power is "
         f"{row.power_kw:.2f} kW."
     ]

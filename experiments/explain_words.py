@@ -49,9 +49,13 @@ def _deviation(facts: StepFacts, set_point_kw: float) -> str:
 
 def of_the_reason(book: Book, car: CarBook, facts: StepFacts, row: Any) -> str:
     """Why it charges, gives back or waits."""
-    if row.reason == "waits" and max(margins(book, car, facts, row)) > -VALUE:
-        return "It waits: acting now would bring no more than acting later."
-    return WHY[row.reason]
+    charging, giving = margins(book, car, facts, row)
+    if row.reason == "waits" and max(charging, giving) > -VALUE:
+        return "It waits: acting now would bring no more than waiting."
+    if row.reason in ("cheap", "dear") and (charging if row.reason == "cheap" else giving) < VALUE:
+        what = "charges" if row.reason == "cheap" else "gives back"
+        return f"It {what}, though that brings no more than waiting would."
+    return WHY.get(row.reason, f"Reason given: {row.reason or 'none'}.")
 
 
 def minute(instant_s: int) -> str:
@@ -116,10 +120,10 @@ def of_the_margins(book: Book, car: CarBook, facts: StepFacts, row: Any) -> list
         text = f"A kWh charged would bring {charge} {unit}" + (f", one given back {give}" if can_give else "")
     sentences = [text + "."]
     if row.binding_limit in ("charge limit", "discharge limit") and abs(row.set_point_kw) > POWER_KW:
-        worth = f"{row.limit_worth_per_kw:.3f} {unit}"
-        sentences.append(
-            f"The {row.binding_limit} binds: one more kW for this quarter of an hour would be worth {worth}."
-        )
+        worth = row.limit_worth_per_kw
+        much = f"one more kW for this quarter of an hour would be worth {worth:.3f} {unit}"
+        little = "more of it would be worth nothing now"
+        sentences.append(f"It is at its {row.binding_limit}: {much if worth > VALUE else little}.")
     return sentences
 
 

@@ -193,7 +193,7 @@ def _marginals(segments: pd.DataFrame) -> pd.DataFrame:
         full_duals_per_kwh=0.0,
         full_s=pd.NA,
         limit_worth_per_kw=0.0,
-        reason="",
+        reason="waits",
         ambiguous="",
         program="relaxation",
     )

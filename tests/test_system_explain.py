@@ -45,10 +45,12 @@ class Bench:
 
 
 def itinerary(problem: Problem, **arrays: np.ndarray) -> Problem:
+    """Change arrays of a problem's itinerary."""
     return replace(problem, itinerary=replace(problem.itinerary, **arrays))
 
 
 def added(array: np.ndarray, index: int | tuple[int, int], amount: float) -> np.ndarray:
+    """Add to one entry of a copy."""
     changed = array.copy()
     changed[index] += amount
     return changed
@@ -60,10 +62,12 @@ def within(slopes: Slopes, value: float) -> bool:
 
 
 def is_smooth(slopes: Slopes) -> bool:
+    """Tell whether both sides have one slope."""
     return abs(slopes[1] - slopes[0]) <= TOLERANCE
 
 
 def problem_at(site: Site, kept: Kept, step: int) -> Problem:
+    """Build the problem of one of a run's decisions."""
     return build(site, kept.snapshots[step], kept.forecasts[step], departing_energy_value="median_price")
 
 
