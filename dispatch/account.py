@@ -76,7 +76,7 @@ def _exchange_worth(solved: Solved) -> FloatArray:
         (at.imported, plan.import_kw[0], site.import_limit_kw),
         (at.exported, plan.export_kw[0], site.export_limit_kw),
     ):
-        cost = solved.assembly.values(solved.outcome.reduced_costs, part)[0]
+        cost = solved.assembly.first_values(solved.outcome.reduced_costs, part)
         worth = worth + np.where((limit > 0) & (power >= limit - NEAR), np.maximum(-cost, 0.0), 0.0)
     return worth
 
@@ -90,8 +90,10 @@ def _charger_worth(solved: Solved, who: IntArray) -> FloatArray:
         (at.charge, plan.charge_kw, cars.charge_limit_kw),
         (at.discharge, plan.discharge_kw, cars.discharge_limit_kw),
     ):
-        cost = solved.assembly.values(solved.outcome.reduced_costs, part)[0, who]
-        upper = solved.assembly.values(solved.assembly.program.upper, part)[0, who]  # 0 in a direction shut
+        cost = solved.assembly.first_values(solved.outcome.reduced_costs, part)[who]
+        upper = solved.assembly.first_values(solved.assembly.program.upper, part)[
+            who
+        ]  # 0 in a direction shut
         binds = (upper > NEAR) & (power[0, who] >= limit[who] * fraction - NEAR)
         worth = worth + np.where(binds, np.maximum(-cost, 0.0) * fraction, 0.0)
     return worth
@@ -102,7 +104,7 @@ def _reasons(solved: Solved, who: IntArray, power: FloatArray, worth_alone: Floa
     problem = solved.problem
     itinerary, cars = problem.itinerary, problem.cars
     at, layout = itinerary.region_index[0, who], solved.assembly.layout
-    bus = solved.assembly.row_values(solved.outcome.row_duals, layout.rows.balance)[0, at] / problem.step_h
+    bus = solved.assembly.first_row_values(solved.outcome.row_duals, layout.rows.balance)[at] / problem.step_h
     energy = solved.plan.energy_kwh[0, who]
     pays: BoolArray = cars.charge_efficiency[who] * worth_alone >= bus - NEAR
     conditions = [
@@ -124,13 +126,10 @@ def _ambiguous(solved: Solved, who: IntArray) -> tuple[str, ...]:
     at, rows, n_regions = assembly.layout.columns, assembly.layout.rows, solved.problem.site.n_regions
     if found is None:
         return ("value and plan",) * (n_regions + len(who))
-    balance, car = (
-        assembly.row_values(found.row_duals.astype(float), part)[0] > 0 for part in (rows.balance, rows.car)
-    )
+    balance, car = (assembly.first_row_values(found.row_duals, part) > 0 for part in (rows.balance, rows.car))
     parts = (at.imported, at.exported, at.charge, at.discharge)
-    moves = found.values.astype(float)
-    imported, exported, charge, discharge = (assembly.values(moves, part)[0] > 0 for part in parts)
+    imported, exported, charge, discharge = (assembly.first_values(found.values, part) > 0 for part in parts)
     value = np.concatenate([balance, car[who]])
     plan = np.concatenate([imported | exported, (charge | discharge)[who]])
-    words = np.array(["", "value", "plan", "value and plan"])
-    return tuple(words[value + 2 * plan.astype(int)].tolist())
+    words = ("", "value", "plan", "value and plan")
+    return tuple(words[code] for code in (value + 2 * plan).tolist())

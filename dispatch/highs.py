@@ -12,6 +12,7 @@ from typing import Final, Literal
 import highspy
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_matrix
 
 from sim.contracts import FloatArray
 
@@ -68,8 +69,8 @@ class Basis:
 class Ambiguity:
     """What an optimal basis leaves open: it need not be the only one, nor need its prices or its plan be."""
 
-    row_duals: NDArray[np.bool_]  # whether a row's dual may be another for more than for less
-    values: NDArray[np.bool_]  # whether a column may have another value at the same cost
+    row_duals: FloatArray  # 1 where a row's dual may be another for more than for less, else 0
+    values: FloatArray  # 1 where a column may have another value at the same cost, else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -166,12 +167,7 @@ class Solver:
             row_duals=row_duals,
             reduced_costs=reduced_costs,
             basis=self._last_basis,
-            ambiguity=self._ambiguity(
-                program,
-                np.concatenate([values, row_values]),
-                np.concatenate([reduced_costs, row_duals]),
-                basic,
-            ),
+            ambiguity=self._ambiguity(program, values, row_values, reduced_costs, row_duals, basic),
         )
 
     def solve_integer(
@@ -292,7 +288,13 @@ class Solver:
         return Basis(columns=columns, rows=rows)
 
     def _ambiguity(
-        self, program: LinearProgram, level: FloatArray, price: FloatArray, basic: IndexArray | None
+        self,
+        program: LinearProgram,
+        values: FloatArray,
+        row_values: FloatArray,
+        reduced_costs: FloatArray,
+        row_duals: FloatArray,
+        basic: IndexArray | None,
     ) -> Ambiguity | None:
         """What is not the only answer, by one solve with the basis matrix each way.
 
@@ -300,32 +302,40 @@ class Solver:
         the value of a column may move when a variable that enters at no cost moves it. One right-hand side holds all
         such variables, with weights that do not cancel.
         """
-        n_columns = len(program.cost)
-        lower = np.concatenate([program.lower, program.row_lower])
-        upper = np.concatenate([program.upper, program.row_upper])
         if basic is None:
             return None
-        basic = np.where(basic >= 0, basic, n_columns - 1 - basic)
-        if len(self._weight) < len(level):
-            self._weight = _weights(len(level))
-        weight = self._weight[: len(level)]
-        room = np.minimum(level[basic] - lower[basic], upper[basic] - level[basic])
-        status, jumps = self._highs.getBasisTransposeSolve(  # type: ignore[attr-defined]
-            weight[basic] * (room <= NEAR_BOUND)
-        )
+        n_columns, n_rows = len(program.cost), len(program.row_lower)
+        if len(self._weight) < n_columns + n_rows:
+            self._weight = _weights(n_columns + n_rows)
+        weight = self._weight[: n_columns + n_rows]
+        is_column = basic >= 0
+        columns, rows = basic[is_column], -1 - basic[~is_column]
+        stuck = np.empty(n_rows)
+        stuck[is_column] = weight[columns] * _at_bound(values, program.lower, program.upper, columns)
+        stuck[~is_column] = weight[rows] * _at_bound(row_values, program.row_lower, program.row_upper, rows)
+        status, jumps = self._highs.getBasisTransposeSolve(stuck)  # type: ignore[attr-defined]
         if status != highspy.HighsStatus.kOk:
             return None
-        enters = (np.abs(price) <= NO_COST) & (upper > lower)
-        enters[basic] = False
-        per_entry = np.repeat((weight * enters)[:n_columns], np.diff(program.starts))
-        side = np.bincount(program.rows, weights=per_entry * program.values, minlength=len(program.row_lower))
-        status, moves = self._highs.getBasisSolve(  # type: ignore[attr-defined]
-            side + (weight * enters)[n_columns:]
-        )
+        enters = (np.abs(reduced_costs) <= NO_COST) & (program.upper > program.lower)
+        enters[columns] = False
+        row_enters = (np.abs(row_duals) <= NO_COST) & (program.row_upper > program.row_lower)
+        row_enters[rows] = False
+        side = np.where(row_enters, weight[n_columns:], 0.0)
+        matrix = csc_matrix((program.values, program.rows, program.starts), shape=(n_rows, n_columns))
+        side += matrix @ np.where(enters, weight[:n_columns], 0.0)
+        status, moves = self._highs.getBasisSolve(side)  # type: ignore[attr-defined]
         if status != highspy.HighsStatus.kOk:
             return None
-        enters[basic] = np.abs(moves) > NO_ENTRY
-        return Ambiguity(row_duals=np.abs(jumps) > NO_ENTRY, values=enters[:n_columns])
+        enters[columns] = np.abs(moves[is_column]) > NO_ENTRY
+        return Ambiguity(row_duals=(np.abs(jumps) > NO_ENTRY).astype(float), values=enters.astype(float))
+
+
+def _at_bound(
+    values: FloatArray, lower: FloatArray, upper: FloatArray, which: IndexArray
+) -> NDArray[np.bool_]:
+    level = values[which]
+    at_bound: NDArray[np.bool_] = np.minimum(level - lower[which], upper[which] - level) <= NEAR_BOUND
+    return at_bound
 
 
 def _weights(size: int) -> FloatArray:
