@@ -13,6 +13,7 @@ import pandas as pd
 from experiments.metrics import FloatArray
 from experiments.reading import Run, records
 from sim.clock import STEP_S
+from sim.trace import MARGINALS
 
 NOTHING_KWH = 1e-6
 
@@ -68,7 +69,9 @@ def open_book(run: Run, vehicle_ids: Iterable[int]) -> Book:
     """Gather the rows of some cars and of all regions."""
     wanted = list(vehicle_ids)
     grid = run.grid.sort_values("step_start_s", kind="stable")
-    marginals = run.marginals
+    marginals = run.marginals.reindex(
+        columns=[column.name for column in MARGINALS.columns]
+    )  # of an older run, too
     own = marginals["vehicle_id"].isna()
     policy = str(run.scenario["dispatch"]["policy"])
     return Book(

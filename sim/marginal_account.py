@@ -24,21 +24,28 @@ WORDS: Final = ("reason", "ambiguous")
 
 def account_columns(made: Sequence[Marginals]) -> dict[str, pa.Array]:
     """Join the accounts of all decisions; null where a policy gives none."""
-    columns = {name: _joined(made, name, pa.float64(), np.nan) for name in NUMBERS}
-    columns |= {name: _joined(made, name, pa.int64(), NEVER_S) for name in INSTANTS}
-    columns |= {name: _joined(made, name, pa.string(), None) for name in WORDS}
-    programs = [[None if one.account is None else one.account.program] * len(one.vehicle_id) for one in made]
-    columns["program"] = pa.array([word for part in programs for word in part], type=pa.string())
+    columns: dict[str, pa.Array] = {}
+    for name in NUMBERS:
+        numbers = np.concatenate([np.empty(0), *(_array(one, name, np.nan) for one in made)])
+        columns[name] = pa.array(numbers, mask=np.isnan(numbers))
+    for name in INSTANTS:
+        nothing = np.empty(0, dtype=np.int64)
+        instants = np.concatenate([nothing, *(_array(one, name, NEVER_S) for one in made)]).astype(np.int64)
+        columns[name] = pa.array(instants, mask=instants == NEVER_S)
+    for name in WORDS:
+        words = [word for one in made for word in _words(one, name)]
+        columns[name] = pa.array(words, type=pa.string())
+    programs = [None if one.account is None else one.account.program for one in made]
+    columns["program"] = pa.array(
+        [program for program, one in zip(programs, made, strict=True) for _ in one.vehicle_id],
+        type=pa.string(),
+    )
     return columns
 
 
-def _joined(made: Sequence[Marginals], name: str, kind: pa.DataType, absent: Any) -> pa.Array:
-    parts = [
-        [absent] * len(one.vehicle_id) if one.account is None else list(getattr(one.account, name))
-        for one in made
-    ]
-    values = [value for part in parts for value in part]
-    if kind == pa.string():
-        return pa.array(values, type=kind)
-    array = np.array(values, dtype=np.int64 if kind == pa.int64() else np.float64)
-    return pa.array(array, type=kind, mask=np.isnan(array) if kind == pa.float64() else array == absent)
+def _array(one: Marginals, name: str, absent: float) -> Any:
+    return np.full(len(one.vehicle_id), absent) if one.account is None else getattr(one.account, name)
+
+
+def _words(one: Marginals, name: str) -> Sequence[str | None]:
+    return (None,) * len(one.vehicle_id) if one.account is None else getattr(one.account, name)

@@ -33,6 +33,7 @@ class Bench:
         self._problem = problem
         self._change = turbines_down if program == "turbines off" else None
         self.cost = self._optimum(problem)
+        self._base = self._session.solve(problem, self._change)
 
     def _optimum(self, problem: Problem) -> float:
         solved = self._session.solve(problem, self._change)
@@ -41,6 +42,16 @@ class Bench:
     def slopes(self, change: Change) -> Slopes:
         """Change of the optimum per unit less and per unit more; infinite where no plan is left."""
         less, more = (self._optimum(change(self._problem, way * DELTA)) for way in (-1.0, 1.0))
+        return (self.cost - less) / DELTA, (more - self.cost) / DELTA
+
+    def import_slopes(self, region: int) -> Slopes:
+        """Change of the optimum per kW of import limit in the first step, less and more."""
+        base = self._base
+        assert isinstance(base, Solved)
+        at = base.assembly.columns(base.assembly.layout.columns.imported)[:1, [region]]
+        limit = self._problem.site.import_limit_kw[region]
+        changed = [base.assembly.bounded(at, 0.0, limit + way * DELTA) for way in (-1.0, 1.0)]
+        less, more = (self._session.solver.solve(one.program).objective for one in changed)
         return (self.cost - less) / DELTA, (more - self.cost) / DELTA
 
 
@@ -90,6 +101,10 @@ def compare(bench: Bench, told: Marginals, entry: int, problem: Problem, seen: C
     load = bench.slopes(lambda p, d: replace(p, load_kw=added(p.load_kw, (0, region), d)))
     assert within((load[0] / problem.step_h, load[1] / problem.step_h), told.value_per_kwh[region])
     seen["bus: " + verdict(load, flagged[region])] += 1
+    for other in np.flatnonzero(np.isfinite(problem.site.import_limit_kw)).tolist():
+        imports = bench.import_slopes(other)
+        assert within(imports, -account.limit_worth_per_kw[other])
+        seen["import limit: " + ("worth" if account.limit_worth_per_kw[other] > TOLERANCE else "none")] += 1
     fraction, limit = problem.itinerary.fraction[0, car], problem.cars.charge_limit_kw[car]
     charger = bench.slopes(
         lambda p, d: itinerary(p, fraction=added(p.itinerary.fraction, (0, car), d * fraction / limit))
@@ -135,3 +150,4 @@ def test_recorded_values_against_finite_differences(
     assert seen["energy: kinked"] == 0
     assert seen["bus: kinked"] == 0
     assert seen["energy: smooth"] > 5
+    assert (seen["import limit: worth"] > 0) == (scenario == "import-limited")

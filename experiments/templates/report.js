@@ -152,7 +152,8 @@
       const size = plot._fullLayout._size, box = plot.getBoundingClientRect();
       const x = event.clientX - box.left - size.l, y = event.clientY - box.top - size.t;
       if (!isClick || x < 0 || x > size.w || y < 0 || y > size.h) return;
-      why(Math.floor((plot._fullLayout.xaxis.p2c(x) - startMs) / 1000 / EVERY));
+      const step = Math.floor((plot._fullLayout.xaxis.p2c(x) - startMs) / 1000 / EVERY);
+      if (step >= 0 && step < (told.cars[shownCar] || []).length) why(step);
     }, true);
     const select = document.getElementById("when");
     for (let s = 0; s < told.end_s; s += EVERY) select.add(new Option(clock(s)));
