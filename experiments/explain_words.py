@@ -73,6 +73,8 @@ def of_the_bus(book: Book, facts: StepFacts) -> list[str]:
     value, unit = row.marginal_value_per_kwh, book.currency
     price = float(book.buy_price_per_kwh[facts.region][facts.step_s // STEP_S])
     why = "the buying price" if abs(value - price) <= VALUE else f"while buying costs {price:.3f}"
+    if why != "the buying price" and abs(row.set_point_kw or 0.0) <= POWER_KW:
+        why += " and nothing is bought or sold there"
     sentences = [f"A kWh at the bus of {facts.region} is worth {value:.3f} {unit} now, {why}."]
     if row.binding_limit:
         worth = ""
