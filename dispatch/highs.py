@@ -6,7 +6,7 @@ the same sequence of programs gives the same sequence of answers, bit for bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import highspy
@@ -14,22 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
 
+from dispatch.ambiguity import Ambiguity, IndexArray, Side, examine, weights
 from sim.contracts import FloatArray
 
 BasisArray = NDArray[np.int8]
-IndexArray = NDArray[np.int32]
 Status = Literal["optimal", "feasible", "iteration_limit", "infeasible", "unbounded", "failed"]
 
 AT_LOWER: Final = 0
 BASIC: Final = 1
 AT_UPPER: Final = 2
 _BASIS_STATUS: Final = tuple(highspy.HighsBasisStatus.__members__.values())
-NEAR_BOUND: Final = 1e-7
-"""Distance from a bound [kW, kWh] at which a basic variable cannot move away from it on one side."""
-NO_COST: Final = 1e-9
-"""Reduced cost [currency] at which a variable may enter a plan without a change of its cost."""
-NO_ENTRY: Final = 1e-9
-"""Entry of a solve with the basis that is rounding; the weights that go in lie between 1 and 2."""
 _DUAL, _PRIMAL = 1, 4
 _CHOSEN_WEIGHTS, _DEVEX_WEIGHTS = -1, 1
 _STATUS: Final[dict[highspy.HighsModelStatus, Status]] = {
@@ -63,14 +57,6 @@ class Basis:
 
     columns: BasisArray
     rows: BasisArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ambiguity:
-    """What an optimal basis leaves open: it need not be the only one, nor need its prices or its plan be."""
-
-    row_duals: FloatArray  # 1 where a row's dual may be another for more than for less, else 0
-    values: FloatArray  # 1 where a column may have another value at the same cost, else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -156,19 +142,20 @@ class Solver:
         status_basic, basic = self._highs.getBasicVariables()  # type: ignore[attr-defined]
         basic = basic if status_basic == highspy.HighsStatus.kOk else None
         self._last_basis = self._basis(program, values, row_values, basic)
-        row_duals, reduced_costs = np.array(solution.row_dual), np.array(solution.col_dual)
-        return Outcome(
+        found = Outcome(
             status=status,
             objective=objective,
             bound=objective,
             iterations=iterations,
             nodes=0,
             values=values,
-            row_duals=row_duals,
-            reduced_costs=reduced_costs,
+            row_duals=np.array(solution.row_dual),
+            reduced_costs=np.array(solution.col_dual),
             basis=self._last_basis,
-            ambiguity=self._ambiguity(program, values, row_values, reduced_costs, row_duals, basic),
         )
+        if basic is None:
+            return found
+        return replace(found, ambiguity=self._examine(found, program, row_values, basic))
 
     def solve_integer(
         self,
@@ -287,65 +274,36 @@ class Solver:
         rows[-1 - basic[basic < 0]] = BASIC
         return Basis(columns=columns, rows=rows)
 
-    def _ambiguity(
-        self,
-        program: LinearProgram,
-        values: FloatArray,
-        row_values: FloatArray,
-        reduced_costs: FloatArray,
-        row_duals: FloatArray,
-        basic: IndexArray | None,
+    def _solve_with_basis(self, side: FloatArray) -> FloatArray | None:
+        status, found = self._highs.getBasisSolve(side)  # type: ignore[attr-defined]
+        return found if status == highspy.HighsStatus.kOk else None
+
+    def _solve_with_transpose(self, side: FloatArray) -> FloatArray | None:
+        status, found = self._highs.getBasisTransposeSolve(side)  # type: ignore[attr-defined]
+        return found if status == highspy.HighsStatus.kOk else None
+
+    def _examine(
+        self, found: Outcome, program: LinearProgram, row_values: FloatArray, basic: IndexArray
     ) -> Ambiguity | None:
-        """What is not the only answer, by one solve with the basis matrix each way.
-
-        The dual of row i may jump when a basic variable at its bound takes part in column i of the basis' inverse;
-        the value of a column may move when a variable that enters at no cost moves it. One right-hand side holds all
-        such variables, with weights that do not cancel.
-        """
-        if basic is None:
-            return None
-        n_columns, n_rows = len(program.cost), len(program.row_lower)
-        if len(self._weight) < n_columns + n_rows:
-            self._weight = _weights(n_columns + n_rows)
-        weight = self._weight[: n_columns + n_rows]
-        is_column = basic >= 0
-        columns, rows = basic[is_column], -1 - basic[~is_column]
-        stuck = np.empty(n_rows)
-        stuck[is_column] = weight[columns] * _at_bound(values, program.lower, program.upper, columns)
-        stuck[~is_column] = weight[rows] * _at_bound(row_values, program.row_lower, program.row_upper, rows)
-        status, jumps = self._highs.getBasisTransposeSolve(stuck)  # type: ignore[attr-defined]
-        if status != highspy.HighsStatus.kOk:
-            return None
-        enters = (np.abs(reduced_costs) <= NO_COST) & (program.upper > program.lower)
-        enters[columns] = False
-        row_enters = (np.abs(row_duals) <= NO_COST) & (program.row_upper > program.row_lower)
-        row_enters[rows] = False
-        side = np.where(row_enters, weight[n_columns:], 0.0)
-        matrix = csc_matrix((program.values, program.rows, program.starts), shape=(n_rows, n_columns))
-        side += matrix @ np.where(enters, weight[:n_columns], 0.0)
-        status, moves = self._highs.getBasisSolve(side)  # type: ignore[attr-defined]
-        if status != highspy.HighsStatus.kOk:
-            return None
-        enters[columns] = np.abs(moves[is_column]) > NO_ENTRY
-        return Ambiguity(row_duals=(np.abs(jumps) > NO_ENTRY).astype(float), values=enters.astype(float))
-
-
-def _at_bound(
-    values: FloatArray, lower: FloatArray, upper: FloatArray, which: IndexArray
-) -> NDArray[np.bool_]:
-    level = values[which]
-    at_bound: NDArray[np.bool_] = np.minimum(level - lower[which], upper[which] - level) <= NEAR_BOUND
-    return at_bound
-
-
-def _weights(size: int) -> FloatArray:
-    """Numbers between 1 and 2 without a pattern among them: multiples of the golden section.
-
-    >>> _weights(3).round(3)
-    array([1.   , 1.618, 1.236])
-    """
-    numbers: FloatArray = 1.0 + np.mod(np.arange(size) * 0.6180339887498949, 1.0)
-    return numbers
+        size = len(found.values) + len(row_values)
+        if len(self._weight) < size:
+            self._weight = weights(size)
+        matrix = csc_matrix(
+            (program.values, program.rows, program.starts), shape=(len(row_values), len(found.values))
+        )
+        columns = Side(
+            value=found.values, price=found.reduced_costs, lower=program.lower, upper=program.upper
+        )
+        rows = Side(value=row_values, price=found.row_duals, lower=program.row_lower, upper=program.row_upper)
+        return examine(
+            columns,
+            rows,
+            matrix,
+            basic,
+            weight=self._weight[:size],
+            solve=self._solve_with_basis,
+            solve_transpose=self._solve_with_transpose,
+        )
 
 
 def _nearest_bound(values: FloatArray, lower: FloatArray, upper: FloatArray) -> BasisArray:
