@@ -47,6 +47,21 @@ class Assembly:
         full[self.live_rows] = values
         return full.reshape(self.layout.n_slots, self.layout.height)[self.slots, part]
 
+    def first_values(self, column_values: FloatArray, part: slice) -> FloatArray:
+        """Values of a part of the variables in the first step, shape (part,); 0 where it has none."""
+        return self._first(self.live_columns, column_values, self.layout.width)[part]
+
+    def first_row_values(self, values: FloatArray, part: slice) -> FloatArray:
+        """Values of a part of the equations in the first step; 0 where it has none."""
+        return self._first(self.live_rows, values, self.layout.height)[part]
+
+    def _first(self, live: IntArray, values: FloatArray, stride: int) -> FloatArray:
+        begin = int(self.slots[0]) * stride
+        low, high = np.searchsorted(live, (begin, begin + stride))
+        full = np.zeros(stride)
+        full[live[low:high] - begin] = values[low:high]
+        return full
+
     def bounded(self, positions: IntArray, lower: FloatArray | float, upper: FloatArray | float) -> Assembly:
         """Return the same program with other bounds of some columns (positions of -1 are passed over)."""
         kept = positions >= 0

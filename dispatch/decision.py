@@ -24,6 +24,7 @@ class Decided:
 
     executed: Solved
     decision: Decision
+    program: str  # which program it answers: "relaxation", "turbines off" or, after it, "one way"
 
 
 def decide(session: Session, problem: Problem, options: DispatchOptions) -> Decided | Failure:
@@ -40,17 +41,13 @@ def decide(session: Session, problem: Problem, options: DispatchOptions) -> Deci
     if isinstance(chosen, Failure):
         return chosen
     iterations += chosen.iterations
-    true_cost = cost(problem, chosen.solved.plan)
+    true_cost, turbines = cost(problem, chosen.solved.plan), options.turbine
     if options.turbine == "convex" and _runs_turbines(relaxed):
-        off = _without_turbines(session, problem, relaxed)
-        other = off if isinstance(off, Failure) else _exclusive(session, off, options)
-        if isinstance(other, Failure):
-            return other
-        assert isinstance(off, Solved)
-        iterations += off.outcome.iterations + other.iterations
-        other_cost = cost(problem, other.solved.plan)
-        if other_cost < true_cost:
-            chosen, true_cost = other, other_cost
+        other, spent = _compared(session, relaxed, options)
+        iterations += spent
+        other_cost = np.inf if other is None else cost(problem, other.solved.plan)
+        if other is not None and other_cost < true_cost:
+            chosen, true_cost, turbines = other, other_cost, "off"
     objective, bound = chosen.solved.outcome.objective, chosen.bound
     gap = _relative(objective, bound)
     decision = Decision(
@@ -65,7 +62,27 @@ def decide(session: Session, problem: Problem, options: DispatchOptions) -> Deci
         lowered_kwh=problem.lowered_kwh,
         max_overlap_kw=relaxed.plan.max_overlap_kw,
     )
-    return Decided(executed=chosen.solved, decision=decision)
+    return Decided(executed=chosen.solved, decision=decision, program=_program(turbines, chosen))
+
+
+def _program(turbines: str, chosen: _Exclusive) -> str:
+    words = ["turbines off"] * (turbines == "off") + ["one way"] * chosen.is_repaired
+    return ", ".join(words) or "relaxation"
+
+
+def _compared(session: Session, relaxed: Solved, options: DispatchOptions) -> tuple[_Exclusive | None, int]:
+    """Plan with the turbines ramped down, and iterations spent on it.
+
+    None where it cannot be solved: the plan with turbines is executable all the same, and `turbine_gap` bounds what
+    the comparison might have gained.
+    """
+    off = _without_turbines(session, relaxed.problem, relaxed)
+    if isinstance(off, Failure):
+        return None, off.iterations
+    other = _exclusive(session, off, options)
+    if isinstance(other, Failure):
+        return None, off.outcome.iterations + other.iterations
+    return other, off.outcome.iterations + other.iterations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,13 +91,14 @@ class _Exclusive:
     bound: float
     binaries: int
     iterations: int
+    is_repaired: bool
 
 
 def _exclusive(session: Session, relaxed: Solved, options: DispatchOptions) -> _Exclusive | Failure:
     """Plan without overlaps, and the relaxation's (or the mixed-integer program's) bound."""
     bound = relaxed.outcome.bound
     if overlap_kw(relaxed) <= OVERLAP_KW:
-        return _Exclusive(solved=relaxed, bound=bound, binaries=0, iterations=0)
+        return _Exclusive(solved=relaxed, bound=bound, binaries=0, iterations=0, is_repaired=False)
     best = repair(session, relaxed)
     if isinstance(best, Failure):
         return best
@@ -98,8 +116,9 @@ def _exclusive(session: Session, relaxed: Solved, options: DispatchOptions) -> _
             bound=closed.bound,
             binaries=closed.binaries,
             iterations=iterations + closed.iterations,
+            is_repaired=True,
         )
-    return _Exclusive(solved=best, bound=bound, binaries=0, iterations=iterations)
+    return _Exclusive(solved=best, bound=bound, binaries=0, iterations=iterations, is_repaired=True)
 
 
 def _relative(value: float, bound: float) -> float:

@@ -6,17 +6,18 @@ the same sequence of programs gives the same sequence of answers, bit for bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import highspy
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_matrix
 
+from dispatch.ambiguity import Ambiguity, IndexArray, Side, examine, weights
 from sim.contracts import FloatArray
 
 BasisArray = NDArray[np.int8]
-IndexArray = NDArray[np.int32]
 Status = Literal["optimal", "feasible", "iteration_limit", "infeasible", "unbounded", "failed"]
 
 AT_LOWER: Final = 0
@@ -76,6 +77,7 @@ class Outcome:
     row_duals: FloatArray
     reduced_costs: FloatArray
     basis: Basis | None
+    ambiguity: Ambiguity | None = None
 
     @property
     def has_values(self) -> bool:
@@ -107,6 +109,7 @@ class Solver:
         self._highs = _QuietHighs()  # type: ignore[no-untyped-call]
         self._loaded: LinearProgram | None = None
         self._last_basis: Basis | None = None
+        self._weight = np.empty(0)
         self._set("output_flag", False)
         self._set("threads", 1)
         self._set("parallel", "off")
@@ -135,9 +138,11 @@ class Solver:
             self._loaded = None
             return _failed(status, iterations)
         solution, objective = self._highs.getSolution(), float(info.objective_function_value)
-        values = np.array(solution.col_value)
-        self._last_basis = self._basis(program, values, np.array(solution.row_value))
-        return Outcome(
+        values, row_values = np.array(solution.col_value), np.array(solution.row_value)
+        status_basic, basic = self._highs.getBasicVariables()  # type: ignore[attr-defined]
+        basic = basic if status_basic == highspy.HighsStatus.kOk else None
+        self._last_basis = self._basis(program, values, row_values, basic)
+        found = Outcome(
             status=status,
             objective=objective,
             bound=objective,
@@ -148,6 +153,9 @@ class Solver:
             reduced_costs=np.array(solution.col_dual),
             basis=self._last_basis,
         )
+        if basic is None:
+            return found
+        return replace(found, ambiguity=self._examine(found, program, row_values, basic))
 
     def solve_integer(
         self,
@@ -250,9 +258,14 @@ class Solver:
         start.alien = True  # the moved window makes it incomplete: HiGHS completes it
         return bool(self._highs.setBasis(start) != highspy.HighsStatus.kError)
 
-    def _basis(self, program: LinearProgram, values: FloatArray, row_values: FloatArray) -> Basis:
-        status, basic = self._highs.getBasicVariables()  # type: ignore[attr-defined]
-        if status != highspy.HighsStatus.kOk:
+    def _basis(
+        self,
+        program: LinearProgram,
+        values: FloatArray,
+        row_values: FloatArray,
+        basic: IndexArray | None,
+    ) -> Basis:
+        if basic is None:
             basis = self._highs.getBasis()
             return Basis(columns=_codes(basis.col_status), rows=_codes(basis.row_status))
         columns = _nearest_bound(values, program.lower, program.upper)
@@ -260,6 +273,37 @@ class Solver:
         columns[basic[basic >= 0]] = BASIC
         rows[-1 - basic[basic < 0]] = BASIC
         return Basis(columns=columns, rows=rows)
+
+    def _solve_with_basis(self, side: FloatArray) -> FloatArray | None:
+        status, found = self._highs.getBasisSolve(side)  # type: ignore[attr-defined]
+        return found if status == highspy.HighsStatus.kOk else None
+
+    def _solve_with_transpose(self, side: FloatArray) -> FloatArray | None:
+        status, found = self._highs.getBasisTransposeSolve(side)  # type: ignore[attr-defined]
+        return found if status == highspy.HighsStatus.kOk else None
+
+    def _examine(
+        self, found: Outcome, program: LinearProgram, row_values: FloatArray, basic: IndexArray
+    ) -> Ambiguity | None:
+        size = len(found.values) + len(row_values)
+        if len(self._weight) < size:
+            self._weight = weights(size)
+        matrix = csc_matrix(
+            (program.values, program.rows, program.starts), shape=(len(row_values), len(found.values))
+        )
+        columns = Side(
+            value=found.values, price=found.reduced_costs, lower=program.lower, upper=program.upper
+        )
+        rows = Side(value=row_values, price=found.row_duals, lower=program.row_lower, upper=program.row_upper)
+        return examine(
+            columns,
+            rows,
+            matrix,
+            basic,
+            weight=self._weight[:size],
+            solve=self._solve_with_basis,
+            solve_transpose=self._solve_with_transpose,
+        )
 
 
 def _nearest_bound(values: FloatArray, lower: FloatArray, upper: FloatArray) -> BasisArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dispatch.account import account
 from dispatch.session import Solved
 from sim.clock import NEVER_S
 from sim.contracts import BoolArray, FloatArray, IntArray, Marginals
@@ -11,12 +12,21 @@ from sim.contracts import BoolArray, FloatArray, IntArray, Marginals
 NEAR = 1e-6
 
 
-def marginals(solved: Solved) -> Marginals:
+def marginals(solved: Solved, car_power_kw: FloatArray, program: str) -> Marginals:
     """Value of energy for each region and each plugged car in the step decided.
 
     A region's value is that of a kWh more at its bus (dual of its balance over h); a car's is that of a kWh more in
     its battery at the step's end. The best later step is the one in the same stay at which the same action (charging,
     discharging) would be worth most.
+
+    Parameters
+    ----------
+    solved
+        The program whose set-points are executed.
+    car_power_kw
+        Those set-points, shape (n,).
+    program
+        Which program it is, in words.
     """
     problem, layout = solved.problem, solved.assembly.layout
     duals = solved.assembly.row_values(solved.outcome.row_duals, layout.rows.balance)
@@ -39,6 +49,7 @@ def marginals(solved: Solved) -> Marginals:
         departure_dual_per_kwh=np.concatenate([zero, dual]),
         best_later_step_s=np.concatenate([none, later_step]),
         best_later_value_per_kwh=np.concatenate([zero, later_value]),
+        account=account(solved, cars, reduced, car_power_kw, program),
     )
 
 

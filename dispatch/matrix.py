@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dispatch.highs import IndexArray
+from dispatch.ambiguity import IndexArray
 from dispatch.layout import Layout
 from sim.contracts import BoolArray, Cars, FloatArray, IntArray, Site
 

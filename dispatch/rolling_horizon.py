@@ -95,13 +95,14 @@ def executed_schedule(decided: Decided) -> Schedule:
         site.battery_charge_efficiency,
         site.battery_discharge_efficiency,
     )
+    car_power_kw = _within(power, cars.discharge_limit_kw, cars.charge_limit_kw)
     return Schedule(
-        car_power_kw=_within(power, cars.discharge_limit_kw, cars.charge_limit_kw),
+        car_power_kw=car_power_kw,
         battery_power_kw=_within(battery, site.battery_discharge_limit_kw, site.battery_charge_limit_kw),
         turbine_kw=_within(plan.turbine_kw[0], np.zeros(site.n_regions), site.turbine_limit_kw),
         expected_car_load_kw=_car_load(decided),
         decision=decided.decision,
-        marginals=marginals(decided.executed),
+        marginals=marginals(decided.executed, car_power_kw, decided.program),
     )
 
 

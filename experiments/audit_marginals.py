@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Final
+
 import numpy as np
+import pandas as pd
 
 from experiments.audit_cars import Life
 from experiments.audit_decisions import AT
-from experiments.audit_findings import Findings
+from experiments.audit_findings import BoolArray, Findings, FloatArray, IntArray
 from experiments.audit_folder import STEP_S, Folder
+
+TOLERANCE: Final = 1e-6
+"""Of a value per kWh: the solver's prices are good to 1e-7 per quarter of an hour."""
+POWER_KW: Final = 1e-5
+OF_CARS: Final = ("charge_efficiency", "discharge_efficiency", "charge_limit_kw", "discharge_limit_kw")
+NUMBERS: Final = (
+    "marginal_value_per_kwh",
+    "terminal_value_per_kwh",
+    "requirement_duals_per_kwh",
+    "full_duals_per_kwh",
+    "limit_worth_per_kw",
+)
 
 
 def check_marginals(folder: Folder, life: Life, findings: Findings) -> None:
@@ -44,13 +60,74 @@ def check_marginals(folder: Folder, life: Life, findings: Findings) -> None:
     names = np.where(is_car, vehicle, -1 - region)
     if len(np.unique(np.column_stack([step_s, names]), axis=0)) < len(rows):
         findings.add("marginals", "marginals", "a region or a car has two rows of one decision")
-    _check_counts(folder, life, findings)
+    if ":" not in folder.scenario["dispatch"]["policy"] and not folder.manifest.get("policy_is_own_object"):
+        _check_counts(folder, life, findings)
+        _check_accounts(folder, region, findings)
+
+
+def _check_accounts(folder: Folder, region: IntArray, findings: Findings) -> None:
+    """Check that values add up, that no price has the wrong sign, and that a set-point agrees with its margins.
+
+    With v the value in the battery and b that at the bus of the car's region, charging below its limit means
+    eta_c v <= b and above zero eta_c v >= b; giving back the same with b - w and v / eta_d. Where directions are
+    fixed ("one way") a margin may have either sign and is not checked.
+    """
+    table = folder.marginals
+    told = table[table["terminal_value_per_kwh"].notna() & table["vehicle_id"].notna()].index.to_numpy()
+    if not len(told):
+        return
+    rows, at = table.loc[told], np.asarray(region)[told]
+    step_s, vehicle = rows["step_start_s"].to_numpy(np.int64), rows["vehicle_id"].to_numpy(np.int64)
+    value, terminal, must, full, worth = (rows[name].to_numpy(np.float64) for name in NUMBERS)
+
+    def report(wrong: BoolArray, claim: str, **numbers: Any) -> None:
+        findings.rows(wrong, "marginals", "marginals", AT, claim, step_s=step_s, vehicle=vehicle, **numbers)
+
+    total = terminal + must - full
+    report(
+        np.abs(value - total) > TOLERANCE,
+        "vehicle {vehicle}: value {value} per kWh, its parts add up to {total}",
+        value=value,
+        total=total,
+    )
+    below = np.minimum(np.minimum(must, full), worth) < -TOLERANCE
+    report(below, "vehicle {vehicle}: a price of a limit is negative")
+    _check_margins(folder, rows, _bus_values(folder, region, step_s, at), report)
+
+
+def _check_margins(folder: Folder, rows: pd.DataFrame, bus: FloatArray, report: Callable[..., None]) -> None:
+    step_programs = rows["program"].isin(["relaxation", "turbines off"]).to_numpy(bool)
+    vehicles = folder.vehicles.set_index("vehicle_id").loc[rows["vehicle_id"].to_numpy(np.int64)]
+    eta_c, eta_d, charge_kw, discharge_kw = (vehicles[name].to_numpy(np.float64) for name in OF_CARS)
+    value, power = (rows[name].to_numpy(np.float64) for name in ("marginal_value_per_kwh", "set_point_kw"))
+    wear = float(folder.scenario["economics"]["throughput_price_per_kwh"])
+    ways = (
+        ("charged", np.maximum(power, 0.0), charge_kw, eta_c * value - bus),
+        ("given back", np.maximum(-power, 0.0), discharge_kw, bus - wear - value / eta_d),
+    )
+    for way, used_kw, limit_kw, margin in ways:
+        loses = (used_kw > POWER_KW) & (margin < -TOLERANCE)
+        spares = (used_kw < limit_kw - POWER_KW) & (margin > TOLERANCE)
+        report(
+            (loses | spares) & step_programs,
+            "vehicle {vehicle}: {used_kw} kW " + way + ", though a kWh more would bring {margin}",
+            used_kw=used_kw,
+            margin=margin,
+        )
+
+
+def _bus_values(folder: Folder, region: IntArray, step_s: IntArray, at: IntArray) -> FloatArray:
+    """Value of a kWh at the bus of given regions in given steps, from the regions' own rows."""
+    table = folder.marginals
+    own = table["vehicle_id"].isna().to_numpy(bool)
+    values = np.full((folder.n_steps, len(folder.regions)), np.nan)
+    steps = table["step_start_s"].to_numpy(np.int64)[own] // STEP_S
+    values[steps, np.asarray(region)[own]] = table["marginal_value_per_kwh"].to_numpy(np.float64)[own]
+    return values[step_s // STEP_S, at]
 
 
 def _check_counts(folder: Folder, life: Life, findings: Findings) -> None:
     policy = folder.scenario["dispatch"]["policy"]
-    if ":" in policy or folder.manifest.get("policy_is_own_object"):
-        return
     rows = folder.marginals
     at = rows["step_start_s"].to_numpy(np.int64) // STEP_S
     is_car = rows["vehicle_id"].notna().to_numpy()

@@ -169,6 +169,21 @@ def trace(
 
 
 @app.command()
+def explain(
+    run: RunArgument,
+    vehicle: Annotated[int, typer.Argument(metavar="VEHICLE", help="vehicle_id.")],
+    time: Annotated[
+        str, typer.Argument(metavar="TIME", help="HH:MM, D+HH:MM (day D from 0) or an ISO date and time.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers behind it as JSON.")] = False,
+) -> None:
+    """Why a car charged, gave back or waited at a time."""
+    from experiments import explain as explaining
+
+    explaining.print_explanation(run, vehicle, time, as_json=as_json, console=console())
+
+
+@app.command()
 def audit(run: RunArgument) -> None:
     """Re-derive everything from the folder's tables by other code; exit 1 on any fault."""
     from experiments.audit import audit as audit_run

@@ -8,6 +8,7 @@ from experiments.atomic import write_whole
 from experiments.page import HEADLINES, figure_label, render_page
 from experiments.reading import Run, read_run
 from experiments.report_data import MAX_CARS, MAX_REGIONS, report_data
+from experiments.report_explanations import MAX_DAYS
 from experiments.tables import readable
 from sim.errors import RunFolderError
 from sim.key_figures import KEY_FIGURES, KeyFigure
@@ -69,6 +70,7 @@ def render_report(run: Run) -> str:
         n_cars=len(run.vehicles),
         max_cars=MAX_CARS,
         max_regions=MAX_REGIONS,
+        max_explained_days=MAX_DAYS,
     )
 
 

@@ -12,6 +12,7 @@ from experiments.car_domain import CarLimits, Line, car_domain
 from experiments.metrics import FloatArray
 from experiments.palette import LAYERS, REGIONS, Layer
 from experiments.reading import Run, records
+from experiments.report_explanations import explanations
 from sim.clock import STEP_S
 
 MAX_CARS: Final = 200
@@ -28,6 +29,7 @@ def report_data(run: Run) -> dict[str, Any]:
     grid = run.grid.sort_values("step_start_s", kind="stable")
     n_steps = grid["step_start_s"].nunique()
     merged = max(1, -(-n_steps // MAX_POINTS))
+    cars = _cars(run)
     by_region = {name: grid[grid["region"] == name].reset_index(drop=True) for name in names}
     return {
         "start": _day(run).isoformat(),
@@ -41,7 +43,8 @@ def report_data(run: Run) -> dict[str, Any]:
         "price": _averaged(by_region[names[0]]["buy_price_per_kwh"], merged),
         "domain": _domain(run, merged),
         "decisions": _decisions(run.decisions),
-        "cars": _cars(run),
+        "cars": cars,
+        "explanations": explanations(run, [car["id"] for car in cars]),
     }
 
 

@@ -240,6 +240,32 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Account:
+    """How the entries of `Marginals` come about; arrays in the same order, nan where a number does not exist.
+
+    The value of a car's kWh is ``terminal_value_per_kwh + requirement_duals_per_kwh - full_duals_per_kwh``.
+    """
+
+    set_point_kw: (
+        FloatArray  # of a car while plugged in, charging positive; planned import less export of a region
+    )
+    terminal_value_per_kwh: FloatArray  # of what a car has left where the program stops following it
+    requirement_duals_per_kwh: FloatArray  # prices of all lower bounds ahead of a car, summed
+    dearest_departure_s: IntArray  # where the dearest of them is a departure, else NEVER_S
+    full_duals_per_kwh: FloatArray  # prices of all upper bounds ahead of a car, summed
+    full_s: IntArray  # when the car is full at the highest such price, NEVER_S when it never is
+    limit_worth_per_kw: FloatArray  # of one more kW, in this step, of the limit that binds
+    reason: tuple[
+        str, ...
+    ]  # why a car charges, gives or waits, a word of `sim.trace.REASONS`; empty for a region
+    ambiguous: tuple[str, ...]  # what need not be unique: "", "value", "plan" or "value and plan"
+    program: str  # whose duals these are
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Marginals:
     """What a decision's duals say, one entry per region and per plugged car (``marginals.parquet``)."""
 
@@ -251,6 +277,7 @@ class Marginals:
     departure_dual_per_kwh: FloatArray
     best_later_step_s: IntArray  # NEVER_S when none
     best_later_value_per_kwh: FloatArray
+    account: Account | None = None
 
     def __post_init__(self) -> None:
         freeze(self)

@@ -20,6 +20,7 @@ from sim.contracts import (
     StepEnergy,
 )
 from sim.forecast import expected_stays
+from sim.marginal_account import account_columns
 from sim.settlement import Settled, StepTruth
 
 Columns = dict[str, Any]
@@ -219,6 +220,7 @@ class Recorder:
             "best_later_value_per_kwh": nullable(
                 joined("best_later_value_per_kwh", np.float64), later_s == NEVER_S
             ),
+            **account_columns([marginals for _, marginals in rows]),
         }
 
     def forecast_columns(self) -> Columns:

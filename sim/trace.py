@@ -226,6 +226,12 @@ DECISIONS: Final = _table(
     ("max_overlap_kw", "float64", "kW", "largest simultaneous charge and discharge in the solver's answer"),
     ("seconds", "float64", "s", "wall-clock, from snapshot received to set-points returned"),
 )
+REASONS: Final = ("departure", "cheap", "dear", "full", "kept", "waits")
+"""Words of ``marginals.reason``.
+
+Charging: for a *departure* (it would not pay otherwise), or because energy is *cheap*. Giving back: energy is *dear*.
+Idle: *full*; *kept* at the least energy it may hold; or it *waits*, for neither way pays now.
+"""
 MARGINALS: Final = _table(
     "marginals",
     "Duals of each decision of the rolling policy.",
@@ -249,6 +255,66 @@ MARGINALS: Final = _table(
         True,
     ),
     ("best_later_value_per_kwh", "float64", "currency/kWh", "signed: the marginal value there", True),
+    (
+        "set_point_kw",
+        "float64",
+        "kW",
+        "signed: decided power of a car while plugged in; planned import less export of a region",
+        True,
+    ),
+    (
+        "terminal_value_per_kwh",
+        "float64",
+        "currency/kWh",
+        "signed: of a kWh left in a car where the program stops following it",
+        True,
+    ),
+    (
+        "requirement_duals_per_kwh",
+        "float64",
+        "currency/kWh",
+        "sum of the prices of all energies a car must still hold; marginal value = terminal value + this "
+        "- full_duals_per_kwh",
+        True,
+    ),
+    (
+        "dearest_departure_s",
+        "int64",
+        "s",
+        "departure with the highest of these prices; null when none, or when it is no departure's",
+        True,
+    ),
+    (
+        "full_duals_per_kwh",
+        "float64",
+        "currency/kWh",
+        "sum of the prices of a car's being full later on",
+        True,
+    ),
+    ("full_s", "int64", "s", "when it is full at the highest of these prices; null when none", True),
+    (
+        "limit_worth_per_kw",
+        "float64",
+        "currency/kW",
+        "worth of one more kW, in this step, of the charge, discharge, import or export limit that binds; "
+        "0 when none does",
+        True,
+    ),
+    ("reason", "string", "", "why a car charges, gives back or waits: " + ", ".join(REASONS), True),
+    (
+        "ambiguous",
+        "string",
+        "",
+        "empty, or what may have other numbers at the same cost: value, plan, value and plan",
+        True,
+    ),
+    (
+        "program",
+        "string",
+        "",
+        "whose duals these are: relaxation, turbines off, one way (directions fixed, with binaries or without)",
+        True,
+    ),
 )
 FORECASTS: Final = _table(
     "forecasts",

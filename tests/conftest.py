@@ -186,6 +186,16 @@ def _marginals(segments: pd.DataFrame) -> pd.DataFrame:
         departure_dual_per_kwh=0.0,
         best_later_step_s=pd.NA,
         best_later_value_per_kwh=None,
+        set_point_kw=0.0,
+        terminal_value_per_kwh=0.0,
+        requirement_duals_per_kwh=0.0,
+        dearest_departure_s=pd.NA,
+        full_duals_per_kwh=0.0,
+        full_s=pd.NA,
+        limit_worth_per_kw=0.0,
+        reason="waits",
+        ambiguous="",
+        program="relaxation",
     )
 
 

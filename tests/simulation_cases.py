@@ -31,6 +31,7 @@ class Kept:
     def start(self, site: Site) -> None:
         """Pass on."""
         self._inner.start(site)
+        self.site = site
 
     def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
         """Keep and pass on."""

@@ -46,6 +46,20 @@ def test_a_small_program_by_hand() -> None:
     assert outcome.reduced_costs.tolist() == [0.0, -1.0]
 
 
+def test_what_is_not_unique_by_hand() -> None:
+    """A kink in the cost is told of the row's dual, a tie in the costs of the columns' values; else nothing is."""
+    tied = replace(small(), cost=np.array([-1.0, -1.0]))
+    for program, duals, values in (
+        (small(), [0], [0, 0]),
+        (small(limit=4.0), [1], [0, 0]),
+        (tied, [0], [1, 1]),
+    ):
+        found = Solver(iteration_limit=100).solve(program).ambiguity
+        assert found is not None
+        assert found.row_duals.tolist() == duals
+        assert found.values.tolist() == values
+
+
 def test_other_bounds_are_handed_over_in_place() -> None:
     """After a solve the same program with other bounds is re-solved from its basis, as a fresh solver would."""
     solver, first = Solver(iteration_limit=100), small()

@@ -7,10 +7,11 @@ import pytest
 from dispatch_cases import OPTIONS, World, site, world
 from dispatch_oracle import optimum
 
+import dispatch.decision as decision_module
 from dispatch.day_ahead import DayAheadOptions, day_ahead_optimum
 from dispatch.problem import build
 from dispatch.rolling_horizon import RollingHorizon
-from dispatch.session import Session, Solved
+from dispatch.session import Failure, Session, Solved
 from sim.clock import NEVER_S, STEP_H, STEP_S
 from sim.contracts import Schedule
 from sim.errors import PolicyError, ScenarioError
@@ -251,6 +252,26 @@ def test_turbine_off_ramps_down() -> None:
     made.turbine = np.array([12.0, 3.0, 0.0])
     schedule = decide(started(made, turbine="off"), made, perfect=True)
     np.testing.assert_allclose(schedule.turbine_kw, [7.0, 0.0, 0.0], atol=1e-9)
+
+
+def test_a_failed_comparison_keeps_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the program with turbines off cannot be solved, the plan with turbines is executed, not the fallback."""
+    made = world(4, 1, import_limit_kw=np.full(3, 420.0))
+    made.step = 40
+    whole = decide(started(made, turbine="convex"), made, perfect=True)
+    calls = []
+
+    def fails(*_: object) -> Failure:
+        calls.append(1)
+        return Failure(reason="iteration_limit", iterations=7)
+
+    monkeypatch.setattr(decision_module, "_without_turbines", fails)
+    alone = decide(started(made, turbine="convex"), made, perfect=True)
+    assert calls
+    assert not alone.decision.fallback
+    assert alone.decision.status in ("optimal", "feasible")
+    assert alone.decision.turbine_bound == pytest.approx(whole.decision.turbine_bound, rel=1e-9)
+    assert alone.marginals.account.program == "relaxation"
 
 
 def test_marginals_explain_the_decision() -> None:

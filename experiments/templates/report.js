@@ -122,6 +122,46 @@
       line: { shape: "hv", width: 1.5, color: PRICE }, hovertemplate: "%{y:.3f} " + data.currency + "/kWh" }));
     return traces;
   }
+  const clock = (s) => (s >= 86400 ? Math.floor(s / 86400) + "+" : "") + new Date(1000 * s).toISOString().slice(11, 16);
+  const told = data.explanations, EVERY = 900;
+  let shownCar = 0, shownStep = 0;
+
+  function why(step) {
+    const explained = told.cars[shownCar] || [];
+    document.getElementById("why").hidden = !explained.length;
+    if (!explained.length) return;
+    shownStep = Math.min(Math.max(step, 0), explained.length - 1);
+    document.getElementById("when").selectedIndex = shownStep;
+    document.getElementById("reasons").replaceChildren(...explained[shownStep].map(function (i) {
+      const item = document.createElement("li");
+      item.textContent = told.sentences[i];
+      return item;
+    }));
+    const x0 = instant(shownStep * EVERY), x1 = instant((shownStep + 1) * EVERY);
+    Plotly.relayout("one-car", { shapes: [{ type: "rect", xref: "x", yref: "paper", x0, x1, y0: 0, y1: 1, layer: "above",
+      line: { width: 1, color: SOFT }, fillcolor: "rgba(89,99,110,0.18)" }] });
+  }
+
+  function whyByClick() {
+    const plot = document.getElementById("one-car");
+    let downX = null;
+    plot.addEventListener("pointerdown", function (event) { downX = event.clientX; }, true);
+    window.addEventListener("pointerup", function (event) {
+      const isClick = downX !== null && Math.abs(event.clientX - downX) < 4;  /* else the chart was zoomed or moved */
+      downX = null;
+      const size = plot._fullLayout._size, box = plot.getBoundingClientRect();
+      const x = event.clientX - box.left - size.l, y = event.clientY - box.top - size.t;
+      if (!isClick || x < 0 || x > size.w || y < 0 || y > size.h) return;
+      const step = Math.floor((plot._fullLayout.xaxis.p2c(x) - startMs) / 1000 / EVERY);
+      if (step >= 0 && step < (told.cars[shownCar] || []).length) why(step);
+    }, true);
+    const select = document.getElementById("when");
+    for (let s = 0; s < told.end_s; s += EVERY) select.add(new Option(clock(s)));
+    select.addEventListener("change", () => why(select.selectedIndex));
+    document.getElementById("earlier").addEventListener("click", () => why(shownStep - 1));
+    document.getElementById("later").addEventListener("click", () => why(shownStep + 1));
+  }
+
   function showCar(index) {
     const car = data.cars[index];
     Plotly.react("one-car", carTraces(car), layout({ xaxis: timeAxis({ anchor: "y4" }), hovermode: "x unified",
@@ -131,6 +171,8 @@
       yaxis3: valueAxis("power [kW]", { domain: [0.19, 0.45] }),
       yaxis4: valueAxis(data.currency + "/kWh", { domain: [0, 0.14], nticks: 4 }),
     }), config);
+    shownCar = index;
+    why(shownStep);
   }
   function chooser() {
     const select = document.getElementById("car");
@@ -147,6 +189,8 @@
     const wanted = /^#car-(\d+)$/.exec(window.location.hash);
     const at = wanted ? data.cars.findIndex((car) => car.id === Number(wanted[1])) : 0;
     show(Math.max(at, 0));
+    whyByClick();
+    why(shownStep);
   }
 
   balance(); fleet(); domain(); decisions(); chooser();

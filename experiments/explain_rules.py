@@ -1,0 +1,68 @@
+"""Sentences about decisions of policies without prices of their own: the rule, and the facts that made it act."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from experiments.explain_facts import Book, StepFacts
+from experiments.explain_words import minute
+from sim.clock import STEP_S, label
+
+RULES: Final = {
+    "uncontrolled": "Rule uncontrolled: charge at full power from plug-in until full.",
+    "own-cost": "Rule own-cost: each car alone charges where its own bill over the next 24 h is least, and never "
+    "gives back.",
+    "valley-first": "Rule valley-first: charge in the cheapest hours of the stay.",
+    "least-laxity": "Rule least-laxity: the car with the least time to spare before its departure charges first.",
+}
+CHEAPER: Final = 3
+"""Cheaper later steps that are named."""
+
+
+def of_the_rule(book: Book) -> str:
+    """The policy's rule in a sentence."""
+    if book.is_own_policy:
+        return f"Policy {book.policy} is one of your own and gives no reasons; these are the facts."
+    return RULES.get(book.policy, f"Policy {book.policy} records no reasons; these are the facts.")
+
+
+def of_the_facts(book: Book, facts: StepFacts) -> list[str]:
+    """Whether it is full, what its departure needs, and the price now against those of the stay."""
+    return [*_energy(facts), *_prices(book, facts)]
+
+
+def _energy(facts: StepFacts) -> list[str]:
+    sentences = ["It is full."] if facts.is_full else []
+    trip = facts.departure
+    if trip is None:
+        return [*sentences, "The run's tables have no later departure of this car."]
+    lacks = trip.required_kwh - facts.energy_end_kwh
+    state = f"{lacks:.2f} kWh are still lacking" if lacks > 0 else "it has that"
+    leaves = minute(trip.planned_depart_s)
+    return [
+        *sentences,
+        f"Next departure at {leaves} to {trip.destination}, needing {trip.required_kwh:.2f} kWh: {state}.",
+    ]
+
+
+def _prices(book: Book, facts: StepFacts) -> list[str]:
+    prices = book.buy_price_per_kwh[facts.region]
+    now = facts.step_s // STEP_S
+    end = book.n_steps if facts.stay_end_s is None else -(-facts.stay_end_s // STEP_S)
+    price, later = float(prices[now]), prices[now + 1 : end]
+    if not len(later):
+        return [f"Buying costs {price:.3f} {book.currency} a kWh in this last step of the stay."]
+    cheaper = np.flatnonzero(later < price - 1e-9)
+    text = (
+        f"Buying costs {price:.3f} {book.currency} a kWh; in the rest of the stay {later.min():.3f} to "
+        f"{later.max():.3f}, "
+    )
+    if not len(cheaper):
+        return [text + "never less than now."]
+    cheapest = cheaper[np.argsort(later[cheaper], kind="stable")][:CHEAPER]
+    named = ", ".join(
+        f"{label(facts.step_s + (int(k) + 1) * STEP_S)} ({later[k]:.3f})" for k in sorted(cheapest)
+    )
+    return [text + f"less than now in {len(cheaper)} steps, first of the cheapest {named}."]
