@@ -41,7 +41,7 @@ def decide(session: Session, problem: Problem, options: DispatchOptions) -> Deci
         return chosen
     iterations += chosen.iterations
     true_cost = cost(problem, chosen.solved.plan)
-    if options.turbine == "convex" and _runs_turbines(relaxed):
+    if options.turbine == "convex" and runs_turbines(relaxed):
         off = _without_turbines(session, problem, relaxed)
         other = off if isinstance(off, Failure) else _exclusive(session, off, options)
         if isinstance(other, Failure):
@@ -51,21 +51,44 @@ def decide(session: Session, problem: Problem, options: DispatchOptions) -> Deci
         other_cost = cost(problem, other.solved.plan)
         if other_cost < true_cost:
             chosen, true_cost = other, other_cost
-    objective, bound = chosen.solved.outcome.objective, chosen.bound
-    gap = _relative(objective, bound)
-    decision = Decision(
-        status="optimal" if gap <= CLOSED else "feasible",
-        objective=objective,
-        bound=bound,
-        gap=gap,
+    decision = decision_row(
+        objective=chosen.solved.outcome.objective,
+        bound=chosen.bound,
         turbine_bound=turbine_bound,
-        turbine_gap=_relative(true_cost, turbine_bound),
+        true_cost=true_cost,
         binaries=chosen.binaries,
         iterations=iterations,
         lowered_kwh=problem.lowered_kwh,
         max_overlap_kw=relaxed.plan.max_overlap_kw,
     )
     return Decided(executed=chosen.solved, decision=decision)
+
+
+def decision_row(
+    *,
+    objective: float,
+    bound: float,
+    turbine_bound: float,
+    true_cost: float,
+    binaries: int,
+    iterations: int,
+    lowered_kwh: float,
+    max_overlap_kw: float,
+) -> Decision:
+    """Row of a decision whose plan has an objective, a bound on it, and a true cost beside the turbines' bound."""
+    gap = _relative(objective, bound)
+    return Decision(
+        status="optimal" if gap <= CLOSED else "feasible",
+        objective=objective,
+        bound=bound,
+        gap=gap,
+        turbine_bound=turbine_bound,
+        turbine_gap=_relative(true_cost, turbine_bound),
+        binaries=binaries,
+        iterations=iterations,
+        lowered_kwh=lowered_kwh,
+        max_overlap_kw=max_overlap_kw,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,7 +129,8 @@ def _relative(value: float, bound: float) -> float:
     return max(0.0, value - bound) / max(1.0, abs(value))
 
 
-def _runs_turbines(solved: Solved) -> bool:
+def runs_turbines(solved: Solved) -> bool:
+    """Whether a plan runs turbines other than ramping them down."""
     off = ramp_down(solved.problem)
     return bool((solved.plan.turbine_kw > off + OVERLAP_KW).any())
 
