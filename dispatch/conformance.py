@@ -17,11 +17,11 @@ _ATTRIBUTES = {"name": str, "needs_own_chain": bool, "charges_on_arrival": bool}
 def check_dispatcher(make: Callable[[], Dispatcher]) -> None:
     """Check that a dispatcher keeps its contract.
 
-    It is made afresh for each case (no cars, one, many, none plugged, one and several regions, true trips and
-    declared stays, forecasts with and without quantiles and paths) and decides several steps. A policy that needs
-    quantiles or paths refuses a forecast without them by a `ForecastLacksError`. Its schedules must have the right shapes and types, be finite
-    and within all limits; the same inputs after a fresh start must give the same schedule, and inputs, which are
-    read-only, must stay as they are.
+    It is made afresh for each case (no cars, one, many, none plugged, one and several regions, one of them without
+    vehicle-to-grid, true trips and declared stays, forecasts with and without quantiles and paths) and decides
+    several steps. A policy that needs quantiles or paths refuses a forecast without them by a `ForecastLacksError`.
+    Its schedules must have the right shapes and types, be finite and within all limits; the same inputs after a fresh
+    start must give the same schedule, and inputs, which are read-only, must stay as they are.
 
     Parameters
     ----------

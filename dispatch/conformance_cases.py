@@ -54,7 +54,7 @@ class Case:
 
 
 def cases(*, needs_own_chain: bool) -> tuple[Case, ...]:
-    """Worlds with no car, one, many, none plugged; one region and several; with and without true trips, quantiles and paths."""
+    """Worlds with no car, one, many, none plugged; one region and several; forecasts of all kinds."""
     sizes = ((0, 1, 0, 1.0), (1, 1, 1, 1.0), (12, 3, 2, 0.6), (5, 2, 0, 0.0))
     plain = [
         _case(n_cars, n_regions, n_batteries, share, perfect, needs_own_chain)
