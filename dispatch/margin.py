@@ -45,7 +45,7 @@ class Margin:
         """
         options = self._options
         cars = needier(snapshot.cars, options.required_margin_soc)
-        cars = earlier(cars, snapshot.now_s, self._step_s, options.departure_margin_s)
+        cars = earlier(cars, snapshot.now_s, self._step_s, 60.0 * options.departure_margin_min)
         return self._rolling.decide(replace(snapshot, cars=cars), cautious(forecast, options.margin_level))
 
 

@@ -25,7 +25,7 @@ class DispatchOptions:
     max_exact_cars: int
     window: Literal["rolling", "shrinking"]
     margin_level: float
-    departure_margin_s: float
+    departure_margin_min: float
     required_margin_soc: float
     car_limit_kw: float  # inf where there is none
 
@@ -44,7 +44,7 @@ class DispatchOptions:
             max_exact_cars=part.max_exact_cars,
             window=part.window,
             margin_level=part.margin_level,
-            departure_margin_s=60.0 * part.departure_margin_min,
+            departure_margin_min=part.departure_margin_min,
             required_margin_soc=part.required_margin_soc,
             car_limit_kw=float("inf") if part.car_limit_kw == "unlimited" else part.car_limit_kw,
         )

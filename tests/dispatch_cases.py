@@ -24,7 +24,7 @@ OPTIONS = DispatchOptions(
     max_exact_cars=2000,
     window="rolling",
     margin_level=0.7,
-    departure_margin_s=0.0,
+    departure_margin_min=0.0,
     required_margin_soc=0.0,
     car_limit_kw=100.0,
 )

@@ -82,7 +82,7 @@ def test_margins_cost_in_expectation() -> None:
 
     point = objective(margin_level=0.5)
     assert objective(margin_level=0.7) > point + 1.0
-    assert objective(margin_level=0.5, departure_margin_s=3600.0) > point
+    assert objective(margin_level=0.5, departure_margin_min=60.0) > point
     assert objective(margin_level=0.5, required_margin_soc=0.2) > point
 
 
