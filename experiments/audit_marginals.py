@@ -9,7 +9,6 @@ from experiments.audit_decisions import AT
 from experiments.audit_findings import Findings
 from experiments.audit_folder import STEP_S, Folder
 
-
 OPTIMISING = ("rolling", "margin", "stochastic")
 """Policies that record the duals of their decisions."""
 
