@@ -8,7 +8,7 @@ import numpy as np
 
 from dispatch.conformance_cases import Case, cases
 from sim.contracts import Dispatcher, FloatArray, Schedule
-from sim.errors import PolicyError
+from sim.errors import ForecastLacksError, PolicyError
 
 SLACK_KW = 1e-6
 _ATTRIBUTES = {"name": str, "needs_own_chain": bool, "charges_on_arrival": bool}
@@ -17,10 +17,11 @@ _ATTRIBUTES = {"name": str, "needs_own_chain": bool, "charges_on_arrival": bool}
 def check_dispatcher(make: Callable[[], Dispatcher]) -> None:
     """Check that a dispatcher keeps its contract.
 
-    It is made afresh for each case (no cars, one, many, none plugged, one and several regions, perfect and
-    persistence forecasts) and decides several steps. Its schedules must have the right shapes and types, be finite
-    and within all limits; the same inputs after a fresh start must give the same schedule, and inputs, which are
-    read-only, must stay as they are.
+    It is made afresh for each case (no cars, one, many, none plugged, one and several regions, one of them without
+    vehicle-to-grid, true trips and declared stays, forecasts with and without quantiles and paths) and decides
+    several steps. A policy that needs quantiles or paths refuses a forecast without them by a `ForecastLacksError`.
+    Its schedules must have the right shapes and types, be finite and within all limits; the same inputs after a fresh
+    start must give the same schedule, and inputs, which are read-only, must stay as they are.
 
     Parameters
     ----------
@@ -51,6 +52,7 @@ def _faults(make: Callable[[], Dispatcher]) -> Iterator[str]:
         first, fault = _run(make, case)
         if fault:
             yield f"{case.label}: {fault}"
+        if not first:
             continue
         for schedule, step in zip(first, case.steps, strict=True):
             yield from (f"{case.label}: {text}" for text in _schedule_faults(case, step.now_s, schedule))
@@ -62,11 +64,13 @@ def _faults(make: Callable[[], Dispatcher]) -> Iterator[str]:
 
 
 def _run(make: Callable[[], Dispatcher], case: Case) -> tuple[list[Schedule], str]:
-    """Schedules of all steps of a case, or the exception that ended it."""
+    """Schedules of all steps of a case, or the exception that ended it; neither when it refuses the forecast."""
     try:
         dispatcher = make()
         dispatcher.start(case.site)
         return [dispatcher.decide(step.snapshot, step.forecast) for step in case.steps], ""
+    except ForecastLacksError as error:
+        return [], str(error) if case.has_paths else ""
     except Exception as error:  # whatever a user's code raises is a fault to be listed
         return [], f"raised {type(error).__name__}: {error}"
 
@@ -91,7 +95,8 @@ def _schedule_faults(case: Case, now_s: int, schedule: Schedule) -> Iterator[str
         return
     plugged = cars.is_plugged
     power = np.where(plugged, schedule.car_power_kw, 0.0)
-    yield from _limit_fault("car_power_kw", power, -cars.discharge_limit_kw, cars.charge_limit_kw)
+    least = np.where(site.gives_from_cars(cars.region_index), -cars.discharge_limit_kw, 0.0)
+    yield from _limit_fault("car_power_kw", power, least, cars.charge_limit_kw)
     if schedule.battery_power_kw is not None:
         limits = (-site.battery_discharge_limit_kw, site.battery_charge_limit_kw)
         yield from _limit_fault("battery_power_kw", schedule.battery_power_kw, *limits)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sim.clock import DAY_S, NEVER_S, STEP_S
-from sim.contracts import Cars, FloatArray, Forecast, IntArray, Site, Snapshot, Stores, Trips
+from sim.contracts import (
+    Cars,
+    FloatArray,
+    Forecast,
+    IntArray,
+    Paths,
+    Quantiles,
+    Site,
+    Snapshot,
+    Stores,
+    Trips,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,15 +47,49 @@ class Case:
         """Steps of the horizon."""
         return self.steps[0].forecast.n_steps
 
+    @property
+    def has_paths(self) -> bool:
+        """Whether the forecasts carry quantiles and paths."""
+        return self.steps[0].forecast.paths is not None
+
 
 def cases(*, needs_own_chain: bool) -> tuple[Case, ...]:
-    """Worlds with no car, one, many, none plugged; one region and several; with and without true trips."""
+    """Worlds with no car, one, many, none plugged; one region and several; forecasts of all kinds."""
     sizes = ((0, 1, 0, 1.0), (1, 1, 1, 1.0), (12, 3, 2, 0.6), (5, 2, 0, 0.0))
-    return tuple(
+    plain = [
         _case(n_cars, n_regions, n_batteries, share, perfect, needs_own_chain)
         for n_cars, n_regions, n_batteries, share in sizes
         for perfect in (False, True)
+    ]
+    return (*plain, *map(_with_paths, plain))
+
+
+def _with_paths(case: Case) -> Case:
+    """The same case, its forecasts with quantiles and three paths."""
+    steps = tuple(replace(step, forecast=_unsure(step.forecast)) for step in case.steps)
+    return replace(case, label=f"{case.label}, quantiles and paths", steps=steps)
+
+
+def _unsure(forecast: Forecast) -> Forecast:
+    """Forecast with quantiles around the point, and paths of a dull, a fair and a stormy day."""
+    level, spread = np.array([0.1, 0.5, 0.9]), np.array([0.8, 1.0, 1.2])[:, None, None]
+    same = np.ones(3)[:, None, None]
+    quantiles = Quantiles(
+        level=level,
+        load_kw=spread * forecast.load_kw,
+        pv_kw=spread * forecast.pv_kw,
+        wind_kw=spread * forecast.wind_kw,
+        buy_price_per_kwh=same * forecast.buy_price_per_kwh,
     )
+    paths = Paths(
+        probability=np.array([0.3, 0.5, 0.2]),
+        load_kw=spread * forecast.load_kw,
+        pv_kw=spread * forecast.pv_kw,
+        wind_kw=spread[::-1] * forecast.wind_kw,
+        buy_price_per_kwh=same * forecast.buy_price_per_kwh,
+        sell_price_per_kwh=same * forecast.sell_price_per_kwh,
+    )
+    return replace(forecast, quantiles=quantiles, paths=paths)
 
 
 def _case(
@@ -80,6 +125,7 @@ def _site(n_regions: int, n_batteries: int) -> Site:
         region_names=tuple(f"region {i}" for i in range(n_regions)),
         import_limit_kw=np.inf * region,
         export_limit_kw=0.0 * region,
+        can_discharge_cars=np.arange(n_regions) != 1,
         turbine_limit_kw=30.0 * region,
         turbine_ramp_kw_per_step=5.0 * region,
         turbine_fuel_cost_per_h=np.asarray,

@@ -17,7 +17,7 @@ from dispatch.decision import turbines_down
 from dispatch.exclusivity import pair_positions, with_binaries
 from dispatch.extension import extended
 from dispatch.fuel import PiecewiseCost, equal_pieces
-from dispatch.highs import LinearProgram, Outcome, Solver
+from dispatch.highs import Basis, LinearProgram, Outcome, Solver
 from dispatch.plan import Plan, cost
 from dispatch.problem import Problem, build
 from dispatch.program import Program
@@ -54,12 +54,31 @@ class DayAhead:
     true_cost: float  # of the plan, at the true fuel cost
     binaries: int
     plan: Plan | None
+    basis: Basis | None = None  # of a linear program: a start for a neighbouring one
 
 
 def day_ahead_optimum(
-    site: Site, snapshot: Snapshot, forecast: Forecast, options: DayAheadOptions
+    site: Site,
+    snapshot: Snapshot,
+    forecast: Forecast,
+    options: DayAheadOptions,
+    *,
+    start: Basis | None = None,
 ) -> DayAhead:
-    """Optimise all steps of a forecast (with true trips) at once, nothing beyond its end counting but lambda."""
+    """Optimise all steps of a forecast (with true trips) at once, nothing beyond its end counting but lambda.
+
+    Parameters
+    ----------
+    start
+        Basis of an optimum of the same fleet and trips at other prices, series or limits; the objective does not
+        depend on it, which of several equally good plans is found does. Same inputs and same start: same answer, bit
+        for bit. Mixed-integer programs pass it over.
+
+    Raises
+    ------
+    ValueError
+        When the start is of a program with other variables or equations (import limits or ties that come or go).
+    """
     problem = build(site, snapshot, forecast, departing_energy_value="lambda", is_shrinking=True)
     fuel = _fuel(site, options)
     assembly = Program(site, snapshot.cars, problem.n_steps, fuel).assemble(problem)
@@ -74,7 +93,7 @@ def day_ahead_optimum(
         charge, discharge = pair_positions(problem, assembly)
         both = (charge >= 0) & (discharge >= 0)
         program = with_binaries(program, charge[both], discharge[both])
-    outcome = _solve(program, options)
+    outcome = _solve(program, options, start)
     return _answer(problem, assembly, outcome, len(program.cost) - len(assembly.program.cost))
 
 
@@ -87,10 +106,17 @@ def _fuel(site: Site, options: DayAheadOptions) -> tuple[PiecewiseCost, ...]:
     )
 
 
-def _solve(program: LinearProgram, options: DayAheadOptions) -> Outcome:
-    solver = Solver(iteration_limit=options.iteration_limit)
+def _solve(program: LinearProgram, options: DayAheadOptions, start: Basis | None) -> Outcome:
+    """Linear programs without presolve, which costs more time here than it saves."""
     if program.is_integer is None:
-        return solver.solve(program)
+        shape = (len(program.cost), len(program.row_lower))
+        if start is not None and (len(start.columns), len(start.rows)) != shape:
+            raise ValueError(
+                f"start has {len(start.columns)} variables and {len(start.rows)} equations, the program {shape}"
+            )
+        solver = Solver(iteration_limit=options.iteration_limit, presolve=False)
+        return solver.solve(program, start, warm_method="dual")
+    solver = Solver(iteration_limit=options.iteration_limit)
     return solver.solve_integer(
         program, relative_gap=options.mip_relative_gap, node_limit=options.mip_node_limit
     )
@@ -118,6 +144,7 @@ def _answer(problem: Problem, assembly: Assembly, outcome: Outcome, binaries: in
         true_cost=cost(problem, checked.plan),
         binaries=binaries,
         plan=checked.plan,
+        basis=outcome.basis,
     )
 
 

@@ -42,21 +42,17 @@ def decide(session: Session, problem: Problem, options: DispatchOptions) -> Deci
         return chosen
     iterations += chosen.iterations
     true_cost, turbines = cost(problem, chosen.solved.plan), options.turbine
-    if options.turbine == "convex" and _runs_turbines(relaxed):
+    if options.turbine == "convex" and runs_turbines(relaxed):
         other, spent = _compared(session, relaxed, options)
         iterations += spent
         other_cost = np.inf if other is None else cost(problem, other.solved.plan)
         if other is not None and other_cost < true_cost:
             chosen, true_cost, turbines = other, other_cost, "off"
-    objective, bound = chosen.solved.outcome.objective, chosen.bound
-    gap = _relative(objective, bound)
-    decision = Decision(
-        status="optimal" if gap <= CLOSED else "feasible",
-        objective=objective,
-        bound=bound,
-        gap=gap,
+    decision = decision_row(
+        objective=chosen.solved.outcome.objective,
+        bound=chosen.bound,
         turbine_bound=turbine_bound,
-        turbine_gap=_relative(true_cost, turbine_bound),
+        true_cost=true_cost,
         binaries=chosen.binaries,
         iterations=iterations,
         lowered_kwh=problem.lowered_kwh,
@@ -83,6 +79,33 @@ def _compared(session: Session, relaxed: Solved, options: DispatchOptions) -> tu
     if isinstance(other, Failure):
         return None, off.outcome.iterations + other.iterations
     return other, off.outcome.iterations + other.iterations
+
+
+def decision_row(
+    *,
+    objective: float,
+    bound: float,
+    turbine_bound: float,
+    true_cost: float,
+    binaries: int,
+    iterations: int,
+    lowered_kwh: float,
+    max_overlap_kw: float,
+) -> Decision:
+    """Row of a decision whose plan has an objective, a bound on it, and a true cost beside the turbines' bound."""
+    gap = _relative(objective, bound)
+    return Decision(
+        status="optimal" if gap <= CLOSED else "feasible",
+        objective=objective,
+        bound=bound,
+        gap=gap,
+        turbine_bound=turbine_bound,
+        turbine_gap=_relative(true_cost, turbine_bound),
+        binaries=binaries,
+        iterations=iterations,
+        lowered_kwh=lowered_kwh,
+        max_overlap_kw=max_overlap_kw,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,7 +148,8 @@ def _relative(value: float, bound: float) -> float:
     return max(0.0, value - bound) / max(1.0, abs(value))
 
 
-def _runs_turbines(solved: Solved) -> bool:
+def runs_turbines(solved: Solved) -> bool:
+    """Whether a plan runs turbines other than ramping them down."""
     off = ramp_down(solved.problem)
     return bool((solved.plan.turbine_kw > off + OVERLAP_KW).any())
 

@@ -83,10 +83,14 @@ def overlap_kw(solved: Solved) -> float:
 
 def repair(session: Session, solved: Solved) -> Solved | Failure:
     """Fix each unit's direction in each step as the answer moves its energy (idle: charging only), and solve again."""
+    return session.solve_variant(solved.problem, one_way(solved), solved.outcome)
+
+
+def one_way(solved: Solved) -> Assembly:
+    """The program with each unit's direction in each step fixed as the answer moves its energy (idle: charging)."""
     pairs = _pairs(solved)
     gives = pairs.stored < 0
-    assembly = solved.assembly.bounded(np.where(gives, pairs.charge, pairs.discharge), 0.0, 0.0)
-    return session.solve_variant(solved.problem, assembly, solved.outcome)
+    return solved.assembly.bounded(np.where(gives, pairs.charge, pairs.discharge), 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

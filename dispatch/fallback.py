@@ -14,7 +14,7 @@ Fallback = Literal["charge", "idle"]
 
 def fall_back(name: Fallback, snapshot: Snapshot, problem: Problem, *, iterations: int) -> Schedule:
     """Cars charge at full power (`charge`) or as much as they must (`idle`); batteries rest, turbines ramp down."""
-    power = full_power(snapshot) if name == "charge" else least_power(snapshot, problem)
+    power = full_power(snapshot) if name == "charge" else least_power(snapshot, problem.site.step_s)
     decision = Decision(
         status=f"fallback:{name}", fallback=True, iterations=iterations, lowered_kwh=problem.lowered_kwh
     )
@@ -31,9 +31,9 @@ def full_power(snapshot: Snapshot) -> FloatArray:
     return np.where(snapshot.cars.is_plugged, snapshot.cars.charge_limit_kw, 0.0)
 
 
-def least_power(snapshot: Snapshot, problem: Problem) -> FloatArray:
+def least_power(snapshot: Snapshot, step_s: int) -> FloatArray:
     """Charging power that keeps each plugged car on its lower bound: what later full charging cannot make up for."""
-    cars, step_h = snapshot.cars, problem.step_h
+    cars, step_h = snapshot.cars, step_s / 3600.0
     left_s = np.maximum(cars.departure_s - snapshot.now_s, 0)
     plugged_h = np.minimum(left_s / 3600.0, step_h)
     later_h = left_s / 3600.0 - plugged_h

@@ -18,6 +18,7 @@ from dispatch.ambiguity import Ambiguity, IndexArray, Side, examine, weights
 from sim.contracts import FloatArray
 
 BasisArray = NDArray[np.int8]
+Method = Literal["primal", "dual"]
 Status = Literal["optimal", "feasible", "iteration_limit", "infeasible", "unbounded", "failed"]
 
 AT_LOWER: Final = 0
@@ -119,14 +120,21 @@ class Solver:
         self._set("primal_simplex_bound_perturbation_multiplier", 0.0)
         self._set("presolve", "on" if presolve else "off")
 
-    def solve(self, program: LinearProgram, basis: Basis | None = None) -> Outcome:
+    def solve(
+        self, program: LinearProgram, basis: Basis | None = None, *, warm_method: Method = "primal"
+    ) -> Outcome:
         """Solve a linear program by the simplex method, from a basis if one is given (it may be incomplete).
 
         A moved window is solved by the primal method, for the last plan stays feasible (the dual one wanders among
         its ties); other bounds alone by the dual method, for the last duals stay feasible.
+
+        Parameters
+        ----------
+        warm_method
+            Of a start from a basis, unless only bounds differ.
         """
         is_moved = basis is not None and not self._has_only_other_bounds(program, basis)
-        self._set("simplex_strategy", _PRIMAL if is_moved else _DUAL)
+        self._set("simplex_strategy", _PRIMAL if is_moved and warm_method == "primal" else _DUAL)
         self._set("simplex_dual_edge_weight_strategy", _CHOSEN_WEIGHTS if basis is None else _DEVEX_WEIGHTS)
         if not self._hand_over(program, basis):
             return _failed("failed", 0)

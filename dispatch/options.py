@@ -24,6 +24,10 @@ class DispatchOptions:
     fallback: Literal["charge", "idle"]
     max_exact_cars: int
     window: Literal["rolling", "shrinking"]
+    margin_level: float
+    departure_margin_min: float
+    required_margin_soc: float
+    car_limit_kw: float  # inf where there is none
 
     @classmethod
     def from_scenario(cls, scenario: Scenario) -> DispatchOptions:
@@ -39,4 +43,8 @@ class DispatchOptions:
             fallback=part.fallback,
             max_exact_cars=part.max_exact_cars,
             window=part.window,
+            margin_level=part.margin_level,
+            departure_margin_min=part.departure_margin_min,
+            required_margin_soc=part.required_margin_soc,
+            car_limit_kw=float("inf") if part.car_limit_kw == "unlimited" else part.car_limit_kw,
         )

@@ -165,12 +165,13 @@ def _car_violation(problem: Problem, plan: Plan) -> float:
     bounded = np.where(known, plan.energy_kwh, itinerary.lower_kwh)
     has_slack = bool(np.isfinite(problem.site.import_limit_kw).any())
     lower = itinerary.floor_kwh if has_slack else itinerary.lower_kwh
+    gives = itinerary.fraction * problem.site.gives_from_cars(itinerary.region_index)
     return max(
         float(np.abs(residual).max(initial=0.0)),
         _outside(bounded, lower, itinerary.upper_kwh),
         _outside(bounded + plan.shortfall_kwh, itinerary.lower_kwh, np.inf),
         _outside(plan.charge_kw, 0.0, cars.charge_limit_kw * itinerary.fraction),
-        _outside(plan.discharge_kw, 0.0, cars.discharge_limit_kw * itinerary.fraction),
+        _outside(plan.discharge_kw, 0.0, cars.discharge_limit_kw * gives),
         _outside(np.stack([plan.shortfall_kwh, plan.help_kwh]), 0.0, np.inf),
     )
 

@@ -7,15 +7,22 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from dispatch.baselines import OwnCost, Uncontrolled
+from dispatch.margin import Margin
 from dispatch.options import DispatchOptions
 from dispatch.rolling_horizon import RollingHorizon
+from dispatch.rules import LeastLaxity, ValleyFirst
+from dispatch.stochastic import Stochastic
 from sim.contracts import Dispatcher
 from sim.errors import PolicyError, VoltwalkError, told
 
 BUILT_IN: dict[str, Callable[[DispatchOptions], Dispatcher]] = {
+    "least-laxity": LeastLaxity,
+    "margin": Margin,
     "own-cost": lambda options: OwnCost(options.window),
     "rolling": RollingHorizon,
+    "stochastic": Stochastic,
     "uncontrolled": lambda _: Uncontrolled(),
+    "valley-first": lambda _: ValleyFirst(),
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -95,6 +96,22 @@ def build(
     is_shrinking
         The horizon stops at the run's end, and nothing beyond it binds.
     """
+    (problem,) = build_paths(
+        site, snapshot, [forecast], departing_energy_value=departing_energy_value, is_shrinking=is_shrinking
+    )
+    return problem
+
+
+def build_paths(
+    site: Site,
+    snapshot: Snapshot,
+    paths: Sequence[Forecast],
+    *,
+    departing_energy_value: DepartingValue,
+    is_shrinking: bool = False,
+) -> tuple[Problem, ...]:
+    """One problem per path that the world may take, all with the same cars (those of the first path's forecast)."""
+    forecast = paths[0]
     to_end = max(1, (site.end_s - snapshot.now_s) // site.step_s)
     n_steps = min(forecast.n_steps, to_end) if is_shrinking else forecast.n_steps
     keeps_tail = not (is_shrinking and n_steps == to_end)
@@ -103,7 +120,23 @@ def build(
         itinerary = by_trips(cars, forecast.trips, now_s, n_steps, step_s=site.step_s, keeps_tail=keeps_tail)
     else:
         itinerary = declared(cars, now_s, n_steps, step_s=site.step_s, keeps_tail=keeps_tail)
-    pools = None if forecast.stores is None else reachable_pools(forecast.stores, n_steps, site.step_s)
+    pools = None
+    if forecast.stores is not None:
+        gives = np.where(site.can_discharge_cars, forecast.stores.discharge_limit_kw, 0.0)
+        stores = replace(forecast.stores, discharge_limit_kw=gives)
+        pools = reachable_pools(stores, n_steps, site.step_s)
+    return tuple(_problem(site, snapshot, path, itinerary, pools, departing_energy_value) for path in paths)
+
+
+def _problem(
+    site: Site,
+    snapshot: Snapshot,
+    forecast: Forecast,
+    itinerary: Itinerary,
+    pools: Pools | None,
+    departing_energy_value: DepartingValue,
+) -> Problem:
+    cars, n_steps = snapshot.cars, itinerary.n_steps
     departing = departing_price(forecast, departing_energy_value, site.energy_value_per_kwh)
     pool_efficiency = 1.0 if pools is None else pools.discharge_efficiency
     if departing_energy_value != "median_price":
@@ -115,7 +148,7 @@ def build(
     return Problem(
         site=site,
         cars=cars,
-        now_s=now_s,
+        now_s=snapshot.now_s,
         itinerary=itinerary,
         car_value_per_kwh=value,
         pools=pools,

@@ -104,7 +104,7 @@ class Program:
         is_plugged = plan.is_known & (plan.fraction > 0)
         self._put(slots, at.charge, 0.0, 0.0, cars.charge_limit_kw * plan.fraction, is_plugged)
         wear = h * self._site.throughput_price_per_kwh
-        can_give = is_plugged & (cars.discharge_limit_kw > 0)
+        can_give = is_plugged & (cars.discharge_limit_kw > 0) & self._site.gives_from_cars(plan.region_index)
         self._put(slots, at.discharge, wear, 0.0, cars.discharge_limit_kw * plan.fraction, can_give)
         cost = np.zeros(plan.fraction.shape)
         who = np.flatnonzero(plan.last_step >= 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dispatch.decision import Decided, decide
@@ -9,7 +11,7 @@ from dispatch.exclusivity import net_power
 from dispatch.fallback import fall_back
 from dispatch.marginals import marginals
 from dispatch.options import DispatchOptions
-from dispatch.problem import Problem, build
+from dispatch.problem import Problem, build_paths
 from dispatch.session import Failure, Session
 from sim.contracts import FloatArray, Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
@@ -26,13 +28,15 @@ class RollingHorizon:
     ----------
     options
         The scenario's `dispatch` part.
+    name
+        Of the policy that this one decides for.
     """
 
-    name = "rolling"
     needs_own_chain = False
     charges_on_arrival = False
 
-    def __init__(self, options: DispatchOptions) -> None:
+    def __init__(self, options: DispatchOptions, name: str = "rolling") -> None:
+        self.name = name
         self._options = options
         self._site: Site | None = None
         self._session: Session | None = None
@@ -57,17 +61,22 @@ class RollingHorizon:
 
     def problem(self, snapshot: Snapshot, forecast: Forecast) -> Problem:
         """The numbers of a decision."""
+        (problem,) = self.problems(snapshot, [forecast])
+        return problem
+
+    def problems(self, snapshot: Snapshot, paths: Sequence[Forecast]) -> tuple[Problem, ...]:
+        """The numbers of a decision for each path that the world may take."""
         if self._site is None:
-            raise PolicyError("policy rolling: decide was called before start")
+            raise PolicyError(f"policy {self.name}: decide was called before start")
         if snapshot.cars.n > self._options.max_exact_cars:
             raise PolicyError(
-                f"policy rolling: {snapshot.cars.n} cars exceed dispatch.max_exact_cars = "
+                f"policy {self.name}: {snapshot.cars.n} cars exceed dispatch.max_exact_cars = "
                 f"{self._options.max_exact_cars}; raise it if you can wait, or choose a smaller fleet"
             )
-        return build(
+        return build_paths(
             self._site,
             snapshot,
-            forecast,
+            paths,
             departing_energy_value=self._options.departing_energy_value,
             is_shrinking=self._options.window == "shrinking",
         )

@@ -24,8 +24,8 @@ from sim.world import World, build_world
 Built = TypeVar("Built")
 
 
-class _Faults:
-    """Faults of several builders, reported together."""
+class Faults:
+    """Faults of several builders, reported together, each once."""
 
     def __init__(self) -> None:
         self._errors: list[VoltwalkError] = []
@@ -43,7 +43,8 @@ class _Faults:
         if len(self._errors) == 1:
             raise self._errors[0]
         if self._errors:
-            raise ScenarioError(line for error in self._errors for line in str(error).splitlines())
+            lines = [line for error in self._errors for line in str(error).splitlines()]
+            raise ScenarioError(dict.fromkeys(lines))
 
 
 def dispatcher_for(scenario: Scenario, own: Dispatcher | None = None) -> Dispatcher:
@@ -64,7 +65,7 @@ def check_policies(scenarios: Iterable[Scenario]) -> None:
     VoltwalkError
         With every policy that cannot be made.
     """
-    faults = _Faults()
+    faults = Faults()
     for scenario in scenarios:
         faults.of(partial(dispatcher_for, scenario))
     faults.raise_any()
@@ -96,7 +97,7 @@ def assemble(
     VoltwalkError
         With the faults of series, site, itineraries and policy, all at once.
     """
-    faults = _Faults()
+    faults = Faults()
     world = faults.of(lambda: build_world(scenario, locate))
     site = faults.of(lambda: build_site(scenario, locate))
     fleet = faults.of(lambda: VehicleFleet(scenario))

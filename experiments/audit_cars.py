@@ -239,7 +239,8 @@ def check_states(folder: Folder, life: Life, findings: Findings) -> None:
     life.note(findings, life.plugged & ~life.parked, "states", "plugged in while {activity}")
     life.note(findings, (life.power_kw != 0) & ~life.plugged, "states", "{power} kW without a plug")
     charge = per_car(folder, "charge_limit_kw")[life.vehicle]
-    discharge = per_car(folder, "discharge_limit_kw")[life.vehicle]
+    gives = np.array([region.get("bidirectional", True) for region in folder.regions], dtype=np.bool_)
+    discharge = per_car(folder, "discharge_limit_kw")[life.vehicle] * gives[life.region]
     life.note(
         findings,
         (life.power_kw > charge + ENERGY_KWH) | (life.power_kw < -discharge - ENERGY_KWH),

@@ -24,10 +24,12 @@ NUMBERS: Final = (
     "full_duals_per_kwh",
     "limit_worth_per_kw",
 )
+OPTIMISING = ("rolling", "margin", "stochastic")
+"""Policies that record the duals of their decisions."""
 
 
 def check_marginals(folder: Folder, life: Life, findings: Findings) -> None:
-    """Check that each decision of the rolling policy has a row per region and per plugged car, others none.
+    """Check that each decision of a policy that optimises cars has a row per region and per plugged car, others none.
 
     What a policy object of one's own says is only checked for steps and cars. Where cars wait to be charged, one
     that is late is plugged in and has no row.
@@ -134,7 +136,7 @@ def _check_counts(folder: Folder, life: Life, findings: Findings) -> None:
     step_s = np.arange(folder.n_steps) * STEP_S
     decided = np.zeros(folder.n_steps, dtype=bool)
     made = folder.decisions[~folder.decisions["fallback"].to_numpy(bool)]
-    decided[made["step_start_s"].to_numpy(np.int64) // STEP_S] = policy == "rolling"
+    decided[made["step_start_s"].to_numpy(np.int64) // STEP_S] = policy in OPTIMISING
     begun, ended = np.sort(life.start_s[life.plugged]), np.sort(life.end_s[life.plugged])
     plugged = np.searchsorted(begun, step_s, side="right") - np.searchsorted(ended, step_s, side="right")
     waits = folder.scenario["fleet"]["shortage"] == "wait"

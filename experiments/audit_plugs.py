@@ -50,7 +50,7 @@ def check_instants(folder: Folder, life: Life, findings: Findings) -> None:
     Besides, where a region's connection caps its cars, the others' shares change when one leaves or is done.
     """
     fleet, policy = folder.scenario["fleet"], folder.scenario["dispatch"]["policy"]
-    own = bool(folder.manifest.get("policy_is_own_object")) or policy not in ("own-cost", "rolling")
+    own = bool(folder.manifest.get("policy_is_own_object")) or policy == "uncontrolled" or ":" in policy
     at_once = own or fleet["arrival_power"] == "full"
     queues = bool(np.isfinite(folder.region_limits("chargers")).any())
     if fleet["shortage"] == "wait" or queues:

@@ -88,19 +88,29 @@ def compare(
     policies: Annotated[
         str, typer.Option("--policies", help="Comma-separated; differences are to the first.")
     ],
+    forecasters: Annotated[
+        str | None,
+        typer.Option("--forecasters", help="Comma-separated; each policy runs under each of them."),
+    ] = None,
     out: OutOption = None,
     seed: SeedOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Run several policies on the same travel and weather; prints paired differences."""
+    """Run several policies, under one or several forecasters, on the same travel and weather."""
     from experiments import running
     from experiments.progress import policy_progress
     from experiments.tables import comparison_table
 
-    names = names_of(policies)
-    with policy_progress(names) as on_step:
+    names, kinds = names_of(policies), names_of(forecasters or "")
+    with policy_progress(running.comparison_names(names, kinds)) as on_step:
         result = running.compare(
-            scenario, names, out=out, overrides=overrides or (), seed=seed, on_step=on_step
+            scenario,
+            names,
+            forecasters=kinds,
+            out=out,
+            overrides=overrides or (),
+            seed=seed,
+            on_step=on_step,
         )
     console().print(comparison_table(result.table))
     typer.echo(result.path)

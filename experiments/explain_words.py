@@ -165,6 +165,8 @@ def of_doubt(row: Any) -> list[str]:
             "Another plan costs the same, and for a kWh more and one less the value may differ."
         ],
     }.get(row.ambiguous, [])
+    if row.program == "two-stage":
+        return [*sentences, "The numbers are means over the paths that the forecast holds possible."]
     if row.program != "relaxation":
         with_ways = "one way" in row.program
         off = "turbines are off" if "turbines off" in row.program else ""

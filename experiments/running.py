@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from experiments.assemble import check_policies
+from experiments.assemble import Faults, check_policies
 from experiments.job import Job, OnStep
 from experiments.reading import Run, read_run
 from experiments.run_folder import check_free, default_folder, folder_name, whole_folder
@@ -81,44 +82,109 @@ def compare(
     scenario: str | Path | Scenario,
     policies: Sequence[str],
     *,
+    forecasters: Sequence[str] = (),
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
     seed: int | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
 ) -> Comparison:
-    """Run several policies on the same travel and weather.
+    """Run several policies, each under one or several forecasters, on the same travel and weather.
+
+    Parameters
+    ----------
+    forecasters
+        Kinds as of `forecast.kind`; by default the scenario's alone.
 
     Returns
     -------
     Comparison
-        Folder with one run folder per policy and ``comparison.csv``.
+        Folder with one run folder per policy (with several forecasters: ``policy@forecaster``) and
+        ``comparison.csv``.
 
     Raises
     ------
     ScenarioError, RunFolderError, PolicyError
-        Each with one clear message.
+        Each with one clear message; all unknown policies and forecasters at once.
     """
-    if not policies:
-        raise PolicyError("no policy to compare; name at least one")
-    if twice := [policy for i, policy in enumerate(policies) if policy in policies[:i]]:
-        raise PolicyError(f"policy {twice[0]!r} is named twice; compare each once")
-    loaded = [resolve(scenario, overrides=overrides, seed=seed, policy=policy) for policy in policies]
-    check_policies(loaded)
+    check_names("policy", policies)
+    if forecasters:
+        check_names("forecaster", forecasters)
+    names = comparison_names(policies, forecasters)
+    loaded = resolve_all(scenario, policies, forecasters, overrides=overrides, seed=seed)
     first = loaded[0]
     stem = f"{first.scenario.name}-compare-{first.simulation.seed}"
     target = Path(out) if out is not None else default_folder(Path("runs"), stem)
     with threadpool_limits(limits=1), whole_folder(target) as folder:
-        for policy, one in zip(policies, loaded, strict=True):
-            inner = folder / folder_name(policy)
+        for name, one in zip(names, loaded, strict=True):
+            inner = folder / folder_name(name)
             inner.mkdir()
-            job = Job.prepare(one, None, _named(on_step, policy))
+            job = Job.prepare(one, None, _named(on_step, name))
             job.write(inner, job.simulate())
-        runs = {policy: read_run(folder / folder_name(policy)) for policy in policies}
-        table = comparison_table({policy: dict(one.kpis) for policy, one in runs.items()})
+        runs = {name: read_run(folder / folder_name(name)) for name in names}
+        table = comparison_table({name: dict(one.kpis) for name, one in runs.items()})
         table.to_csv(folder / "comparison.csv")
     return Comparison(
-        path=target, runs={policy: read_run(target / folder_name(policy)) for policy in policies}, table=table
+        path=target, runs={name: read_run(target / folder_name(name)) for name in names}, table=table
     )
+
+
+def comparison_names(policies: Sequence[str], forecasters: Sequence[str] = ()) -> list[str]:
+    """Name of each run of a comparison: the policy, with its forecaster where there are several.
+
+    >>> comparison_names(["own-cost", "rolling"], ["perfect"])
+    ['own-cost', 'rolling']
+    >>> comparison_names(["rolling"], ["persistence", "perfect"])
+    ['rolling@persistence', 'rolling@perfect']
+    """
+    if len(forecasters) < 2:
+        return list(policies)
+    return [f"{policy}@{forecaster}" for policy in policies for forecaster in forecasters]
+
+
+def check_names(what: str, names: Sequence[str]) -> None:
+    """Refuse a comparison without names, or with the same one twice.
+
+    Raises
+    ------
+    PolicyError
+        With one line.
+    """
+    if not names:
+        raise PolicyError(f"no {what} to compare; name at least one")
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise PolicyError(f"{what} {twice[0]!r} is named twice; compare each once")
+
+
+def resolve_all(
+    scenario: str | Path | Scenario,
+    policies: Sequence[str],
+    forecasters: Sequence[str],
+    *,
+    overrides: Sequence[str],
+    seed: int | None,
+) -> list[Scenario]:
+    """Scenarios of a comparison, policy by policy, the forecasters of each together.
+
+    Raises
+    ------
+    ScenarioError, PolicyError
+        With every fault of the scenario, its forecasters and the policies.
+    """
+    more = [overrides] if isinstance(overrides, str) else list(overrides)
+    faults = Faults()
+    base = faults.of(partial(resolve, scenario, overrides=more, seed=seed))
+    if base is not None:
+        faults.of(lambda: check_policies(with_policy(base, policy) for policy in policies))
+    kinds = [[f'forecast.kind="{kind}"'] for kind in forecasters]
+    told = [faults.of(partial(resolve, scenario, overrides=[*more, *kind], seed=seed)) for kind in kinds]
+    faults.raise_any()
+    sound = [one for one in told or [base] if one is not None]
+    return [with_policy(one, policy) for policy in policies for one in sound]
+
+
+def with_policy(scenario: Scenario, policy: str) -> Scenario:
+    """The scenario under another policy."""
+    return scenario.model_copy(update={"dispatch": scenario.dispatch.model_copy(update={"policy": policy})})
 
 
 def comparison_table(figures: dict[str, dict[str, float]]) -> pd.DataFrame:

@@ -45,6 +45,7 @@ class Site:
     region_names: tuple[str, ...]
     import_limit_kw: FloatArray  # (R,)
     export_limit_kw: FloatArray  # (R,), 0 = no export
+    can_discharge_cars: BoolArray  # (R,), whether the chargers there can take power from cars
     turbine_limit_kw: FloatArray  # (R,)
     turbine_ramp_kw_per_step: FloatArray  # (R,)
     turbine_fuel_cost_per_h: Callable[[FloatArray], FloatArray]  # true cost of running at P kW, elementwise
@@ -73,6 +74,11 @@ class Site:
     def n_regions(self) -> int:
         """Number of regions."""
         return len(self.region_names)
+
+    def gives_from_cars(self, region_index: IntArray) -> BoolArray:
+        """Whether cars in these regions (-1: nowhere) may discharge, in the shape of ``region_index``."""
+        may: BoolArray = (region_index >= 0) & self.can_discharge_cars[np.maximum(region_index, 0)]
+        return may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

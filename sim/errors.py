@@ -7,6 +7,7 @@
     |   `-- SeriesError            a time series that is missing, short, gappy or in other units
     |-- RunFolderError             a folder that is not a run, or an output folder that exists
     |-- PolicyError                an unknown policy, or a dispatcher that breaks its contract
+    |   `-- ForecastLacksError     a policy that needs more of a forecast than the scenario's forecaster tells
     `-- StudyError                 factors, a rule, a study's folder or a cluster that do not serve
 """
 
@@ -42,6 +43,23 @@ class RunFolderError(VoltwalkError):
 
 class PolicyError(VoltwalkError):
     """An unknown policy, or a dispatcher that breaks its contract."""
+
+
+class ForecastLacksError(PolicyError):
+    """A policy that needs quantiles or paths, under a forecaster that issues none.
+
+    Parameters
+    ----------
+    policy
+        Its name.
+    lacking
+        What the forecast does not carry.
+    """
+
+    def __init__(self, policy: str, lacking: str) -> None:
+        super().__init__(
+            f"policy {policy}: the forecasts carry no {lacking}; choose a forecaster in `forecast` that issues them"
+        )
 
 
 class StudyError(VoltwalkError):

@@ -49,6 +49,7 @@ def build_site(scenario: Scenario, locate: Locate = Path) -> Site:
         region_names=scenario.region_names,
         import_limit_kw=_limits([region.import_limit_kw for region in regions]),
         export_limit_kw=_limits([region.export_limit_kw for region in regions]),
+        can_discharge_cars=np.array([region.bidirectional for region in regions], dtype=np.bool_),
         turbine_limit_kw=turbines.limit_kw,
         turbine_ramp_kw_per_step=np.array(ramp_kw_per_h) * STEP_H,
         turbine_fuel_cost_per_h=turbines.fuel_cost_per_h,

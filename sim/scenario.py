@@ -465,6 +465,9 @@ class Region(Part):
     ]
     weight: Annotated[Positive, Field(description="Weight in choosing among regions of the same type.")]
     chargers: Annotated[Annotated[int, Field(ge=0)] | Unlimited, Field(description="Number of chargers.")]
+    bidirectional: Annotated[
+        bool, Field(description="Whether chargers here can discharge cars; false: they only charge.")
+    ] = True
     import_limit_kw: Annotated[NonNegative | Unlimited, Field(description="Of the grid connection.")]
     export_limit_kw: Annotated[NonNegative | Unlimited, Field(description="0: no export; unlimited: free.")]
     load: Annotated[Load | None, Field(description="Load; none where the table is left out.")]
@@ -584,7 +587,13 @@ class Emissions(Part):
 class Dispatch(Part):
     """Which policy decides, and how its program is set."""
 
-    policy: Annotated[str, Field(description="uncontrolled, own-cost, rolling, or package.module:Class.")]
+    policy: Annotated[
+        str,
+        Field(
+            description="uncontrolled, own-cost, rolling, margin, stochastic, valley-first, least-laxity, "
+            "or package.module:Class."
+        ),
+    ]
     horizon_steps: Annotated[int, Field(ge=1, le=672, description="Steps ahead of 15 minutes (96 = 24 h).")]
     window: Annotated[
         Literal["rolling", "shrinking"],
@@ -613,7 +622,23 @@ class Dispatch(Part):
         Literal["charge", "idle"],
         Field(description="After a failed solve cars charge at full power, or only what must be."),
     ]
-    max_exact_cars: Annotated[int, Field(ge=1, description="Above this the exact policy refuses.")]
+    max_exact_cars: Annotated[int, Field(ge=1, description="Above this the exact policies refuse.")]
+    margin_level: Annotated[
+        float,
+        Field(gt=0.0, lt=1.0, description="margin: load at this quantile, PV and wind at 1 less it."),
+    ]
+    departure_margin_min: Annotated[
+        NonNegative,
+        Field(description="margin: minutes by which a declared departure is taken to be earlier."),
+    ]
+    required_margin_soc: Annotated[
+        Fraction,
+        Field(description="margin: share of a car's usable battery added to what its departure needs."),
+    ]
+    car_limit_kw: Annotated[
+        NonNegative | Unlimited,
+        Field(description="least-laxity: limit of each region's total car charging."),
+    ]
 
 
 class ForecastPart(Part):

@@ -177,7 +177,8 @@ class Simulation:
         self._check(schedule, cars.n, now_s)
         self._set_plant(schedule)
         asked_kw = np.where(cars.is_plugged, schedule.car_power_kw, 0.0)
-        power_kw = np.clip(asked_kw, -cars.discharge_limit_kw, cars.charge_limit_kw)
+        may_give_kw = np.where(actors.site.gives_from_cars(cars.region_index), cars.discharge_limit_kw, 0.0)
+        power_kw = np.clip(asked_kw, -may_give_kw, cars.charge_limit_kw)
         self.recorder.clipped_kwh += float(np.abs(asked_kw - power_kw).sum()) * STEP_H
         self.recorder.cut_kwh += self._give_power(step, power_kw, cars)
         self.recorder.decision(now_s, schedule, seconds)

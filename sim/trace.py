@@ -234,7 +234,7 @@ Idle: *full*; *kept* at the least energy it may hold; or it *waits*, for neither
 """
 MARGINALS: Final = _table(
     "marginals",
-    "Duals of each decision of the rolling policy.",
+    "Duals of each decision of the policies that optimise cars (rolling, margin, stochastic).",
     ("step_start_s", "int64", "s", "beginning of the step decided"),
     ("vehicle_id", "int64", "", "car; null for the region's own row", True),
     ("region", "string", "", "region"),

@@ -23,6 +23,10 @@ OPTIONS = DispatchOptions(
     fallback="charge",
     max_exact_cars=2000,
     window="rolling",
+    margin_level=0.7,
+    departure_margin_min=0.0,
+    required_margin_soc=0.0,
+    car_limit_kw=100.0,
 )
 
 
@@ -47,6 +51,7 @@ def site(n_regions: int = 3, n_batteries: int = 3, *, days: int = 1, ties: int =
         region_names=tuple(f"region {i}" for i in range(n_regions)),
         import_limit_kw=np.inf * ones_r,
         export_limit_kw=0.0 * ones_r,
+        can_discharge_cars=np.ones(n_regions, bool),
         turbine_limit_kw=65.0 * ones_r,
         turbine_ramp_kw_per_step=5.0 * ones_r,
         turbine_fuel_cost_per_h=fuel_cost_per_h,

@@ -23,6 +23,7 @@ class Model:
     def __init__(self) -> None:
         self.cost, self.lower, self.upper, self.integer = [], [], [], []
         self.rows, self.row_lower, self.row_upper = [], [], []
+        self.first_stage = []  # powers of cars, batteries and turbines in the first step
 
     def variable(self, cost: float, lower: float, upper: float, *, integer: bool = False) -> int:
         """Add a variable and give its number."""
@@ -71,6 +72,48 @@ def optimum(
 
     `run_end_s` says that nothing beyond it counts; `exclusive` adds a binary per unit, tie and step.
     """
+    model = written_down(
+        site,
+        snapshot,
+        forecast,
+        departing=departing,
+        exclusive=exclusive,
+        turbines=turbines,
+        run_end_s=run_end_s,
+    )
+    return model.solve(gap)[0]
+
+
+def expected_optimum(
+    site: Site, snapshot: Snapshot, paths: list[Forecast], probability: list[float], *, turbines: bool = True
+) -> float:
+    """Optimal expected objective over paths: whole copies of the model, their first powers set equal row by row."""
+    whole, firsts = Model(), []
+    for path, weight in zip(paths, probability, strict=True):
+        one, offset = written_down(site, snapshot, path, turbines=turbines), len(whole.cost)
+        whole.cost += [weight * cost for cost in one.cost]
+        whole.lower, whole.upper = whole.lower + one.lower, whole.upper + one.upper
+        whole.integer += one.integer
+        for terms, low, high in zip(one.rows, one.row_lower, one.row_upper, strict=True):
+            whole.row([(value, column + offset) for value, column in terms], low, high)
+        firsts.append([column + offset for column in one.first_stage])
+    for other in firsts[1:]:
+        for one_column, other_column in zip(firsts[0], other, strict=True):
+            whole.row([(1.0, one_column), (-1.0, other_column)], 0, 0)
+    return whole.solve()[0]
+
+
+def written_down(
+    site: Site,
+    snapshot: Snapshot,
+    forecast: Forecast,
+    *,
+    departing: str | float = "median_price",
+    exclusive: bool = False,
+    turbines: bool = True,
+    run_end_s: int | None = None,
+) -> Model:
+    """All variables and rows of a decision."""
     model, h, n_steps = Model(), site.step_s / 3600, forecast.n_steps
     balance: dict[tuple[int, int], list[tuple[float, int]]] = defaultdict(list)
     for car in range(snapshot.cars.n):
@@ -111,6 +154,8 @@ def optimum(
             down = max(snapshot.turbine_kw[region] - (k + 1) * ramp, 0.0)
             most = site.turbine_limit_kw[region] if turbines else down
             power = model.variable(h * site.turbine_operation_per_kwh, 0 if turbines else down, most)
+            if k == 0:
+                model.first_stage.append(power)
             fuel = model.variable(h, 0, np.inf)
             model.row([(1.0, fuel), (-slope, power)], 0, np.inf)
             here.append((1.0, power))
@@ -131,7 +176,7 @@ def optimum(
     for (region, k), terms in balance.items():
         net = forecast.load_kw[k, region] - forecast.pv_kw[k, region] - forecast.wind_kw[k, region]
         model.row(terms, net, net)
-    return model.solve(gap)[0]
+    return model
 
 
 def _fuel_slope(site: Site) -> float:
@@ -230,11 +275,13 @@ def _car(model, balance, site, snapshot, forecast, car, departing, exclusive, ru
                 )
         hard = min(floor[k], least) if lacks else floor[k]
         energy = model.variable(-value, hard, max(most - max(leaving[k], 0.0), floor[k]))
-        limits = (cars.charge_limit_kw[car] * fraction[k], cars.discharge_limit_kw[car] * fraction[k])
+        gives = fraction[k] * site.can_discharge_cars[region[k]]
+        limits = (cars.charge_limit_kw[car] * fraction[k], cars.discharge_limit_kw[car] * gives)
         terms = [(1.0, energy)] + ([] if last is None else [(-1.0, last)])
         if fraction[k] > 0:
             wear = h * site.throughput_price_per_kwh
             charge, discharge = _unit(model, balance[int(region[k]), k], wear, limits, exclusive)
+            model.first_stage += [charge, discharge] if k == 0 else []
             terms += [
                 (-h * cars.charge_efficiency[car], charge),
                 (h / cars.discharge_efficiency[car], discharge),
@@ -271,6 +318,7 @@ def _battery(model, balance, site, snapshot, n_steps, unit, exclusive) -> None:
         charge, discharge = _unit(
             model, here, h * site.throughput_price_per_kwh, limits, exclusive, operation
         )
+        model.first_stage += [charge, discharge] if k == 0 else []
         terms = [(1.0, energy), (-h * site.battery_charge_efficiency[unit], charge)]
         terms += [(h / site.battery_discharge_efficiency[unit], discharge)] + (
             [] if last is None else [(-1.0, last)]
@@ -282,13 +330,14 @@ def _battery(model, balance, site, snapshot, n_steps, unit, exclusive) -> None:
 
 def _store(model, balance, site, forecast, region, departing, exclusive) -> None:
     stores, h, last, n_steps = forecast.stores, site.step_s / 3600, None, forecast.n_steps
+    gives = stores.discharge_limit_kw[:, region] * site.can_discharge_cars[region]
     value = _departing(forecast, region, departing, stores.discharge_efficiency, site)
     for k in range(n_steps):
         at_end = site.energy_value_per_kwh if k == n_steps - 1 else 0.0
         energy = model.variable(-at_end, stores.energy_min_kwh[k, region], stores.energy_max_kwh[k, region])
         leaving = model.variable(-value, stores.leaving_min_kwh[k, region], stores.leaving_max_kwh[k, region])
         lacking = model.variable(site.shortfall_price_per_kwh + value, 0, stores.leaving_min_kwh[k, region])
-        limits = (stores.charge_limit_kw[k, region], stores.discharge_limit_kw[k, region])
+        limits = (stores.charge_limit_kw[k, region], gives[k])
         charge, discharge = _unit(
             model, balance[region, k], h * site.throughput_price_per_kwh, limits, exclusive
         )

@@ -6,11 +6,14 @@ from dispatch_cases import OPTIONS
 
 from dispatch.baselines import OwnCost, Uncontrolled
 from dispatch.conformance import check_dispatcher
-from dispatch.policies import load_policy
+from dispatch.margin import Margin
+from dispatch.policies import BUILT_IN, load_policy
 from dispatch.rolling_horizon import RollingHorizon
+from dispatch.rules import LeastLaxity, ValleyFirst
 from dispatch.stationary import WithStationary
+from dispatch.stochastic import Stochastic
 from sim.contracts import Dispatcher, Forecast, Schedule, Site, Snapshot
-from sim.errors import PolicyError
+from sim.errors import ForecastLacksError, PolicyError
 
 
 class Base:
@@ -107,7 +110,25 @@ class Nameless(Base):
     name = 7  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize("make", [Base, Uncontrolled, OwnCost, lambda: RollingHorizon(OPTIONS)])
+class AlwaysRefuses(Base):
+    def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
+        """Refuses whatever the forecast carries."""
+        raise ForecastLacksError("base", "paths")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Base,
+        Uncontrolled,
+        OwnCost,
+        ValleyFirst,
+        lambda: LeastLaxity(OPTIONS),
+        lambda: RollingHorizon(OPTIONS),
+        lambda: Margin(OPTIONS),
+        lambda: Stochastic(OPTIONS),
+    ],
+)
 def test_sound_dispatchers_pass(make) -> None:
     """The built-in policies and a user's sound one keep the contract, alone and completed by the common program."""
     check_dispatcher(make)
@@ -126,6 +147,7 @@ def test_sound_dispatchers_pass(make) -> None:
         (OnceOnly, r"after a fresh start with the same inputs raised RuntimeError: busy"),
         (Nothing, r"must return a Schedule, gave NoneType"),
         (BadBattery, r"battery_power_kw\[0\] = 99 is outside"),
+        (AlwaysRefuses, r"quantiles and paths: policy base: the forecasts carry no paths"),
         (Crasher, r"0 cars .* raised ValueError"),
         (Nameless, r"attribute name must be a str, is 7"),
         (object, r"methods start\(site\) and decide"),
@@ -146,7 +168,7 @@ def test_all_faults_are_listed() -> None:
 
 def test_policies_by_name(tmp_path, monkeypatch) -> None:
     """Built-in names and a user's class load; both are dispatchers."""
-    for name in ("rolling", "uncontrolled", "own-cost"):
+    for name in BUILT_IN:
         policy = load_policy(name, OPTIONS)
         assert isinstance(policy, Dispatcher)
         assert policy.name == name
@@ -195,7 +217,10 @@ def test_policies_that_cannot_be_made_are_told(tmp_path, monkeypatch) -> None:
     ("spec", "fault"),
     [
         ("roling", "unknown policy 'roling'; did you mean 'rolling'"),
-        ("zzz", r"unknown policy 'zzz' \(known: own-cost, rolling, uncontrolled"),
+        (
+            "zzz",
+            r"unknown policy 'zzz' \(known: least-laxity, margin, own-cost, rolling, stochastic, uncontrolled",
+        ),
         ("no_such_module:Class", "cannot import no_such_module"),
         (":Class", "write package.module:Class"),
     ],

@@ -59,3 +59,38 @@ def test_no_solution_is_data() -> None:
     answer = optimum(world(2, 1), iteration_limit=1)
     assert answer.status == "iteration_limit"
     assert answer.plan is None
+
+
+def test_a_start_from_a_neighbour_changes_the_way_not_the_optimum() -> None:
+    """A basis of other prices, sun or export limits leads to the cold optimum, each time by the same plan."""
+    made = world(8, 3)
+    first = optimum(made)
+    dearer, less_sun = world(8, 3), world(8, 3, supply_factor=0.7)
+    dearer.buy = dearer.buy * 1.2
+    fewer = world(8, 3, export_limit_kw=np.full(3, 40.0))
+    for other in (dearer, less_sun, fewer):
+        cold = optimum(other)
+        warm, again = (
+            day_ahead_optimum(other.site, other.snapshot(), other.forecast(), OFF, start=first.basis)
+            for _ in range(2)
+        )
+        assert warm.objective == pytest.approx(cold.objective, rel=1e-9)
+        assert warm.plan.charge_kw.tobytes() == again.plan.charge_kw.tobytes()
+
+
+def test_a_start_of_another_shape_is_refused() -> None:
+    """A basis of a program with import limits does not fit one without."""
+    limited = optimum(world(2, 1, import_limit_kw=np.full(3, 420.0)))
+    made = world(2, 1)
+    with pytest.raises(ValueError, match="start has"):
+        day_ahead_optimum(made.site, made.snapshot(), made.forecast(), OFF, start=limited.basis)
+
+
+def test_home_only_vehicle_to_grid_lies_between_none_and_all() -> None:
+    """The fewer regions let cars discharge, the dearer the optimum, and nothing is discharged elsewhere."""
+    none, home, everywhere = (
+        optimum(world(6, 2, can_discharge_cars=np.array(flags)))
+        for flags in ([False] * 3, [True, False, False], [True] * 3)
+    )
+    assert everywhere.objective < home.objective < none.objective
+    assert not none.plan.discharge_kw.any()

@@ -64,6 +64,55 @@ def test_every_unknown_policy_is_told_before_anything_is_simulated(
     assert not list(tmp_path.iterdir())
 
 
+def test_policies_by_forecasters(tmp_path: Path) -> None:
+    """With several forecasters each policy runs under each: folders and columns are named policy@forecaster."""
+    kinds = ("persistence", "perfect")
+    result = compare(
+        "multi-microgrid", ("valley-first", "rolling"), forecasters=kinds, out=tmp_path / "c", overrides=SMALL
+    )
+    names = ["valley-first@persistence", "valley-first@perfect", "rolling@persistence", "rolling@perfect"]
+    assert list(result.runs) == names
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == sorted([*names, "comparison.csv"])
+    table = pd.read_csv(tmp_path / "c" / "comparison.csv", index_col="kpi")
+    assert list(table.columns) == [*names, *(f"{name} - {names[0]}" for name in names[1:])]
+    for name in names:
+        one = read_run(tmp_path / "c" / name)
+        policy, kind = name.split("@")
+        assert (one.scenario["dispatch"]["policy"], one.scenario["forecast"]["kind"]) == (policy, kind)
+    net = table.loc["total_cost_net_cny"]
+    assert net["rolling@perfect"] < net["rolling@persistence"]
+
+
+def test_one_forecaster_names_no_folder(tmp_path: Path) -> None:
+    """With a single forecaster folders are named by policy alone, and it is the one that informs."""
+    result = compare(
+        "multi-microgrid", ("uncontrolled",), forecasters=("perfect",), out=tmp_path / "c", overrides=SMALL
+    )
+    assert list(result.runs) == ["uncontrolled"]
+    assert read_run(tmp_path / "c" / "uncontrolled").scenario["forecast"]["kind"] == "perfect"
+
+
+def test_faults_of_policies_and_forecasters_come_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unknown policies and forecasters are all named, each once, before anything is simulated."""
+    monkeypatch.setattr("experiments.job.assemble", lambda *_, **__: pytest.fail("simulated"))
+    with pytest.raises(ScenarioError) as caught:
+        compare(
+            "multi-microgrid",
+            ("nothing", "rolling"),
+            forecasters=("perfect", "crystal", "ball"),
+            overrides=SMALL,
+        )
+    text = str(caught.value)
+    assert text.count("unknown policy 'nothing'") == 1
+    assert "crystal" in text
+    assert "ball" in text
+    with pytest.raises(PolicyError, match="forecaster 'perfect' is named twice"):
+        compare("multi-microgrid", ("rolling",), forecasters=("perfect", "perfect"), out=tmp_path / "c")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_own_object_gets_batteries_as_a_named_policy_does(tmp_path: Path) -> None:
     """A policy object that gives cars alone is completed by the common program; the folder says what it is."""
     result = run("multi-microgrid", out=tmp_path / "run", overrides=SMALL, dispatcher=HalfPower())

@@ -32,6 +32,7 @@ def site(
         region_names=tuple(f"r{i}" for i in range(n)),
         import_limit_kw=np.array(import_kw, dtype=float),
         export_limit_kw=np.array(export_kw, dtype=float),
+        can_discharge_cars=np.ones(n, bool),
         turbine_limit_kw=np.full(n, 65.0),
         turbine_ramp_kw_per_step=np.full(n, 5.0),
         turbine_fuel_cost_per_h=lambda power_kw: power_kw,
