@@ -19,7 +19,7 @@ from sim.contracts import (
     Site,
     StepEnergy,
 )
-from sim.forecast import expected_stays
+from sim.forecasting.expected import expected_stays
 from sim.settlement import Settled, StepTruth
 
 Columns = dict[str, Any]
