@@ -1,7 +1,7 @@
 """The world as it truly is: load, PV, wind and prices of every region and step.
 
-It begins with day -1, or further back where the forecaster needs it. Only settlement and the perfect forecaster look at all of it; everything else is given the past
-(``sim.forecasting.past``).
+It begins with day -1, or further back where the forecaster needs it. Only settlement and the perfect
+forecaster look at all of it; everything else is given the past (``sim.forecasting.past``).
 """
 
 from __future__ import annotations

@@ -77,8 +77,10 @@ def _smoothed(
     """Mean by step (an hour either side) and region; of the whole region where nobody leaves then."""
     n_steps, n_regions = shape
     cell = step * n_regions + region
-    count = np.bincount(cell, minlength=n_steps * n_regions).reshape(shape).astype(np.float64)
-    total = np.bincount(cell, weights=best, minlength=n_steps * n_regions).reshape(shape)
+    count, total = (
+        np.bincount(cell, weights=values, minlength=n_steps * n_regions).reshape(shape).astype(np.float64)
+        for values in (np.ones(len(cell)), best)
+    )
     all_n, all_total = count.sum(axis=0), total.sum(axis=0)
     mean = np.where(all_n > 0, all_total / np.maximum(all_n, 1), otherwise)
     near_n, near_total = _moving_sum(count), _moving_sum(total)

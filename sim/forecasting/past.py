@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -61,6 +61,19 @@ class Measurements:
         return measured
 
 
+class Meter(Protocol):
+    """What tells how far the past reaches, and what cars drew in it."""
+
+    @property
+    def next_step(self) -> int:
+        """The step that is not over yet."""
+        ...
+
+    def net_car_load_kw(self, steps: IntArray) -> FloatArray:
+        """Measured net car load, shape (len(steps), R)."""
+        ...
+
+
 class Past:
     """The world as far as it has been measured; asking for anything later is an error.
 
@@ -72,7 +85,7 @@ class Past:
         Whose ``next_step`` is the present.
     """
 
-    def __init__(self, world: World, measurements: Measurements) -> None:
+    def __init__(self, world: World, measurements: Meter) -> None:
         self._world = world
         self._measurements = measurements
         self.first_step = world.first_step
