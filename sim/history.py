@@ -10,6 +10,12 @@ POLICIES_WITH_QUANTILES: Final = frozenset({"margin", "stochastic"})
 POLICIES_WITH_PATHS: Final = frozenset({"stochastic"})
 _KINDS_WITH_HISTORY: Final = frozenset({"seasonal-naive", "learned"})
 
+_LEAST_DAYS: Final = {"perfect": 1, "persistence": 1, "seasonal-naive": 7, "learned": 14}
+"""A day or a week to repeat; the learner looks back two weeks and trains from the second on."""
+_ERROR_DAYS: Final = 7
+"""Days of errors that quantiles need at least, beside what is repeated."""
+LEAST_LEVELS: Final = 2  # of quantiles, to draw a line through
+
 
 def wants_quantiles(scenario: Scenario) -> bool:
     """Whether forecasts carry quantiles: where the policy uses them, or ``forecast.spread`` says always."""
@@ -27,6 +33,13 @@ def wants_paths(scenario: Scenario) -> bool:
 def needs_history(scenario: Scenario) -> bool:
     """Whether the forecaster looks back further than a day: its kind does, or errors have to be counted."""
     return scenario.forecast.kind in _KINDS_WITH_HISTORY or wants_quantiles(scenario)
+
+
+def least_history_days(scenario: Scenario) -> int:
+    """Fewest ``forecast.history_days`` that the forecaster can work with."""
+    kind = scenario.forecast.kind
+    counts_errors = wants_quantiles(scenario) and kind != "learned"
+    return _LEAST_DAYS[kind] + (_ERROR_DAYS if counts_errors else 0)
 
 
 def days_before(scenario: Scenario) -> int:
