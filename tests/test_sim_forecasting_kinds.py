@@ -15,8 +15,9 @@ from experiments.shipped import load_scenario
 from sim.clock import STEP_S
 from sim.contracts import FloatArray, Forecast, IntArray
 from sim.forecasting.errors import clock_quantiles
+from sim.forecasting.features import OF_LIFE
 from sim.forecasting.learned import LearnedMethod, learned
-from sim.forecasting.learner import Calendar, train
+from sim.forecasting.learner import train
 from sim.forecasting.method import Likeness, PriceRule
 from sim.forecasting.past import Past
 from sim.forecasting.paths import copula_normals, through_quantiles
@@ -144,7 +145,7 @@ def test_a_method_that_is_asked_too_early_fails(kind: str) -> None:
     """A forecast for an instant that is not reached needs steps that are not over: the past refuses."""
     made = method(kind, make_world(), 10)
     with pytest.raises(LookupError, match="is not measured"):
-        made.expect(12 * STEP_S, 96)
+        made.expect(12 * STEP_S, 672)
 
 
 def test_the_past_is_the_only_door() -> None:
@@ -204,10 +205,11 @@ def test_the_learner_beats_seasonal_naive_on_a_pattern_that_can_be_learned() -> 
 def test_training_does_not_depend_on_threads() -> None:
     """One or two OpenMP threads around a training give the same predictions to the bit."""
     values = make_world().load_kw[: HISTORY_DAYS * 96]
-    calendar, found = Calendar(weekday=0, day_of_year=100), []
+    found = []
     for limit in (1, 2):
         with threadpool_limits(limits=limit):
-            found.append(train(values, calendar, LEARNER, (0.25, 0.75), 96).predict(values, 96, calendar))
+            trained = train(values, 0, LEARNER, (0.25, 0.75), 96, OF_LIFE)
+            found.append(trained.predict(values, 96, 0))
     np.testing.assert_array_equal(found[0], found[1])
 
 

@@ -16,6 +16,10 @@ from sim.contracts import FloatArray, IntArray, freeze
 WEEK: Final = 7 * STEPS_PER_DAY
 CLOCK_DAYS: Final = 14  # days whose values at the same clock time are looked at
 _HOUR: Final = 4
+OF_LIFE: Final = tuple(range(15))
+"""Columns for what follows the week of people: loads and prices."""
+OF_WEATHER: Final = (0, 1, 3, 4, 7, 8, 9, 11, 12, 13)
+"""Columns for PV and wind: no weekday, nothing of the same weekday, no region; chance would be learned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,7 +34,7 @@ class Rows:
         freeze(self)
 
 
-def rows_of(values: FloatArray, origin: IntArray, lead: IntArray, first_day: int, day_of_year: int) -> Rows:
+def rows_of(values: FloatArray, origin: IntArray, lead: IntArray, first_day: int) -> Rows:
     """Rows for each pair of origin and lead, region by region within each pair.
 
     Parameters
@@ -41,8 +45,6 @@ def rows_of(values: FloatArray, origin: IntArray, lead: IntArray, first_day: int
         The first step that is not over, and steps from there on (0: that step).
     first_day
         Weekday of row 0, Monday = 0.
-    day_of_year
-        Of row 0.
     """
     n_regions = values.shape[1]
     target = origin + lead
@@ -59,7 +61,7 @@ def rows_of(values: FloatArray, origin: IntArray, lead: IntArray, first_day: int
     with np.errstate(invalid="ignore"):
         mean_at_clock = np.nanmean(at_clock[:, :7], axis=1)
         most_at_clock = np.fmax.reduce(at_clock, axis=1)
-    shared = [lead, clock, (first_day + day) % 7, day_of_year + day]
+    shared = [lead, clock, (first_day + day) % 7]
     own = [
         at_clock[:, 0],
         at_clock[:, 1],

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
 from sim.clock import STEPS_PER_DAY, step_index
 from sim.contracts import FloatArray, IntArray
 from sim.forecasting.errors import likeness_of
-from sim.forecasting.features import CLOCK_DAYS
-from sim.forecasting.learner import Calendar, Trained, day_start, in_sample_errors, train
+from sim.forecasting.features import CLOCK_DAYS, OF_LIFE, OF_WEATHER
+from sim.forecasting.learner import Trained, day_start, in_sample_errors, one_thread, train
 from sim.forecasting.method import Likeness, PriceRule
 from sim.forecasting.past import Past
 from sim.forecasting.quantities import LOAD, PRICE, PV, WIND, admissible, stacked
 from sim.scenario import Learner
 from sim.settlement import StepTruth
+
+COLUMNS: Final = {LOAD: OF_LIFE, PV: OF_WEATHER, WIND: OF_WEATHER, PRICE: OF_LIFE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,8 @@ class Lesson:
 
     values: FloatArray = field(compare=False)  # (n, R)
     digest: str  # of the values
-    calendar: Calendar
+    weekday: int  # of its first row
+    columns: tuple[int, ...]
     settings: Learner
     levels: tuple[float, ...]
     horizon: int
@@ -39,7 +43,9 @@ class Lesson:
 @lru_cache(maxsize=32)
 def learned(lesson: Lesson) -> Trained:
     """Train, or remember: several policies on the same day share a training."""
-    return train(lesson.values, lesson.calendar, lesson.settings, lesson.levels, lesson.horizon)
+    return train(
+        lesson.values, lesson.weekday, lesson.settings, lesson.levels, lesson.horizon, lesson.columns
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -127,22 +133,25 @@ class LearnedMethod:
 
     def _predict(self, now_s: int, n_steps: int) -> FloatArray:
         """Means and quantiles (1 + L, 4, K, R)."""
-        if self._issued == (now_s, n_steps):
-            return self._predicted
+        if self._issued != (now_s, n_steps):
+            with one_thread():
+                self._predicted = self._predict_anew(now_s, n_steps)
+            self._issued = (now_s, n_steps)
+        return self._predicted
+
+    def _predict_anew(self, now_s: int, n_steps: int) -> FloatArray:
         step = step_index(now_s)
         models = self._trained(step)
         first = max(day_start(step) - (CLOCK_DAYS + 1) * STEPS_PER_DAY, self._past.first_step)
-        values, calendar = self._measured(first, step), self._calendar(first)
+        values, weekday = self._measured(first, step), self._weekday(first)
         parts = [
             np.zeros((1 + len(self._levels), n_steps, self._past.n_regions))
             if model is None
-            else model.predict(series, n_steps, calendar)
+            else model.predict(series, n_steps, weekday)
             for model, series in zip(models.of, values, strict=True)
         ]
         parts[PV] = np.where(_is_dark(values[PV], n_steps), 0.0, parts[PV])
-        self._predicted = np.stack([admissible(level) for level in np.stack(parts, axis=1)])
-        self._issued = (now_s, n_steps)
-        return self._predicted
+        return np.stack([admissible(level) for level in np.stack(parts, axis=1)])
 
     def _trained(self, step: int) -> _Models:
         age = None if self._models is None else step - self._models.trained_at
@@ -152,22 +161,23 @@ class LearnedMethod:
 
     def _train(self, step: int) -> _Models:
         first = max(day_start(step) - self._history_days * STEPS_PER_DAY, self._past.first_step)
-        values, calendar = self._measured(first, step), self._calendar(first)
+        values, weekday = self._measured(first, step), self._weekday(first)
         models, errors = [], []
         n_published = PRICE if self._past.published_prices(step, 1) is not None else len(values)
         for index, series in enumerate(values):
             model = None
             if index < n_published and series.any():
-                model = learned(self._lesson(series, calendar))
+                model = learned(self._lesson(series, weekday, COLUMNS[index]))
             models.append(model)
-            errors.append(in_sample_errors(model, series, calendar, self._horizon))
+            errors.append(in_sample_errors(model, series, weekday, self._horizon))
         return _Models(of=tuple(models), likeness=likeness_of(np.stack(errors)), trained_at=step)
 
-    def _lesson(self, series: FloatArray, calendar: Calendar) -> Lesson:
+    def _lesson(self, series: FloatArray, weekday: int, columns: tuple[int, ...]) -> Lesson:
         return Lesson(
             values=series,
             digest=hashlib.sha256(np.ascontiguousarray(series).tobytes()).hexdigest(),
-            calendar=calendar,
+            weekday=weekday,
+            columns=columns,
             settings=self._settings,
             levels=self._levels,
             horizon=self._horizon,
@@ -177,9 +187,8 @@ class LearnedMethod:
         steps: IntArray = np.arange(first, step, dtype=np.int64)
         return stacked(self._past.window(steps))
 
-    def _calendar(self, first: int) -> Calendar:
-        day = self._start + timedelta(days=first // STEPS_PER_DAY)
-        return Calendar(weekday=day.weekday(), day_of_year=day.timetuple().tm_yday)
+    def _weekday(self, first: int) -> int:
+        return (self._start.weekday() + first // STEPS_PER_DAY) % 7
 
 
 def _is_dark(pv_kw: FloatArray, n_steps: int) -> FloatArray:
