@@ -48,15 +48,15 @@ class Population:
         return len(self.class_index)
 
 
-def draw_population(scenario: Scenario, choices: dict[str, PlaceChoice]) -> Population:
+def draw_population(
+    scenario: Scenario, choices: dict[str, PlaceChoice], stream: Stream = Stream.VEHICLE
+) -> Population:
     """Draw every car's class, home and work region; car i's draws depend on nothing but i."""
     n = scenario.fleet.size
     simulation = scenario.simulation
     cars = np.arange(n, dtype=np.int64)
     days = np.full(n, _PER_CAR_DAY, dtype=np.int64)
-    uniforms = uniform_blocks(
-        simulation.seed, simulation.replication, Stream.VEHICLE, cars, days, size=_BLOCK
-    )
+    uniforms = uniform_blocks(simulation.seed, simulation.replication, stream, cars, days, size=_BLOCK)
     shares = np.array([vehicle_class.share for vehicle_class in scenario.fleet.classes])
     cumulative = np.cumsum(shares) / shares.sum()
     class_index = np.minimum(

@@ -40,8 +40,15 @@ class _Draws:
     plug: FloatArray
 
 
-def sample_itineraries(scenario: Scenario, population: Population) -> Itineraries:
+def sample_itineraries(
+    scenario: Scenario, population: Population, stream: Stream = Stream.TRAVEL
+) -> Itineraries:
     """Sample every car's trips for the days -1 to N inclusive.
+
+    Parameters
+    ----------
+    stream
+        Whose uniforms; another one than the run's own for cars that are not of the run.
 
     Raises
     ------
@@ -52,7 +59,9 @@ def sample_itineraries(scenario: Scenario, population: Population) -> Itinerarie
     roads = road_tables(region_graph(scenario)) if scenario.travel.distance == "road" else None
     n_cars = max(_CAR_DAYS_AT_ONCE // n_days, 1)
     parts = [
-        _sample_cars(scenario, population, np.arange(first, min(first + n_cars, n), dtype=np.int64), roads)
+        _sample_cars(
+            scenario, population, np.arange(first, min(first + n_cars, n), dtype=np.int64), roads, stream
+        )
         for first in range(0, max(n, 1), n_cars)
     ]
     return assemble_itineraries(
@@ -69,13 +78,17 @@ def sample_itineraries(scenario: Scenario, population: Population) -> Itinerarie
 
 
 def _sample_cars(
-    scenario: Scenario, population: Population, cars: IntArray, roads: RoadTables | None
+    scenario: Scenario,
+    population: Population,
+    cars: IntArray,
+    roads: RoadTables | None,
+    stream: Stream,
 ) -> tuple[PlannedTrips, int, int]:
     """Sample trips of some cars; also the car-days whose times were redrawn, and compressed."""
     n_days = scenario.simulation.days + 2
     car = np.repeat(cars, n_days)
     day = np.tile(np.arange(-1, n_days - 1, dtype=np.int64), len(cars))
-    draws, attempts = _uniforms(scenario, car, day)
+    draws, attempts = _uniforms(scenario, car, day, stream)
     place, n_trips = _chains(scenario, draws, _is_weekend(scenario, day))
     home = scenario.place_types.index(scenario.travel.home)
     origin, destination = _regions(
@@ -110,8 +123,10 @@ def _sample_cars(
 class _Attempts:
     """Uniforms of the attempts to draw times, as the module's text lays them out."""
 
-    def __init__(self, scenario: Scenario, car: IntArray, day: IntArray, rest: FloatArray, size: int) -> None:
-        self._key = (scenario.simulation.seed, scenario.simulation.replication)
+    def __init__(
+        self, key: tuple[int, int, Stream], car: IntArray, day: IntArray, rest: FloatArray, size: int
+    ) -> None:
+        self._key = key
         self._car, self._day, self._rest, self._size = car, day, rest, size
 
     def uniforms(self, rows: IntArray, attempt: int) -> FloatArray:
@@ -121,21 +136,19 @@ class _Attempts:
             return self._rest[rows, attempt * self._size : (attempt + 1) * self._size]
         block, slot = divmod(attempt - in_first, BLOCK_SIZE // self._size)
         used = (slot + 1) * self._size
-        drawn = uniform_blocks(
-            *self._key, Stream.TRAVEL, self._car[rows], self._day[rows], size=used, block=block + 1
-        )
+        drawn = uniform_blocks(*self._key, self._car[rows], self._day[rows], size=used, block=block + 1)
         return drawn[:, used - self._size :]
 
 
-def _uniforms(scenario: Scenario, car: IntArray, day: IntArray) -> tuple[_Draws, _Attempts]:
+def _uniforms(scenario: Scenario, car: IntArray, day: IntArray, stream: Stream) -> tuple[_Draws, _Attempts]:
     m = scenario.travel.max_trips_per_day
-    simulation = scenario.simulation
-    block = uniform_blocks(simulation.seed, simulation.replication, Stream.TRAVEL, car, day, size=BLOCK_SIZE)
+    key = (scenario.simulation.seed, scenario.simulation.replication, stream)
+    block = uniform_blocks(*key, car, day, size=BLOCK_SIZE)
     per_trip = block[:, 1 : 1 + 3 * m].reshape(len(car), m, 3)
     draws = _Draws(
         stays_home=block[:, 0], place=per_trip[:, :, 0], region=per_trip[:, :, 1], plug=per_trip[:, :, 2]
     )
-    return draws, _Attempts(scenario, car, day, block[:, 1 + 3 * m :], 1 + 3 * m)
+    return draws, _Attempts(key, car, day, block[:, 1 + 3 * m :], 1 + 3 * m)
 
 
 def _is_weekend(scenario: Scenario, day: IntArray) -> BoolArray:

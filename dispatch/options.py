@@ -7,7 +7,7 @@ from typing import Literal
 
 from sim.scenario import Scenario
 
-DepartingValue = float | Literal["median_price", "lambda"]
+DepartingValue = float | Literal["median_price", "lambda", "chain_statistics"]
 Exclusivity = Literal["relaxation", "repair", "milp"]
 
 

@@ -43,7 +43,7 @@ class Problem:
     itinerary: Itinerary
     car_value_per_kwh: FloatArray  # (n,) of the energy at the end of the car's last step
     pools: Pools | None
-    pool_departing_value_per_kwh: FloatArray  # (R,)
+    pool_departing_value_per_kwh: FloatArray  # (K, R), or (1, R) for all steps
     load_kw: FloatArray
     supply_kw: FloatArray  # PV and wind
     buy_price_per_kwh: FloatArray
@@ -137,13 +137,13 @@ def _problem(
     departing_energy_value: DepartingValue,
 ) -> Problem:
     cars, n_steps = snapshot.cars, itinerary.n_steps
-    departing = departing_price(forecast, departing_energy_value, site.energy_value_per_kwh)
-    pool_efficiency = 1.0 if pools is None else pools.discharge_efficiency
-    if departing_energy_value != "median_price":
-        car_departing, pool_departing = departing[np.maximum(cars.region_index, 0)], departing
-    else:
-        car_departing = cars.discharge_efficiency * departing[np.maximum(cars.region_index, 0)]
-        pool_departing = pool_efficiency * departing
+    price = departing_price(forecast, departing_energy_value, site.energy_value_per_kwh)[:n_steps]
+    is_at_bus = departing_energy_value in {"median_price", "chain_statistics"}
+    pool_efficiency = 1.0 if pools is None or not is_at_bus else pools.discharge_efficiency
+    car_efficiency = cars.discharge_efficiency if is_at_bus else np.ones(cars.n)
+    last_step, region = np.clip(itinerary.last_step, 0, len(price) - 1), np.maximum(cars.region_index, 0)
+    car_departing = car_efficiency * price[last_step, region]
+    pool_departing = pool_efficiency * price
     value = np.where(itinerary.departs_with_value, car_departing, site.energy_value_per_kwh)
     return Problem(
         site=site,
@@ -204,16 +204,28 @@ def _uncapped_arrival(site: Site) -> FloatArray:
 
 
 def departing_price(forecast: Forecast, value: DepartingValue, energy_value_per_kwh: float) -> FloatArray:
-    """Price behind energy that drives away, per region: a number, lambda, or the next 24 hours' median buying price.
+    """Price behind energy that drives away, (K, R), or (1, R) where it is the same in all steps.
 
-    The median price is of energy at the bus: it still has to be multiplied by the discharge efficiency.
+    A number, lambda, the next 24 hours' median buying price, or what the forecast says of departures in each step.
+    The last two are prices of energy at the bus: they still have to be multiplied by the discharge efficiency.
+
+    Raises
+    ------
+    ScenarioError
+        When the forecast has no prices of departures.
     """
     n_regions = forecast.load_kw.shape[1]
     if value == "lambda":
-        return np.full(n_regions, energy_value_per_kwh)
+        return np.full((1, n_regions), energy_value_per_kwh)
     if value == "median_price":
-        return np.asarray(np.median(forecast.buy_price_per_kwh[:STEPS_PER_DAY], axis=0))
-    return np.full(n_regions, float(value))
+        return np.asarray(np.median(forecast.buy_price_per_kwh[:STEPS_PER_DAY], axis=0))[None]
+    if value == "chain_statistics":
+        if forecast.departing_price_per_kwh is None and forecast.trips is None:
+            raise ScenarioError(["dispatch.departing_energy_value: the forecast has no prices of departures"])
+        if forecast.departing_price_per_kwh is None:  # under true trips nothing leaves unseen
+            return np.full((1, n_regions), energy_value_per_kwh)
+        return forecast.departing_price_per_kwh
+    return np.full((1, n_regions), float(value))
 
 
 def reachable_pools(stores: Stores, n_steps: int, step_s: int) -> Pools:

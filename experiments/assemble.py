@@ -8,14 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from agents.chain_statistics import chain_statistics
 from agents.fleet import VehicleFleet
 from dispatch.options import DispatchOptions
 from dispatch.policies import load_policy
 from dispatch.stationary import WithStationary
 from experiments.shipped import locate
-from sim.contracts import Dispatcher, Forecaster, Site
+from sim.contracts import Dispatcher, Site
 from sim.errors import ScenarioError, VoltwalkError
-from sim.forecast import Measurements, PerfectForecaster, PersistenceForecaster
+from sim.forecasting.build import build_forecaster, needs_statistics
+from sim.forecasting.past import Measurements
 from sim.microgrid import build_site, initial_battery_kwh
 from sim.scenario import Scenario
 from sim.simulation import Actors, Simulation
@@ -121,16 +123,13 @@ def _simulation(
     on_step: Callable[[int, int], None] | None,
 ) -> tuple[Simulation, Actors]:
     measurements = Measurements(site.n_regions)
-    kinds: dict[str, Callable[[], Forecaster]] = {
-        "perfect": lambda: PerfectForecaster(world, fleet, measurements),
-        "persistence": lambda: PersistenceForecaster(world, fleet, measurements),
-    }
+    statistics = chain_statistics(scenario) if needs_statistics(scenario) else None
     output = scenario.output
     actors = Actors(
         world=world,
         site=site,
         fleet=fleet,
-        forecaster=kinds[scenario.forecast.kind](),
+        forecaster=build_forecaster(scenario, world, site, fleet, measurements, statistics),
         dispatcher=decider,
         measurements=measurements,
         initial_battery_kwh=initial_battery_kwh(scenario),

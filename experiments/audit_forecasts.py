@@ -10,9 +10,15 @@ import pandas as pd
 from experiments.audit_findings import Findings, FloatArray, IntArray, differs
 from experiments.audit_folder import DAY_S, STEP_S, Folder
 
+_PART = {"load_kw": "load", "pv_kw": "weather", "wind_kw": "weather", "buy_price_per_kwh": "price"}
+_REPEATS: dict[str, tuple[str, int | None]] = {
+    "persistence": ("the day before", DAY_S),
+    "seasonal-naive": ("the week before", 7 * DAY_S),
+}
+
 
 def check_forecasts(folder: Folder, findings: Findings) -> None:
-    """Check forecasts against what the forecaster knew: the truth, or the same step of a day gone by."""
+    """Check forecasts against what the forecaster knew: the truth, or the same step of a day or week gone by."""
     rows = folder.forecasts
     output = folder.scenario["output"]
     is_kept = output["forecasts_max_days"] * DAY_S >= folder.end_s
@@ -28,18 +34,24 @@ def check_forecasts(folder: Folder, findings: Findings) -> None:
         "region": rows["region"].to_numpy(object),
     }
     where = "{region} at {target_s}, issued at {issued_s}"
-    reference_s = _reference_s(folder, issued, target)
     region = folder.region_code(rows["region"])
-    inside = (reference_s >= 0) & (reference_s < folder.end_s)
     names = ["load_kw", "pv_kw", "wind_kw"]
     if folder.scenario["tariff"]["kind"] == "series":
         names.append("buy_price_per_kwh")
-    place = np.where(inside, reference_s // STEP_S, 0) * len(folder.regions) + region
     for name in names:
         values = rows[name].to_numpy(np.float64)
+        source, period_s = _source(folder, name)
+        if period_s is None:
+            wrong = ~np.isfinite(values) | ((values < 0.0) & (name != "buy_price_per_kwh"))
+            claim = f"{name} is {{value}}"
+            findings.rows(wrong, "forecasts", "forecasts", where, claim, value=values, **columns)
+            continue
+        reference_s = _reference_s(issued, target, period_s)
+        inside = (reference_s >= 0) & (reference_s < folder.end_s)
+        place = np.where(inside, reference_s // STEP_S, 0) * len(folder.regions) + region
         expected = folder.grid[name].to_numpy(np.float64)[place]
         wrong = inside & differs(values, expected)
-        claim = f"{name} is {{value}}, {_source(folder)} says {{expected}}"
+        claim = f"{name} is {{value}}, {source} says {{expected}}"
         findings.rows(
             wrong, "forecasts", "forecasts", where, claim, value=values, expected=expected, **columns
         )
@@ -78,17 +90,25 @@ def _first_of_each(keys: IntArray, values: FloatArray) -> FloatArray:
     return np.asarray(values[first[group]], dtype=np.float64)
 
 
-def _reference_s(folder: Folder, issued_s: IntArray, target_s: IntArray) -> IntArray:
-    """Step whose measurement a forecast repeats: itself, or the latest of that clock time that has ended."""
-    if folder.scenario["forecast"]["kind"] == "perfect":
+def _reference_s(issued_s: IntArray, target_s: IntArray, period_s: int) -> IntArray:
+    """Step whose measurement a forecast repeats: itself, or the latest whole periods back that has ended.
+
+    >>> _reference_s(np.array([0, 0]), np.array([0, 86400]), 0), _reference_s(np.array([0]), np.array([900]), 86400)
+    (array([    0, 86400]), array([-85500]))
+    """
+    if period_s == 0:
         return target_s
-    days_back: IntArray = np.maximum(-(-(target_s + STEP_S - issued_s) // DAY_S), 1)
-    latest_s: IntArray = target_s - days_back * DAY_S
+    periods_back: IntArray = np.maximum(-(-(target_s + STEP_S - issued_s) // period_s), 1)
+    latest_s: IntArray = target_s - periods_back * period_s
     return latest_s
 
 
-def _source(folder: Folder) -> str:
-    return "the truth" if folder.scenario["forecast"]["kind"] == "perfect" else "the day before"
+def _source(folder: Folder, name: str) -> tuple[str, int | None]:
+    """What a column's forecasts repeat, and how many seconds back; none where they were learned."""
+    forecast = folder.scenario["forecast"]
+    if forecast["kind"] == "perfect" or _PART[name] in forecast["known"]:
+        return "the truth", 0
+    return _REPEATS.get(forecast["kind"], ("", None))
 
 
 def _check_known_prices(

@@ -10,7 +10,18 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("highspy", "mesa", "networkx", "numpy", "pandas", "pyarrow", "pydantic", "scipy", "simpy")
+PACKAGES = (
+    "highspy",
+    "mesa",
+    "networkx",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "scikit-learn",
+    "scipy",
+    "simpy",
+)
 _ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -363,6 +363,29 @@ class Stays:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChainStatistics:
+    """A week of virtual cars, drawn from the laws of travel: their stays, and where each departure leads.
+
+    Instants of ``stays`` and ``departs_s`` are seconds since Monday 00:00. Departures are from plugged stops; a
+    stop is a later plugged stay of the same car that begins within 24 h, its times counted from the departure.
+    """
+
+    stays: Stays  # arriving_kwh is the least that the chain leaves a car with
+    charge_efficiency: FloatArray  # by vehicle index
+    discharge_efficiency: FloatArray
+    cars_per_virtual_car: float
+    departs_s: IntArray  # (n_departures,)
+    departs_region_index: IntArray
+    stop_departure_index: IntArray  # (n_stops,)
+    stop_region_index: IntArray
+    stop_begin_s: IntArray
+    stop_end_s: IntArray
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StepEnergy:
     """Energy at the bus that the plugged cars of each region took and gave in one step; shapes (R,)."""
 

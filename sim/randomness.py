@@ -20,6 +20,9 @@ class Stream(IntEnum):
     FORECAST = 3
     DESIGN = 4
     BOOTSTRAP = 5
+    WEATHER_PAST = 6
+    CHAIN_STATISTICS = 7
+    CHAIN_POPULATION = 8
 
 
 def generator(

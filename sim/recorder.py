@@ -19,7 +19,7 @@ from sim.contracts import (
     Site,
     StepEnergy,
 )
-from sim.forecast import expected_stays
+from sim.forecasting.expected import expected_stays
 from sim.marginal_account import account_columns
 from sim.settlement import Settled, StepTruth
 

@@ -600,9 +600,10 @@ class Dispatch(Part):
         Field(description="shrinking: the horizon never reaches beyond the run's end."),
     ]
     departing_energy_value: Annotated[
-        Literal["median_price", "lambda"] | NonNegative,
+        Literal["median_price", "lambda", "chain_statistics"] | NonNegative,
         Field(
-            description="Worth of a kWh that drives away: eta_d x median buying price, lambda, or a number."
+            description="Worth of a kWh that drives away: eta_d x median buying price, eta_d x the expected best "
+            "price at later stops (chain_statistics), lambda, or a number."
         ),
     ]
     exclusivity: Annotated[
@@ -641,10 +642,48 @@ class Dispatch(Part):
     ]
 
 
-class ForecastPart(Part):
-    """Which forecaster informs the dispatcher."""
+class Learner(Part):
+    """Gradient-boosted trees of forecast.kind = learned."""
 
-    kind: Annotated[Literal["perfect", "persistence"], Field(description="Forecaster.")]
+    retrain_days: Annotated[int, Field(ge=1, description="Days from one training to the next.")]
+    iterations: Annotated[int, Field(ge=1, description="Trees per model.")]
+    leaf_nodes: Annotated[int, Field(ge=2, description="Most leaves of a tree.")]
+    min_samples_leaf: Annotated[int, Field(ge=1, description="Least samples of a leaf.")]
+    learning_rate: Annotated[float, Field(gt=0, le=1, description="Shrinkage of each tree.")]
+    origin_step: Annotated[int, Field(ge=1, description="Steps between the instants trained from.")]
+    lead_step: Annotated[int, Field(ge=1, description="Steps between the leads trained per instant.")]
+
+
+class ForecastPart(Part):
+    """What the deciding know of the time ahead."""
+
+    kind: Annotated[
+        Literal["perfect", "persistence", "seasonal-naive", "learned"],
+        Field(description="Forecaster of load, PV, wind and prices: the truth, yesterday, last week, trees."),
+    ]
+    cars: Annotated[
+        Literal["yesterday", "statistics"],
+        Field(description="Cars to come: yesterday's stays, or the travel laws' mean; perfect knows them."),
+    ]
+    known: Annotated[
+        list[Literal["load", "weather", "price", "cars"]],
+        Field(description="Parts handed over as they will be: a yardstick, not a method."),
+    ]
+    history_days: Annotated[
+        int, Field(ge=1, le=3660, description="Measured days before day 0, where a forecaster needs them.")
+    ]
+    spread: Annotated[
+        Literal["by_policy", "always"],
+        Field(description="Quantiles and paths are issued to policies that use them, or always."),
+    ]
+    quantile_levels: Annotated[
+        list[Annotated[float, Field(gt=0, lt=1)]], Field(description="Levels of quantiles, rising.")
+    ]
+    n_paths: Annotated[int, Field(ge=0, le=1000, description="Joint paths per forecast; 0: none.")]
+    statistics_cars: Annotated[
+        int, Field(ge=1, le=100_000, description="Virtual cars that statistics of travel are made of.")
+    ]
+    learner: Annotated[Learner, Field(description="Of kind = learned.")]
 
 
 class Output(Part):

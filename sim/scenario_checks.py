@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 import networkx as nx
 
+from sim.history import LEAST_LEVELS, least_history_days, wants_paths, wants_quantiles
 from sim.scenario import (
     LoadMix,
     PeriodTariff,
@@ -146,6 +148,29 @@ def _supply(scenario: Scenario) -> Iterator[str]:
             yield f"regions[{index}].load.weights: different units: {', '.join(region.load.weights)}"
 
 
+def _forecast(scenario: Scenario) -> Iterator[str]:
+    part = scenario.forecast
+    if any(low >= high for low, high in pairwise(part.quantile_levels)):
+        yield f"forecast.quantile_levels: must rise, are {part.quantile_levels}"
+    if wants_paths(scenario) and len(part.quantile_levels) < LEAST_LEVELS:
+        yield f"forecast.quantile_levels: paths need at least {LEAST_LEVELS}, there are {len(part.quantile_levels)}"
+    least = least_history_days(scenario)
+    if part.history_days < least:
+        what = f"kind = {part.kind!r}" + (" with quantiles" if wants_quantiles(scenario) else "")
+        yield f"forecast.history_days: {what} needs at least {least}, is {part.history_days}"
+
+
+def _statistics(scenario: Scenario) -> Iterator[str]:
+    if scenario.travel.source == "sampled":
+        return
+    for place, value, name in (
+        ("forecast.cars", scenario.forecast.cars, "statistics"),
+        ("dispatch.departing_energy_value", scenario.dispatch.departing_energy_value, "chain_statistics"),
+    ):
+        if value == name:
+            yield f'{place}: {name} needs laws of travel (travel.source = "sampled"); itineraries have none'
+
+
 def _ending(column: str) -> str:
     return column.rpartition("_")[2]
 
@@ -162,6 +187,8 @@ _CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
     ((), _series),
     (("regions",), _supply),
     (("regions", "travel", "fleet"), place_types),
+    (("forecast", "dispatch"), _forecast),
+    (("forecast", "dispatch", "travel"), _statistics),
     (("travel",), chains),
     (("travel",), laws),
     (("travel", "fleet"), longest_trip),

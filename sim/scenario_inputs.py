@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -143,7 +142,7 @@ def input_faults(scenario: Scenario, locate: Locate) -> list[str]:
             faults += error.faults
             continue
         if item.place == "tariff.series":
-            faults += _price_faults(scenario, values)
+            faults += _price_faults(scenario, values, span.first_step)
     return list(dict.fromkeys(faults))
 
 
@@ -160,7 +159,7 @@ def check_inputs(scenario: Scenario, locate: Locate) -> None:
         raise SeriesError(faults)
 
 
-def _price_faults(scenario: Scenario, values: FloatArray) -> list[str]:
+def _price_faults(scenario: Scenario, values: FloatArray, first_step: int) -> list[str]:
     """Say when a price series would pay for buying and selling at once without end."""
     tariff = scenario.tariff
     if not isinstance(tariff, SeriesTariff) or not hasattr(scenario, "regions"):
@@ -168,7 +167,7 @@ def _price_faults(scenario: Scenario, values: FloatArray) -> list[str]:
     prices = series_prices(tariff, values)
     row = int(np.argmax(prices.sell_per_kwh - prices.buy_per_kwh))
     worst = (
-        label((row - STEPS_PER_DAY) * STEP_S),
+        label((row + first_step) * STEP_S),
         float(prices.buy_per_kwh[row]),
         float(prices.sell_per_kwh[row]),
     )
@@ -176,9 +175,9 @@ def _price_faults(scenario: Scenario, values: FloatArray) -> list[str]:
 
 
 def _schedule_faults(tariff: ScheduleTariff, path: Path, span: Span) -> list[str]:
-    first_day, n_days = span.start - timedelta(days=1), span.n_steps // STEPS_PER_DAY
+    n_days = span.n_steps // STEPS_PER_DAY
     try:
-        schedule_prices(tariff, read_schedule(path), first_day, n_days)
+        schedule_prices(tariff, read_schedule(path), span.first_day, n_days)
     except ScenarioError as error:
         return list(error.faults)
     return []

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ import numpy as np
 from sim.clock import DAY_S, STEP_S, STEPS_PER_DAY
 from sim.contracts import FloatArray, IntArray
 from sim.errors import SeriesError
+from sim.history import days_before
 from sim.scenario import LoadMix, Scenario, SeriesRef
 from sim.series_file import SeriesTable, read_table
 from sim.series_time import SCENARIO_ZONE, epoch_s, instant_label, second_of_year, standard_offset_s
@@ -50,9 +51,19 @@ class Span:
     n_steps: int
 
     @property
+    def first_day(self) -> date:
+        """Calendar day in which the span begins."""
+        return self.start + timedelta(days=self.first_step // STEPS_PER_DAY)
+
+    @property
     def begin_s(self) -> int:
         """Beginning of the span, seconds from 1970 of the scenario's clock."""
         return epoch_s(self.start) + self.first_step * STEP_S
+
+    @property
+    def end_step(self) -> int:
+        """First step after the span."""
+        return self.first_step + self.n_steps
 
     @property
     def end_s(self) -> int:
@@ -63,18 +74,20 @@ class Span:
 def scenario_span(scenario: Scenario) -> Span:
     """Return the days -1 to N of a run of N days, and more where the horizon is longer than a day.
 
-    So the first day has a yesterday, and the last decision sees the end of its horizon. Every series of the
-    scenario must cover this (or wrap around).
+    So the first day has a yesterday, and the last decision sees the end of its horizon. Forecasters that learn
+    from a longer past have ``forecast.history_days`` instead of one. Every series of the scenario must cover
+    this (or wrap around).
     """
     simulation = scenario.simulation
     dispatch = getattr(scenario, "dispatch", None)  # a section may be left out while faults are collected
     horizon_steps = STEPS_PER_DAY if dispatch is None else dispatch.horizon_steps
     days_after = max(1, -(-horizon_steps // STEPS_PER_DAY))
+    n_before = days_before(scenario)
     return Span(
         start=simulation.start,
         time_zone=simulation.time_zone,
-        first_step=-STEPS_PER_DAY,
-        n_steps=STEPS_PER_DAY * (1 + simulation.days + days_after),
+        first_step=-STEPS_PER_DAY * n_before,
+        n_steps=STEPS_PER_DAY * (n_before + simulation.days + days_after),
     )
 
 
@@ -192,7 +205,7 @@ class _Rows:
                 [
                     f"{name} covers {instant_label(int(begins_s[0]))} to {instant_label(end_s)} of the "
                     f"scenario's clock, but {instant_label(span.begin_s)} to {instant_label(span.end_s)} is "
-                    "needed (a day before the run to the last horizon's end); "
+                    "needed (the forecaster's past, a day at least, to the last horizon's end); "
                     'wrap = "year" lets one year serve any'
                 ]
             )

@@ -27,7 +27,7 @@ from sim.contracts import (
     numbers_fault,
 )
 from sim.errors import PolicyError, VoltwalkError, told
-from sim.forecast import Measurements
+from sim.forecasting.past import Measurements
 from sim.microgrid import admissible_battery_kw, admissible_turbine_kw
 from sim.recorder import Recorder
 from sim.settlement import StepTruth, charging_caps, settle

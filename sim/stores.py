@@ -50,7 +50,47 @@ def stores_from_stays(
     eta_charge = _weighted(charge_efficiency[stays.vehicle_index], stays.charge_limit_kw, recent)
     eta_discharge = _weighted(discharge_efficiency[stays.vehicle_index], stays.discharge_limit_kw, recent)
     visits = _visits(stays, np.flatnonzero(recent), now_s, n_steps)
-    sums = _Sums(visits, n_steps, n_regions)
+    return _stores(stays, visits, (n_steps, n_regions), (eta_charge, eta_discharge), 1.0)
+
+
+def stores_of_stays_ahead(
+    stays: Stays,
+    *,
+    begin_s: IntArray,
+    n_steps: int,
+    n_regions: int,
+    charge_efficiency: FloatArray,
+    discharge_efficiency: FloatArray,
+    weight: float,
+) -> Stores:
+    """Expect stays that begin at given instants from now on, each with the same weight.
+
+    As ``stores_from_stays``, for stays that are not yesterday's but drawn from the laws of travel.
+
+    Parameters
+    ----------
+    stays
+        Only their lengths and energies count.
+    begin_s
+        Seconds from now to each stay's beginning; those of 0 or less have begun and are left out.
+    weight
+        Real cars per stay.
+    """
+    which = np.flatnonzero((begin_s > 0) & (begin_s < n_steps * STEP_S))
+    ones = np.zeros(len(stays.plug_s), dtype=np.bool_)
+    ones[which] = True
+    eta_charge = _weighted(charge_efficiency[stays.vehicle_index], stays.charge_limit_kw, ones)
+    eta_discharge = _weighted(discharge_efficiency[stays.vehicle_index], stays.discharge_limit_kw, ones)
+    end_s = begin_s[which] + stays.unplug_s[which] - stays.plug_s[which]
+    visits = _visits_between(stays, which, begin_s[which], end_s, n_steps)
+    return _stores(stays, visits, (n_steps, n_regions), (eta_charge, eta_discharge), weight)
+
+
+def _stores(
+    stays: Stays, visits: _Visits, shape: tuple[int, int], efficiency: tuple[float, float], weight: float
+) -> Stores:
+    eta_charge, eta_discharge = efficiency
+    sums = _Sums(visits, *shape, weight)
     of = visits.stay_index
     arriving_kwh = stays.arriving_kwh[of]
     least_kwh = np.minimum(stays.energy_min_kwh[of], arriving_kwh)
@@ -92,6 +132,12 @@ def _visits(stays: Stays, which: IntArray, now_s: int, n_steps: int) -> _Visits:
     plug_s = stays.plug_s[which]
     begin_s = plug_s + shift_s - now_s
     end_s = np.minimum(stays.unplug_s[which], plug_s + DAY_S) + shift_s - now_s
+    return _visits_between(stays, which, begin_s, end_s, n_steps)
+
+
+def _visits_between(
+    stays: Stays, which: IntArray, begin_s: IntArray, end_s: IntArray, n_steps: int
+) -> _Visits:
     first = -(-begin_s // STEP_S)
     last = -(-end_s // STEP_S) - 1
     kept = (first <= last) & (first < n_steps)
@@ -109,8 +155,9 @@ def _visits(stays: Stays, which: IntArray, now_s: int, n_steps: int) -> _Visits:
 class _Sums:
     """Sums of visits' values by step and region; arrays (K, R)."""
 
-    def __init__(self, visits: _Visits, n_steps: int, n_regions: int) -> None:
+    def __init__(self, visits: _Visits, n_steps: int, n_regions: int, weight: float) -> None:
         self._visits, self._shape = visits, (n_steps + 1, n_regions)  # one row more holds what lies beyond
+        self._weight = weight
 
     def entering(self, values: FloatArray) -> FloatArray:
         return self._at(self._visits.first_step, values)[:-1]
@@ -140,7 +187,7 @@ class _Sums:
         n_steps, n_regions = self._shape
         cell = step * n_regions + self._visits.region_index
         summed = np.bincount(cell, weights=values, minlength=n_steps * n_regions)
-        return np.asarray(summed, dtype=np.float64).reshape(n_steps, n_regions)
+        return np.asarray(self._weight * summed, dtype=np.float64).reshape(n_steps, n_regions)
 
 
 def _weighted(efficiency: FloatArray, limit_kw: FloatArray, counted: BoolArray) -> float:

@@ -41,6 +41,15 @@ def normals(seed: int, replication: int, entity: int, n_days: int) -> FloatArray
     return np.concatenate(blocks) if blocks else np.empty(0)
 
 
+def past_normals(seed: int, replication: int, entity: int, days_before: int) -> FloatArray:
+    """Independent standard normals of one entity before day -1, latest step first; shape (days_before * 96,)."""
+    blocks = [
+        generator(seed, replication, Stream.WEATHER_PAST, entity, day).standard_normal(STEPS_PER_DAY)
+        for day in range(days_before)
+    ]
+    return np.concatenate(blocks) if blocks else np.empty(0)
+
+
 def autoregressive(innovations: FloatArray, persistence: float) -> FloatArray:
     """Stationary AR(1) of unit variance: z[0] = e[0], z[k] = a z[k-1] + sqrt(1 - a^2) e[k].
 
@@ -64,9 +73,13 @@ def weibull_m_s(standard_normal: FloatArray, scale_m_s: float, shape: float) -> 
 
 
 def wind_speeds_m_s(
-    law: WindLaw, *, seed: int, replication: int, region_index: int, n_days: int
+    law: WindLaw, *, seed: int, replication: int, region_index: int, n_days: int, days_before: int = 0
 ) -> FloatArray:
-    """Wind speeds of one region from day -1 on, one per step.
+    """Wind speeds of one region from day -1 on (or from further back), one per step.
+
+    What lies before day -1 is drawn backward from its first step: a stationary Gaussian AR(1), also of several
+    regions with one coefficient, has the same law either way in time, z[k-1] = a z[k] + sqrt(1 - a^2) e. So a
+    longer past changes nothing that is later.
 
     Parameters
     ----------
@@ -78,13 +91,30 @@ def wind_speeds_m_s(
         The region's place in the scenario.
     n_days
         Days to draw, the first being day -1.
+    days_before
+        Further days, before day -1.
 
     Returns
     -------
-    ndarray, shape (n_days * 96,)
+    ndarray, shape ((days_before + n_days) * 96,)
         Speeds [m/s].
     """
-    common = normals(seed, replication, COMMON_ENTITY, n_days)
-    own = normals(seed, replication, region_index + 1, n_days)
-    innovations = np.sqrt(law.correlation) * common + np.sqrt(1.0 - law.correlation) * own
-    return weibull_m_s(autoregressive(innovations, law.persistence), law.scale_m_s, law.shape)
+    own = region_index + 1
+    innovations = _shared(
+        law,
+        normals(seed, replication, COMMON_ENTITY, n_days),
+        normals(seed, replication, own, n_days),
+    )
+    z = autoregressive(innovations, law.persistence)
+    past = _shared(
+        law,
+        past_normals(seed, replication, COMMON_ENTITY, days_before),
+        past_normals(seed, replication, own, days_before),
+    )
+    backward = autoregressive(np.concatenate([z[:1], past]), law.persistence)[1:]
+    return weibull_m_s(np.concatenate([backward[::-1], z]), law.scale_m_s, law.shape)
+
+
+def _shared(law: WindLaw, common: FloatArray, own: FloatArray) -> FloatArray:
+    """Innovations of a region: its own part and the one it shares with the others."""
+    return np.asarray(np.sqrt(law.correlation) * common + np.sqrt(1.0 - law.correlation) * own)

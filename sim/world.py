@@ -1,15 +1,13 @@
-"""The world as it truly is: load, PV, wind and prices of every region and step, from day -1 on.
+"""The world as it truly is: load, PV, wind and prices of every region and step.
 
-Only settlement and the perfect forecaster look at all of it; everything else is given the past
-(``sim.forecast``).
+It begins with day -1, or further back where the forecaster needs it. Only settlement and the perfect
+forecaster look at all of it; everything else is given the past (``sim.forecasting.past``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
 
 import numpy as np
 
@@ -37,7 +35,6 @@ from sim.settlement import StepTruth
 from sim.tariff import Locate, Prices, period_prices, read_schedule, schedule_prices, series_prices
 from sim.weather import WindLaw, wind_speeds_m_s
 
-FIRST_STEP: Final = -STEPS_PER_DAY  # day -1 is drawn too
 _Series = Mapping[str, FloatArray]  # by place in the scenario, as ``sim.scenario_inputs`` names it
 
 
@@ -109,7 +106,7 @@ class World:
 
 
 def build_world(scenario: Scenario, locate: Locate) -> World:
-    """Draw and read the world of a scenario, from day -1 to the end of every horizon.
+    """Draw and read the world of a scenario, from the past that is needed to the end of every horizon.
 
     Parameters
     ----------
@@ -132,7 +129,7 @@ def build_world(scenario: Scenario, locate: Locate) -> World:
         return np.repeat(values[:, None], len(regions), axis=1)
 
     return World(
-        first_step=FIRST_STEP,
+        first_step=span.first_step,
         load_kw=np.column_stack([_load_kw(region, i, series, span) for i, region in regions]),
         pv_kw=np.column_stack([_pv_kw(region, i, series, span) for i, region in regions]),
         wind_kw=np.column_stack([_wind_kw(scenario, i, series, span) for i, _ in regions]),
@@ -209,7 +206,8 @@ def _drawn_speeds_m_s(scenario: Scenario, draw: WindDraw, index: int, span: Span
         seed=scenario.simulation.seed,
         replication=scenario.simulation.replication,
         region_index=index,
-        n_days=span.n_steps // STEPS_PER_DAY,
+        n_days=span.end_step // STEPS_PER_DAY + 1,
+        days_before=-span.first_step // STEPS_PER_DAY - 1,
     )
 
 
@@ -228,8 +226,7 @@ def _prices(scenario: Scenario, series: _Series, locate: Locate, span: Span) -> 
     if isinstance(tariff, PeriodTariff):
         return period_prices(tariff, n_days)
     if isinstance(tariff, ScheduleTariff):
-        first_day = scenario.simulation.start - timedelta(days=1)
-        return schedule_prices(tariff, read_schedule(locate(tariff.file)), first_day, n_days)
+        return schedule_prices(tariff, read_schedule(locate(tariff.file)), span.first_day, n_days)
     return series_prices(tariff, series["tariff.series"])
 
 

@@ -168,10 +168,10 @@ def test_departing_price_choices() -> None:
     made = world(1, 1)
     forecast = made.forecast()
     np.testing.assert_allclose(
-        departing_price(forecast, "median_price", 0.4), np.median(made.buy[:96], axis=0)
+        departing_price(forecast, "median_price", 0.4)[0], np.median(made.buy[:96], axis=0)
     )
-    assert departing_price(forecast, "lambda", 0.4).tolist() == [0.4] * 3
-    assert departing_price(forecast, 0.7, 0.4).tolist() == [0.7] * 3
+    assert departing_price(forecast, "lambda", 0.4).tolist() == [[0.4] * 3]
+    assert departing_price(forecast, 0.7, 0.4).tolist() == [[0.7] * 3]
 
 
 def test_pools_are_lowered_to_what_charging_reaches() -> None:

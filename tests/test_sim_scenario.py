@@ -67,7 +67,8 @@ ONE_MISTAKE: dict[str, str] = {
         "simulation.time_zone: no time zone is called 'Europe/Berlinn' (IANA names such as "
     ),
     "forecast.kind=perfekt": (
-        'forecast.kind: must be "perfect" or "persistence", is "perfekt"; did you mean \'perfect\'?'
+        'forecast.kind: must be "perfect", "persistence", "seasonal-naive" or "learned", is "perfekt"; '
+        "did you mean 'perfect'?"
     ),
     "fleet.departure_soc=1.7": "fleet.departure_soc: must be at most 1, is 1.7",
     "fleet.departure_soc=nope": 'fleet.departure_soc: must be a number or "none", is "nope"',

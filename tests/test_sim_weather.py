@@ -78,3 +78,38 @@ def test_seed_replication_and_region_draw_anew() -> None:
     for seed, replication, region in ((2, 0, 0), (1, 1, 0), (1, 0, 1)):
         other = wind_speeds_m_s(LAW, seed=seed, replication=replication, region_index=region, n_days=1)
         assert not np.isclose(base, other).any()
+
+
+def test_a_longer_past_changes_nothing_later() -> None:
+    """Days before day -1 come on top; days -1 on stay as they were, and so does a shorter past."""
+
+    def with_past(days_before: int) -> np.ndarray:
+        return wind_speeds_m_s(LAW, seed=3, replication=1, region_index=1, n_days=3, days_before=days_before)
+
+    plain, some, more = with_past(0), with_past(4), with_past(20)
+    np.testing.assert_array_equal(some[4 * 96 :], plain)
+    np.testing.assert_array_equal(more[16 * 96 :], some)
+
+
+def test_the_past_has_the_law_persistence_and_correlation_of_the_rest() -> None:
+    """Drawn backward, the normals are standard, correlate by 0.95 per step, also over the seam, and 0.7 apart."""
+
+    def past(region_index: int, seed: int = 3) -> np.ndarray:
+        drawn = wind_speeds_m_s(
+            LAW, seed=seed, replication=0, region_index=region_index, n_days=1, days_before=400
+        )
+        return as_normals(drawn)
+
+    z, other = past(0)[: 400 * 96], past(1)[: 400 * 96]
+    assert np.quantile(z, [0.1, 0.5, 0.9]) == pytest.approx(stats.norm.ppf([0.1, 0.5, 0.9]), abs=0.12)
+    assert np.corrcoef(z[:-1], z[1:])[0, 1] == pytest.approx(0.95, abs=0.01)
+    assert np.corrcoef(z, other)[0, 1] == pytest.approx(0.7, abs=0.05)
+    seams = np.array(
+        [
+            as_normals(
+                wind_speeds_m_s(LAW, seed=seed, replication=0, region_index=0, n_days=1, days_before=1)
+            )[95:97]
+            for seed in range(300)
+        ]
+    )
+    assert np.corrcoef(seams.T)[0, 1] == pytest.approx(0.95, abs=0.03)

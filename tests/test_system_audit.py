@@ -26,6 +26,14 @@ TOLD_ONLY = {
 KINDS: dict[str, tuple[str, ...]] = {
     "rolling": (),
     "perfect": ('forecast.kind="perfect"',),
+    "seasonal naive": ('forecast.kind="seasonal-naive"', "forecast.spread=always"),
+    "learned": ("forecast.kind=learned", "forecast.cars=statistics", "forecast.learner.iterations=10"),
+    "partly known": (
+        "forecast.kind=learned",
+        'forecast.known=["load", "weather", "price", "cars"]',
+        "forecast.learner.iterations=10",
+    ),
+    "likely cars": ("forecast.cars=statistics", "dispatch.departing_energy_value=chain_statistics"),
     "shrinking": ('forecast.kind="perfect"', 'dispatch.window="shrinking"'),
     "own-cost": ('dispatch.policy="own-cost"',),
     "uncontrolled": ('dispatch.policy="uncontrolled"',),

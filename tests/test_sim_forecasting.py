@@ -8,14 +8,12 @@ import pytest
 
 from sim.clock import DAY_S, NEVER_S, STEP_S
 from sim.contracts import BoolArray, Cars, FloatArray, Forecast, Forecaster, Stays, Trips
-from sim.forecast import (
-    Measurements,
-    Past,
-    PerfectForecaster,
-    PersistenceForecaster,
-    expected_stays,
-    steps_of_yesterday,
-)
+from sim.forecasting.cars import YesterdaysStays
+from sim.forecasting.expected import expected_stays
+from sim.forecasting.forecaster import MeasuredForecaster, Wanted
+from sim.forecasting.past import Measurements, Past, steps_of_yesterday
+from sim.forecasting.perfect import PerfectForecaster
+from sim.forecasting.repeat import RepeatMethod
 from sim.world import World
 
 N_STEPS = 4 * 96  # days -1 to 2
@@ -117,7 +115,10 @@ def measured(until_step: int) -> Measurements:
 def persistence(world: World, until_step: int) -> Forecaster:
     """Build a persistence forecaster to which the steps before ``until_step`` are known."""
     fleet: Any = OneCar()
-    return PersistenceForecaster(world, fleet, measured(until_step))
+    past = Past(world, measured(until_step))
+    method = RepeatMethod(past, "persistence", np.empty(0), 1)
+    wanted = Wanted(levels=(), n_paths=0, seed=0, replication=0)
+    return MeasuredForecaster(past, method, YesterdaysStays(fleet), wanted, None, None)
 
 
 def same(one: Forecast, other: Forecast) -> bool:
