@@ -42,10 +42,11 @@ def test_cells_that_can_run_pass(base: Scenario) -> None:
 def test_an_unknown_key_is_told_once_with_what_it_may_mean(base: Scenario) -> None:
     """Not once per cell; and beside it every faulty level of the other factors."""
     told = faults(base, {"fleet.sise": [3, 5], "forecast.kind": ["perfect", "perfekt", "none"]})
+    kinds = 'forecast.kind: must be "perfect", "persistence", "seasonal-naive" or "learned"'
     assert told == (
         "fleet.sise: unknown key; did you mean 'size'?",
-        'forecast.kind: must be "perfect" or "persistence", is "perfekt"; did you mean \'perfect\'?',
-        'forecast.kind: must be "perfect" or "persistence", is "none"',
+        f"{kinds}, is \"perfekt\"; did you mean 'perfect'?",
+        f'{kinds}, is "none"',
     )
 
 

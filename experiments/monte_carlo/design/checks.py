@@ -180,7 +180,7 @@ def _faults_by_length(
 
 
 def _series_key(scenario: Scenario) -> str:
-    """Say what decides about faults of the series, beside the length of the run."""
+    """Say what decides about faults of the series, beside the length of the run (the past has its own)."""
     read = [
         (
             item.place,
@@ -199,7 +199,8 @@ def _series_key(scenario: Scenario) -> str:
             (region.name, region.import_limit_kw, region.export_limit_kw) for region in scenario.regions
         ]
         prices = (tariff, limits, scenario.ties)
-    return repr((scenario.simulation.start, scenario.simulation.time_zone, read, prices))
+    begin = (scenario.simulation.start, scenario_span(scenario).first_step)
+    return repr((begin, scenario.simulation.time_zone, read, prices))
 
 
 def _itineraries_key(scenario: Scenario) -> str:
