@@ -12,10 +12,12 @@ from dispatch.options import DispatchOptions
 from dispatch.rolling_horizon import RollingHorizon
 from dispatch.rules import LeastLaxity, ValleyFirst
 from dispatch.stochastic import Stochastic
+from dispatch.whole_run import DayAhead
 from sim.contracts import Dispatcher
 from sim.errors import PolicyError, VoltwalkError, told
 
 BUILT_IN: dict[str, Callable[[DispatchOptions], Dispatcher]] = {
+    "day-ahead": DayAhead,
     "least-laxity": LeastLaxity,
     "margin": Margin,
     "own-cost": lambda options: OwnCost(options.window),

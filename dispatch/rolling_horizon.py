@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,13 +13,12 @@ from dispatch.fallback import fall_back
 from dispatch.marginals import marginals
 from dispatch.options import DispatchOptions
 from dispatch.problem import Problem, build_paths
-from dispatch.session import Failure, Session
-from sim.contracts import FloatArray, Forecast, Schedule, Site, Snapshot
+from dispatch.session import Failure, Session, Solved
+from sim.contracts import Decision, FloatArray, Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
 
 SET_POINT_DECIMALS = 9
 """Set-points are given to a microwatt: below that stands the solver's rounding, which would cut a car's rows apart."""
-__all__ = ["DispatchOptions", "RollingHorizon", "executed_schedule"]
 
 
 class RollingHorizon:
@@ -91,27 +91,31 @@ class RollingHorizon:
 
 
 def executed_schedule(decided: Decided) -> Schedule:
-    """First step of a plan as set-points: a car's mean power over its plugged part of the step, one way only."""
-    problem, plan = decided.executed.problem, decided.executed.plan
-    cars, site, fraction = problem.cars, problem.site, problem.itinerary.fraction[0]
+    """First step of a plan as set-points, with what its duals say."""
+    schedule = set_points(decided.executed, decided.decision)
+    return replace(schedule, marginals=marginals(decided.executed, schedule.car_power_kw, decided.program))
+
+
+def set_points(executed: Solved, decision: Decision, step: int = 0) -> Schedule:
+    """A step of a plan as set-points: a car's mean power over its plugged part of the step, one way only."""
+    problem, plan = executed.problem, executed.plan
+    cars, site, fraction = problem.cars, problem.site, problem.itinerary.fraction[step]
     mean = net_power(
-        plan.charge_kw[0], plan.discharge_kw[0], cars.charge_efficiency, cars.discharge_efficiency
+        plan.charge_kw[step], plan.discharge_kw[step], cars.charge_efficiency, cars.discharge_efficiency
     )
     power = mean / np.where(fraction > 0, fraction, 1.0)
     battery = net_power(
-        plan.battery_charge_kw[0],
-        plan.battery_discharge_kw[0],
+        plan.battery_charge_kw[step],
+        plan.battery_discharge_kw[step],
         site.battery_charge_efficiency,
         site.battery_discharge_efficiency,
     )
-    car_power_kw = _within(power, cars.discharge_limit_kw, cars.charge_limit_kw)
     return Schedule(
-        car_power_kw=car_power_kw,
+        car_power_kw=_within(power, cars.discharge_limit_kw, cars.charge_limit_kw),
         battery_power_kw=_within(battery, site.battery_discharge_limit_kw, site.battery_charge_limit_kw),
-        turbine_kw=_within(plan.turbine_kw[0], np.zeros(site.n_regions), site.turbine_limit_kw),
-        expected_car_load_kw=_car_load(decided),
-        decision=decided.decision,
-        marginals=marginals(decided.executed, car_power_kw, decided.program),
+        turbine_kw=_within(plan.turbine_kw[step], np.zeros(site.n_regions), site.turbine_limit_kw),
+        expected_car_load_kw=_car_load(executed)[step:],
+        decision=decision,
     )
 
 
@@ -121,9 +125,9 @@ def _within(power: FloatArray, discharge_limit: FloatArray, charge_limit: FloatA
     return clipped.round(SET_POINT_DECIMALS) + 0.0  # a negative zero is zero
 
 
-def _car_load(decided: Decided) -> FloatArray:
+def _car_load(executed: Solved) -> FloatArray:
     """Planned net load of the cars known, per step and region."""
-    plan, itinerary = decided.executed.plan, decided.executed.problem.itinerary
+    plan, itinerary = executed.plan, executed.problem.itinerary
     net = plan.charge_kw - plan.discharge_kw
-    regions = range(decided.executed.problem.site.n_regions)
+    regions = range(executed.problem.site.n_regions)
     return np.stack([(net * (itinerary.region_index == region)).sum(axis=1) for region in regions], axis=1)

@@ -10,7 +10,7 @@ from dispatch.decision import decide
 from dispatch.fallback import fall_back
 from dispatch.options import DispatchOptions
 from dispatch.problem import build
-from dispatch.rolling_horizon import executed_schedule
+from dispatch.rolling_horizon import set_points
 from dispatch.session import Failure, Session
 from sim.contracts import (
     Cars,
@@ -69,7 +69,6 @@ class WithStationary:
             battery_power_kw=battery,
             turbine_kw=turbine,
             decision=decision,
-            marginals=common.marginals,
         )
 
     def _stationary(self, site: Site, snapshot: Snapshot, forecast: Forecast, load: FloatArray) -> Schedule:
@@ -89,7 +88,7 @@ class WithStationary:
         decided = decide(self._session, problem, self._options)
         if isinstance(decided, Failure):
             return fall_back(self._options.fallback, alone, problem, iterations=decided.iterations)
-        return replace(executed_schedule(decided), marginals=None)
+        return set_points(decided.executed, decided.decision)
 
 
 def no_cars() -> Cars:

@@ -35,10 +35,10 @@ class UserInterrupt(BaseException):
         self.code = code
 
 
-def console() -> Console:
+def console(*, stderr: bool = False) -> Console:
     """Console for tables; where no terminal gives a width, wide enough that nothing is cut."""
-    given = Console()
-    return given if given.is_terminal else Console(width=200)
+    given = Console(stderr=stderr)
+    return given if given.is_terminal else Console(width=200, stderr=stderr)
 
 
 def names_of(text: str) -> list[str]:

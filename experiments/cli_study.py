@@ -99,7 +99,7 @@ def study(
     from experiments.progress import study_progress
     from experiments.study_tables import print_study
 
-    with _interruptible(out), study_progress() as on_progress:
+    with interruptible(out), study_progress() as on_progress:
         done = run_study(
             scenario,
             replications=replications,
@@ -188,7 +188,7 @@ def _factors(
 
 
 @contextmanager
-def _interruptible(out: Path | None) -> Iterator[None]:
+def interruptible(out: Path | None) -> Iterator[None]:
     """End an interrupted study with one message: what is written, and how to go on.
 
     Pipes to workers that went away are errors to handle here, not the end of the process that they are for a filter.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from rich.table import Table
 
@@ -27,6 +28,31 @@ def comparison_table(comparison: pd.DataFrame) -> Table:
     for label, row in comparison.iterrows():
         table.add_row(str(label), *(readable(float(value)) for value in row))
     return table
+
+
+def frame_table(frame: pd.DataFrame, *, title: str) -> Table:
+    """A frame as it stands, numbers to the right."""
+    table = Table(title=title, title_justify="left")
+    for name, dtype in frame.dtypes.items():
+        table.add_column(
+            str(name).strip(), justify="right" if pd.api.types.is_numeric_dtype(dtype) else "left"
+        )
+    for row in frame.itertuples(index=False, name=None):
+        table.add_row(*(cell_text(value) for value in row))
+    return table
+
+
+def cell_text(value: object) -> str:
+    """Text of a table's cell; nothing where there is no number.
+
+    >>> cell_text(1234.5), cell_text(float("nan")), cell_text("a"), cell_text(3), cell_text(True)
+    ('1,234.50', '', 'a', '3', 'yes')
+    """
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return "" if pd.isna(value) else readable(float(value))
+    return str(value)
 
 
 def readable(value: float) -> str:

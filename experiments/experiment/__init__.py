@@ -1,0 +1,1 @@
+"""What the papers' experiments share: a folder of parts that resume, sums with intervals, a page."""

@@ -1,0 +1,117 @@
+"""What not knowing costs: regret of forecasters and policies in money, and which part of the forecast it is due to."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from experiments.experiment.sums import mean_row
+
+COST = "total_cost_net_cny"
+
+
+def regrets(costs: pd.DataFrame, yardstick: str) -> pd.DataFrame:
+    """Cost above a yardstick's, day by day, as means with intervals.
+
+    Parameters
+    ----------
+    costs
+        Net cost, a row per day and a column per forecaster or policy.
+    yardstick
+        The column that knows everything.
+
+    Returns
+    -------
+    DataFrame
+        A row per column: mean cost, ``regret`` with its interval over days, in per cent of the yardstick's mean
+        cost, and on how many days it was the cheapest but the yardstick.
+
+    >>> costs = pd.DataFrame({"perfect": [10.0, 20.0], "a": [11.0, 23.0]})
+    >>> regrets(costs, "perfect").loc[1, ["regret", "percent"]].round(3).tolist()
+    [2.0, 13.333]
+    """
+    known = costs.dropna()
+    others = [name for name in known.columns if name != yardstick]
+    cheapest = known[others].idxmin(axis=1) if others else pd.Series(dtype=object)
+    rows = []
+    for name in known.columns:
+        regret = mean_row(known[name] - known[yardstick])
+        rows.append(
+            {
+                "name": name,
+                "mean cost": float(known[name].mean()),
+                "regret": regret["mean"],
+                "ci_low": regret["ci_low"],
+                "ci_high": regret["ci_high"],
+                "percent": 100.0 * regret["mean"] / float(known[yardstick].mean()),
+                "cheapest days": int((cheapest == name).sum()),
+                "n": regret["n"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def shapley(values: Mapping[frozenset[str], float], players: Sequence[str]) -> dict[str, float]:
+    """Fair share of each player in the value of all together (Shapley 1953).
+
+    Parameters
+    ----------
+    values
+        Value of every coalition, the empty one included.
+
+    >>> values = {frozenset(): 0.0, frozenset("a"): 1.0, frozenset("b"): 2.0, frozenset("ab"): 5.0}
+    >>> shapley(values, ["a", "b"])
+    {'a': 2.0, 'b': 3.0}
+    """
+    n = len(players)
+    shares = {}
+    for player in players:
+        others = [other for other in players if other != player]
+        share = 0.0
+        for size in range(n):
+            weight = math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n)
+            for chosen in itertools.combinations(others, size):
+                coalition = frozenset(chosen)
+                share += weight * (values[coalition | {player}] - values[coalition])
+        shares[player] = share
+    return shares
+
+
+def regret_split(costs: Mapping[frozenset[str], pd.Series[float]], parts: Sequence[str]) -> pd.DataFrame:
+    """Regret split into what each part of the forecast causes: Shapley shares of what knowing it would save.
+
+    Shares add up to the regret on every day, whatever the order in which parts become known.
+
+    Parameters
+    ----------
+    costs
+        Net cost by day where exactly these parts are known; every subset of the parts is there.
+
+    Returns
+    -------
+    DataFrame
+        A row per part and one for the sum: mean with its interval over days, and the share.
+    """
+    frame = pd.DataFrame({_name(known): series for known, series in costs.items()}).dropna()
+    per_day: dict[str, list[float]] = {part: [] for part in parts}
+    for _, row in frame.iterrows():
+        saved = {known: float(row[_name(frozenset())] - row[_name(known)]) for known in costs}
+        for part, share in shapley(saved, parts).items():
+            per_day[part].append(share)
+    total = frame[_name(frozenset())] - frame[_name(frozenset(parts))]
+    rows = [
+        {"part": part, **mean_row(pd.Series(values, dtype=np.float64)).to_dict()}
+        for part, values in per_day.items()
+    ]
+    rows.append({"part": "all", **mean_row(total).to_dict()})
+    table = pd.DataFrame(rows)
+    table["share"] = table["mean"] / float(total.mean())
+    return table
+
+
+def _name(known: frozenset[str]) -> str:
+    return "+".join(sorted(known))
