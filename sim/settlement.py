@@ -153,7 +153,8 @@ def charging_caps(  # noqa: PLR0917 - as ``settle``
     most_discharge = site.export_limit_kw + base_kw + requested_charge_kw
     charge_cap, discharge_cap = np.maximum(most_charge, 0.0), np.maximum(most_discharge, 0.0)
     too_much = (requested_charge_kw > charge_cap) | (requested_discharge_kw > discharge_cap)
-    tied = np.union1d(site.tie_from_index, site.tie_to_index)
+    carries = site.tie_limit_kw > 0.0  # ties of no capacity join nothing
+    tied = np.union1d(site.tie_from_index[carries], site.tie_to_index[carries])
     if not too_much[tied].any():
         return charge_cap, discharge_cap
     demand_kw = base_kw + requested_charge_kw - requested_discharge_kw
@@ -189,8 +190,8 @@ def _flow_kw(
     turbine_kw: FloatArray,
 ) -> FloatArray:
     """Least-cost flow over each tie, shape (T,), when the cars' powers stand as they were."""
-    if len(site.tie_from_index) == 0:
-        return np.zeros(0)
+    if not (site.tie_limit_kw > 0.0).any():
+        return np.zeros(len(site.tie_limit_kw))
     none = np.zeros(site.n_regions)
     return exchange(site, _need(truth, demand_kw, batteries, turbine_kw, (none, none))).flow_kw
 

@@ -499,3 +499,24 @@ def test_settling_twice_is_settling_once() -> None:
     first, second = (settle(case[0], case[1], np.ones(4), np.zeros(4), *case[2:]) for _ in range(2))
     np.testing.assert_array_equal(first.tie_flow_kw, second.tie_flow_kw)
     np.testing.assert_array_equal(first.import_kw, second.import_kw)
+
+
+@pytest.mark.parametrize("powers", [(0.0, 0.0), (120.0, 0.0), (0.0, 90.0)])
+def test_ties_of_no_capacity_join_nothing(powers: tuple[float, float]) -> None:
+    """Regions joined by a tie of 0 kW settle, and cap their cars, as regions without ties do; to the last bit."""
+    step = truth([100.0, 40.0], [20.0, 90.0])
+    charge, discharge = np.array([powers[0], 0.0]), np.array([0.0, powers[1]])
+    apart, joined = (site([60.0, INF], [0.0, 5.0], ties=ties) for ties in ([], [(0, 1, 0.0, 0.1)]))
+    none = np.zeros(0)
+    rest = np.zeros(2)
+    for one, other in zip(
+        charging_caps(apart, step, none, rest, charge, discharge),
+        charging_caps(joined, step, none, rest, charge, discharge),
+        strict=True,
+    ):
+        assert np.array_equal(one, other)
+    one, other = (settle(at, step, charge, discharge, none, rest) for at in (apart, joined))
+    assert other.tie_flow_kw.tolist() == [0.0]
+    for item in fields(Settled):
+        if not item.name.startswith("tie_flow") and not item.name.startswith("tie_loss"):
+            assert np.array_equal(getattr(one, item.name), getattr(other, item.name)), item.name
