@@ -57,7 +57,7 @@ def _statistics(plan: TravelPlan, population: Population, cars_per_virtual_car: 
     end_s = np.where(goes_on, np.roll(trips.depart_s, -1), (_WEEK_DAYS + 1) * DAY_S)
     end_s = np.maximum(end_s, trips.arrive_s)
     is_of_week = (trips.arrive_s >= 0) & (trips.arrive_s < _WEEK_DAYS * DAY_S)
-    stay = np.flatnonzero(plan.is_plugged & is_of_week)
+    stay = np.flatnonzero(plan.is_plugged & is_of_week & population.takes_part[car])  # the others are load
     least, most = population.energy_min_kwh[car], population.energy_max_kwh[car]
     required = np.where(goes_on, np.roll(plan.required_kwh, -1), least)
     arriving = np.clip(plan.required_kwh - plan.energy_kwh, least, most)

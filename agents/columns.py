@@ -40,7 +40,9 @@ class Columns:
         self.next_trip = np.zeros(n, dtype=np.int64)
         self.departure_s = np.full(n, NEVER_S, dtype=np.int64)
         self.delay_s = np.zeros(n, dtype=np.int64)
-        # The plugged stay: as declared and as measured.
+        # The plugged stay: as it is planned, as declared and as measured.
+        self.stay_departure_s = np.full(n, NEVER_S, dtype=np.int64)
+        self.stay_required_kwh = np.zeros(n)
         self.declared_departure_s = np.full(n, NEVER_S, dtype=np.int64)
         self.declared_required_kwh = np.zeros(n)
         self.plug_s = np.full(n, now_s, dtype=np.int64)

@@ -19,6 +19,7 @@ import simpy
 from mesa.agent import Agent
 
 from agents.capacity_domain import lower_bound, upper_bound
+from agents.charging import ENERGY_TOLERANCE_KWH
 from agents.columns import DRIVING, Columns
 from agents.itineraries import Itineraries
 from agents.itinerary_file import read_itineraries
@@ -32,7 +33,7 @@ from agents.travel_chain import sample_itineraries
 from agents.trip_log import TripLog
 from agents.vehicle import Vehicle
 from sim.clock import NEVER_S
-from sim.contracts import Cars, DomainSums, Fleet, FloatArray, Stays, StepEnergy, Trips
+from sim.contracts import BoolArray, Cars, DomainSums, Fleet, FloatArray, Stays, StepEnergy, Trips
 from sim.regions import place_choices
 from sim.scenario import Scenario
 
@@ -146,15 +147,21 @@ class VehicleFleet(mesa.Model):
     # --- what others see ---
 
     def cars(self, now_s: int) -> Cars:
-        """Return what plugged cars tell at a boundary; one that waits for energy leaves after now."""
+        """Return what plugged cars tell at a boundary; one that waits for energy leaves after now.
+
+        Cars that do not take part tell nothing: they look unplugged.
+        """
+        return self._cars(now_s, self.columns.is_plugged & self.population.takes_part)
+
+    def _cars(self, now_s: int, shown: BoolArray) -> Cars:
         c, p = self.columns, self.population
         return Cars(
             vehicle_id=np.arange(self.n),
             region_index=c.region_index,
-            is_plugged=c.is_plugged,
-            energy_kwh=np.where(c.is_plugged, self._power.energies(now_s), 0.0),
-            departure_s=np.where(c.is_plugged, np.maximum(c.declared_departure_s, now_s + 1), NEVER_S),
-            required_kwh=np.where(c.is_plugged, c.declared_required_kwh, 0.0),
+            is_plugged=shown,
+            energy_kwh=np.where(shown, self._power.energies(now_s), 0.0),
+            departure_s=np.where(shown, np.maximum(c.declared_departure_s, now_s + 1), NEVER_S),
+            required_kwh=np.where(shown, c.declared_required_kwh, 0.0),
             energy_min_kwh=p.energy_min_kwh,
             energy_max_kwh=p.energy_max_kwh,
             charge_limit_kw=p.charge_limit_kw,
@@ -165,19 +172,35 @@ class VehicleFleet(mesa.Model):
 
     def trips(self, now_s: int, until_s: int) -> Trips:
         """Return the true trips under way, or beginning before ``until_s``, delays so far included."""
+        return self._trips(now_s, until_s, self.population.takes_part)
+
+    def unmanaged(self, now_s: int, until_s: int) -> tuple[Cars, Trips]:
+        """Return the cars that do not take part, and their true trips."""
+        apart = ~self.population.takes_part
+        return self._cars(now_s, self.columns.is_plugged & apart), self._trips(now_s, until_s, apart)
+
+    def unmanaged_request_kw(self, now_s: int) -> FloatArray:
+        """Charging that plugged cars which do not take part, and are not full, ask for; (R,)."""
+        c, p = self.columns, self.population
+        lacks = p.energy_max_kwh - self._power.energies(now_s) > ENERGY_TOLERANCE_KWH
+        cars = np.flatnonzero(c.is_plugged & ~p.takes_part & lacks)
+        asked = np.bincount(c.region_index[cars], weights=p.charge_limit_kw[cars], minlength=self._n_regions)
+        return asked.astype(np.float64)
+
+    def _trips(self, now_s: int, until_s: int, who: BoolArray) -> Trips:
         # A car under way rests, for its power plan, at the energy with which it departed.
-        return replace(self._trip_log.ahead(now_s, until_s), car_energy_kwh=self._power.energies(now_s))
+        return replace(self._trip_log.ahead(now_s, until_s, who), car_energy_kwh=self._power.energies(now_s))
 
     def stays(self, since_s: int) -> Stays:
         """Plugged stays that began after ``since_s``; cars plugged by a start count from the first start."""
         return self._stops.stays(since_s)
 
     def domain(self, now_s: int) -> DomainSums:
-        """Sum the capacity domain over the cars plugged now, by region, by region."""
+        """Sum the capacity domain over the cars plugged now, by region, for departures as planned."""
         c, p = self.columns, self.population
         rate = p.charge_limit_kw * p.charge_efficiency
-        departure = np.maximum(c.declared_departure_s, now_s)
-        lower = lower_bound(now_s, departure, c.declared_required_kwh, rate, p.energy_min_kwh)
+        departure = np.maximum(c.stay_departure_s, now_s)
+        lower = lower_bound(now_s, departure, c.stay_required_kwh, rate, p.energy_min_kwh)
         upper = upper_bound(now_s, c.upper_since_s, c.upper_kwh, rate, p.energy_max_kwh)
         plugged = np.flatnonzero(c.is_plugged)
         region = c.region_index[plugged]

@@ -165,7 +165,11 @@ def _with_homes(scenario: Scenario, population: Population, rows: list[FileTrip]
     for row in reversed(rows):
         home[row.vehicle] = row.origin
     return populate(
-        scenario, class_index=population.class_index, home_index=home, work_index=population.work_index
+        scenario,
+        class_index=population.class_index,
+        home_index=home,
+        work_index=population.work_index,
+        takes_part=population.takes_part,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.capacity_domain import required_at_departure
+from agents.declarations import Declarations, draw_declarations
 from agents.itineraries import Itineraries
 from agents.population import Population
 from sim.contracts import BoolArray, FloatArray, freeze
@@ -21,6 +22,7 @@ class TravelPlan:
     energy_kwh: FloatArray
     required_kwh: FloatArray
     is_plugged: BoolArray  # at the destination: the plug-in draw, where there are chargers
+    declarations: Declarations  # of each trip's departure, at the plug-in before it
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -29,6 +31,13 @@ class TravelPlan:
 def has_chargers(scenario: Scenario) -> BoolArray:
     """Which regions have at least one charger; shape (R,)."""
     return np.array([region.chargers == "unlimited" or region.chargers > 0 for region in scenario.regions])
+
+
+def _range_kwh(scenario: Scenario, population: Population) -> FloatArray:
+    """Stored energy that holds the range on which drivers insist; 0 where they insist on none; (n,)."""
+    range_km = scenario.fleet.drivers.min_range_km
+    wanted = population.energy_min_kwh + range_km * population.consumption_kwh_per_km
+    return wanted if range_km > 0.0 else np.zeros(population.n)
 
 
 def plan_travel(scenario: Scenario, population: Population, itineraries: Itineraries) -> TravelPlan:
@@ -40,12 +49,16 @@ def plan_travel(scenario: Scenario, population: Population, itineraries: Itinera
         itineraries=itineraries,
         energy_kwh=energy,
         is_plugged=plugged,
+        declarations=draw_declarations(scenario, itineraries),
         required_kwh=required_at_departure(
             first_trip=itineraries.first_trip,
             depart_s=itineraries.depart_s,
             arrive_s=itineraries.arrive_s,
             energy_kwh=energy,
-            wanted_kwh=np.where(itineraries.is_first_from_home, population.departure_kwh[car], 0.0),
+            wanted_kwh=np.maximum(
+                np.where(itineraries.is_first_from_home, population.departure_kwh[car], 0.0),
+                _range_kwh(scenario, population)[car],
+            ),
             plugs_in=plugged,
             charge_kw=population.charge_limit_kw * population.charge_efficiency,
             energy_min_kwh=population.energy_min_kwh,

@@ -8,13 +8,13 @@ from typing import Final
 import numpy as np
 
 from agents.uniforms import uniform_blocks
-from sim.contracts import FloatArray, IntArray, freeze
+from sim.contracts import BoolArray, FloatArray, IntArray, freeze
 from sim.randomness import Stream
 from sim.regions import PlaceChoice
 from sim.scenario import Scenario, VehicleClass
 
 _PER_CAR_DAY: Final = -1  # draws per car carry the first day's key
-_CLASS, _HOME, _WORK = range(3)  # places in a car's block
+_CLASS, _HOME, _WORK, _TAKES_PART = range(4)  # places in a car's block
 _BLOCK: Final = 64
 
 
@@ -38,6 +38,7 @@ class Population:
     soc_min: FloatArray
     soc_max: FloatArray
     consumption_kwh_per_km: FloatArray
+    takes_part: BoolArray  # whether the car may be scheduled
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -68,13 +69,19 @@ def draw_population(
         class_index=class_index,
         home_index=choices[scenario.travel.home].choose(uniforms[:, _HOME]),
         work_index=np.full(n, -1, dtype=np.int64) if work is None else work.choose(uniforms[:, _WORK]),
+        takes_part=uniforms[:, _TAKES_PART] < scenario.fleet.drivers.participation_share,
     )
 
 
 def populate(
-    scenario: Scenario, *, class_index: IntArray, home_index: IntArray, work_index: IntArray
+    scenario: Scenario,
+    *,
+    class_index: IntArray,
+    home_index: IntArray,
+    work_index: IntArray,
+    takes_part: BoolArray,
 ) -> Population:
-    """Columns of cars whose class and regions are known."""
+    """Columns of cars whose class, regions and drivers are known."""
     classes = scenario.fleet.classes
 
     def column(name: str) -> FloatArray:
@@ -99,6 +106,7 @@ def populate(
         soc_min=soc_min,
         soc_max=soc_max,
         consumption_kwh_per_km=column("consumption_kwh_per_km"),
+        takes_part=takes_part,
     )
 
 

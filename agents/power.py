@@ -52,6 +52,7 @@ class Power:
         self._population = population
         self._segments = segments
         self._charge_kwh, self._discharge_kwh = np.zeros(n_regions), np.zeros(n_regions)
+        self._unmanaged_kwh = np.zeros(n_regions)
         self._charge_cap_kw, self._discharge_cap_kw = np.full(n_regions, np.inf), np.full(n_regions, np.inf)
         self._is_capped, self._is_cut = (
             np.zeros(n_regions, dtype=np.bool_),
@@ -125,10 +126,11 @@ class Power:
         return energy
 
     def apply(self, now_s: int, car_power_kw: FloatArray) -> None:
-        """Ask powers of all plugged cars, within their own limits; a waiting driver takes full power."""
+        """Ask powers of all plugged cars, within their limits; who waits or does not take part takes full power."""
         c, p = self.columns, self._population
         within = np.clip(car_power_kw, -p.discharge_limit_kw, p.charge_limit_kw)
-        c.request_kw = np.where(c.is_plugged, np.where(c.is_waiting, p.charge_limit_kw, within), 0.0)
+        takes_all = c.is_waiting | ~p.takes_part
+        c.request_kw = np.where(c.is_plugged, np.where(takes_all, p.charge_limit_kw, within), 0.0)
         self.share(now_s)
 
     def reshare(self, now_s: int, region: int) -> None:
@@ -199,10 +201,11 @@ class Power:
         if len(ended):
             at = c.end_s[ended]
             self._run_many(ended, at, self.close_many(ended, at), np.zeros(len(ended)))
-        result = StepEnergy(charge_kwh=self._charge_kwh, discharge_kwh=self._discharge_kwh)
-        self._charge_kwh, self._discharge_kwh = (
-            np.zeros_like(self._charge_kwh),
-            np.zeros_like(self._discharge_kwh),
+        result = StepEnergy(
+            charge_kwh=self._charge_kwh, discharge_kwh=self._discharge_kwh, unmanaged_kwh=self._unmanaged_kwh
+        )
+        self._charge_kwh, self._discharge_kwh, self._unmanaged_kwh = (
+            np.zeros_like(self._charge_kwh) for _ in range(3)
         )
         return result
 
@@ -220,6 +223,7 @@ class Power:
         new = total_kwh - self.columns.counted_kwh.item(car)
         if new > 0.0:
             self._charge_kwh[region] += new
+            self._unmanaged_kwh[region] += new * (not self._population.takes_part.item(car))
         else:
             self._discharge_kwh[region] -= new
 
@@ -233,6 +237,8 @@ class Power:
         c.counted_kwh[moving] = total
         region, n_regions = c.region_index[moving], len(self._charge_kwh)
         self._charge_kwh += np.bincount(region, weights=np.maximum(new, 0.0), minlength=n_regions)
+        unmanaged = np.where(self._population.takes_part[moving], 0.0, np.maximum(new, 0.0))
+        self._unmanaged_kwh += np.bincount(region, weights=unmanaged, minlength=n_regions)
         self._discharge_kwh += np.bincount(region, weights=np.maximum(-new, 0.0), minlength=n_regions)
 
     def _run(self, car: int, now_s: int, energy_kwh: float, set_kw: float) -> None:

@@ -36,6 +36,11 @@ class Stops:
             if region.chargers != "unlimited" and 0 < region.chargers < population.n
         }
         self._full_on_arrival = scenario.fleet.arrival_power == "full"
+        self._undeclared_kwh = np.clip(
+            scenario.fleet.drivers.undeclared_soc * population.battery_kwh,
+            population.energy_min_kwh,
+            population.energy_max_kwh,
+        )
         self._log = RowLog((np.int64, np.int64, np.int64, np.int64, np.float64, np.float64))
         self._first_start_s: int | None = None
         self._columns = Columns(population, 0)
@@ -68,8 +73,9 @@ class Stops:
         plugged = np.flatnonzero(columns.is_plugged)
         for car in plugged.tolist():
             self._declare(car)
-        if charges_on_arrival:
-            columns.request_kw[plugged] = self._population.charge_limit_kw[plugged]
+        charging = plugged if charges_on_arrival else plugged[~self._population.takes_part[plugged]]
+        if len(charging):
+            columns.request_kw[charging] = self._population.charge_limit_kw[charging]
             power.share(now)
 
     def _plugged_at_start(self) -> BoolArray:
@@ -135,6 +141,7 @@ class Stops:
         gap = needed - self._power.energy(car, now_s)
         full_rate = p.charge_limit_kw.item(car) * p.charge_efficiency.item(car)
         soonest_s = now_s + _whole_seconds(gap, full_rate)
+        c.stay_departure_s[car], c.stay_required_kwh[car] = soonest_s, needed
         c.declared_departure_s[car], c.declared_required_kwh[car] = declare(soonest_s, needed)
         rate = c.set_kw.item(car) * c.factor.item(car)
         if rate <= 0.0:  # under a cap of nothing
@@ -156,7 +163,7 @@ class Stops:
             self._plug_in(car, now_s, self._power.close(car, now_s))
 
     def stays(self, since_s: int) -> Stays:
-        """Stays that began after an instant, open ones included."""
+        """Stays of the cars that take part that began after an instant, open ones included."""
         c, p = self._columns, self._population
         closed = self._log.tail(_UNPLUG, since_s)
         car = np.flatnonzero(c.is_plugged)
@@ -172,6 +179,7 @@ class Stops:
         recent = [closed[2] > since_s, still[2] > since_s]
         rows = [np.concatenate([a[recent[0]], b[recent[1]]]) for a, b in zip(closed, still, strict=True)]
         order = np.lexsort((rows[2], rows[0]))
+        order = order[p.takes_part[rows[0][order]]]  # the others are load, not cars to schedule
         vehicle, region, plug, unplug, arriving, required = (values[order] for values in rows)
         return Stays(
             vehicle_index=vehicle,
@@ -196,15 +204,24 @@ class Stops:
         c.is_plugged[car] = True
         c.plug_s[car], c.arriving_kwh[car], c.upper_since_s[car] = now_s, energy_kwh, now_s
         self._declare(car)
-        full = self._takes_power or c.is_waiting.item(car)
+        full = self._takes_power or c.is_waiting.item(car) or not self._population.takes_part.item(car)
         self._power.request(
             car, now_s, energy_kwh, self._population.charge_limit_kw.item(car) if full else 0.0
         )
 
     def _declare(self, car: int) -> None:
         c = self._columns
-        word = declare(c.departure_s.item(car), self._trips.required_kwh(car))
+        departure_s, required_kwh = c.departure_s.item(car), self._trips.required_kwh(car)
+        c.stay_departure_s[car], c.stay_required_kwh[car] = departure_s, required_kwh
+        if self._trips.is_undeclared(car):
+            c.declared_departure_s[car], c.declared_required_kwh[car] = (
+                NEVER_S,
+                self._undeclared_kwh.item(car),
+            )
+            return
+        word = declare(departure_s, required_kwh, error_s=self._trips.error_s(car), plug_s=c.plug_s.item(car))
         c.declared_departure_s[car], c.declared_required_kwh[car] = word
+        self._trips.note_declared(car, word.departure_s)
 
     def _record_stay(self, c: Columns, car: int, now_s: int) -> None:
         begun = c.region_index.item(car), c.plug_s.item(car)

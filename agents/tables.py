@@ -11,7 +11,7 @@ from agents.itineraries import Itineraries
 from agents.population import Population
 from agents.recording import Segments
 from agents.trip_log import TripLog
-from sim.clock import DAY_S
+from sim.clock import DAY_S, NEVER_S
 from sim.contracts import BoolArray, IntArray
 from sim.scenario import Scenario
 
@@ -46,6 +46,7 @@ def vehicle_columns(scenario: Scenario, population: Population, itineraries: Iti
         "soc_min": p.soc_min,
         "soc_max": p.soc_max,
         "consumption_kwh_per_km": p.consumption_kwh_per_km,
+        "takes_part": p.takes_part,
     }
 
 
@@ -80,6 +81,9 @@ def trip_columns(scenario: Scenario, log: TripLog, end_s: int) -> dict[str, Any]
         "energy_kwh": log.plan.energy_kwh[within],
         "required_kwh": log.plan.required_kwh[within],
         "unmet_kwh": np.where(begun, log.unmet_kwh[within], 0.0),
+        "declared_depart_s": _nullable(
+            log.declared_depart_s[within], log.declared_depart_s[within] != NEVER_S
+        ),
     }
 
 

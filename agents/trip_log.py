@@ -10,7 +10,7 @@ from agents.plan import TravelPlan
 from agents.population import Population
 from agents.recording import SegmentLog
 from sim.clock import NEVER_S
-from sim.contracts import IntArray, Trips
+from sim.contracts import BoolArray, IntArray, Trips
 
 
 class TripLog:
@@ -22,12 +22,14 @@ class TripLog:
         self.depart_s = np.full(plan.itineraries.n_trips, NEVER_S, dtype=np.int64)
         self.arrive_s = np.full(plan.itineraries.n_trips, NEVER_S, dtype=np.int64)
         self.unmet_kwh = np.zeros(plan.itineraries.n_trips)
+        self.declared_depart_s = np.full(plan.itineraries.n_trips, NEVER_S, dtype=np.int64)
 
     def restart(self, columns: Columns, now_s: int) -> None:
         """Forget what happened; each car's next trip is its first that begins at ``now_s`` or later."""
         trips = self.plan.itineraries
         self._columns = columns
         self.depart_s[:], self.arrive_s[:], self.unmet_kwh[:] = NEVER_S, NEVER_S, 0.0
+        self.declared_depart_s[:] = NEVER_S
         gone = np.bincount(trips.vehicle_index[trips.depart_s < now_s], minlength=len(columns.next_trip))
         columns.next_trip[:] = trips.first_trip[:-1] + gone
         has_trip = columns.next_trip < trips.first_trip[1:]
@@ -38,6 +40,23 @@ class TripLog:
         if self._columns.departure_s.item(car) == NEVER_S:
             return float(self._population.energy_min_kwh.item(car))
         return float(self.plan.required_kwh.item(self._columns.next_trip.item(car)))
+
+    def is_undeclared(self, car: int) -> bool:
+        """Whether the driver declares no departure although one is planned."""
+        if self._columns.departure_s.item(car) == NEVER_S:
+            return False
+        return bool(self.plan.declarations.is_missing.item(self._columns.next_trip.item(car)))
+
+    def error_s(self, car: int) -> int:
+        """By how much the declaration of the car's next departure is wrong."""
+        if self._columns.departure_s.item(car) == NEVER_S:
+            return 0
+        return int(self.plan.declarations.error_s.item(self._columns.next_trip.item(car)))
+
+    def note_declared(self, car: int, departure_s: int) -> None:
+        """Enter when the driver says that the car will leave on its next trip."""
+        if self._columns.departure_s.item(car) != NEVER_S:
+            self.declared_depart_s[self._columns.next_trip.item(car)] = departure_s
 
     def drivable_kwh(self, car: int) -> float:
         """Least energy at which the car can make its next trip (0 when none is planned)."""
@@ -88,15 +107,19 @@ class TripLog:
             c.departure_s[car] = trips.depart_s.item(trip + 1) + c.delay_s.item(car)
         return float(energy)
 
-    def ahead(self, now_s: int, until_s: int) -> Trips:
-        """Trips under way, and those that begin before ``until_s`` if nothing further delays them."""
+    def ahead(self, now_s: int, until_s: int, who: BoolArray) -> Trips:
+        """Trips of some cars (n,) under way, and those that begin before ``until_s`` if nothing further delays them."""
         c, trips = self._columns, self.plan.itineraries
         depart, arrive = trips.depart_s, trips.arrive_s
         delays = self._delays(now_s)
         if delays.any():
             depart, arrive = self._shifted(delays)
         to_come = np.arange(trips.n_trips) >= c.next_trip[trips.vehicle_index]
-        chosen = np.flatnonzero(to_come & (depart < until_s))
+        chosen = to_come & (depart < until_s) & who[trips.vehicle_index]
+        return self._trips(np.flatnonzero(chosen), depart, arrive)
+
+    def _trips(self, chosen: IntArray, depart: IntArray, arrive: IntArray) -> Trips:
+        trips = self.plan.itineraries
         return Trips(
             vehicle_index=trips.vehicle_index[chosen],
             depart_s=depart[chosen],

@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from dispatch.arrival_charging import expected_load
 from dispatch.fallback import full_power
 from dispatch.itinerary import Itinerary, by_trips
 from dispatch.own_cost import cheapest_charging
+from sim.arrival_charging import expected_load
 from sim.contracts import FloatArray, Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
 
@@ -34,7 +34,14 @@ class Uncontrolled:
             raise PolicyError("policy uncontrolled: decide was called before start")
         load = None
         if forecast.trips is not None:
-            load = expected_load(self._site, snapshot, forecast.trips, forecast.n_steps)
+            load = expected_load(
+                snapshot.cars,
+                forecast.trips,
+                now_s=snapshot.now_s,
+                step_s=self._site.step_s,
+                n_steps=forecast.n_steps,
+                n_regions=self._site.n_regions,
+            )
         return Schedule(car_power_kw=full_power(snapshot), expected_car_load_kw=load)
 
 

@@ -52,6 +52,7 @@ class _Draft:
     leaving_kwh: FloatArray
     required_kwh: FloatArray
     departure_s: IntArray
+    soonest_kwh: FloatArray  # (n,) wanted as soon as full charging can bring it
 
     @classmethod
     def empty(cls, n_steps: int, n_cars: int) -> _Draft:
@@ -63,6 +64,7 @@ class _Draft:
             leaving_kwh=np.zeros(shape),
             required_kwh=np.zeros(shape),
             departure_s=np.full(shape, NEVER_S, np.int64),
+            soonest_kwh=np.zeros(n_cars),
         )
 
     def plug(self, car: IntArray, region: IntArray, first_step: IntArray, end_step: FloatArray) -> None:
@@ -79,6 +81,8 @@ class _Draft:
 def declared(cars: Cars, now_s: int, n_steps: int, *, step_s: int, keeps_tail: bool) -> Itinerary:
     """Itinerary of the current plugged stays as their drivers declared them; nothing is known of what follows.
 
+    Where no departure is declared, the car may leave at any time: what it needs is wanted as soon as possible.
+
     Parameters
     ----------
     keeps_tail
@@ -93,6 +97,7 @@ def declared(cars: Cars, now_s: int, n_steps: int, *, step_s: int, keeps_tail: b
     draft.is_known[:] = draft.fraction > 0
     last_step = np.where(cars.is_plugged, np.minimum(np.ceil(end_step), n_steps).astype(np.int64) - 1, -1)
     leaves = cars.is_plugged & (end_step <= n_steps)
+    draft.soonest_kwh[:] = np.where(cars.is_plugged & (cars.departure_s == NEVER_S), cars.required_kwh, 0.0)
     _require(draft, cars, np.flatnonzero(leaves), last_step, departure_s)
     if keeps_tail:
         _keep_tail(draft, cars, np.flatnonzero(cars.is_plugged & ~leaves), end_step, step_s)
@@ -220,7 +225,8 @@ def _reach(
         draft.required_kwh[k] = np.minimum(draft.required_kwh[k], highest)
         energy = np.maximum(energy - draft.leaving_kwh[k], np.minimum(energy, at_least))
         floor[k] = np.minimum(at_least, energy)
-        lower[k] = np.minimum(np.maximum(draft.required_kwh[k], cars.energy_min_kwh), highest)
+        wanted = np.maximum(draft.required_kwh[k], draft.soonest_kwh)
+        lower[k] = np.minimum(np.maximum(wanted, cars.energy_min_kwh), highest)
         upper[k] = np.maximum(cars.energy_max_kwh - np.maximum(draft.leaving_kwh[k], 0.0), highest)
     if cars.n:
         _pass_over_gaps(draft, lower)

@@ -153,7 +153,7 @@ def _problem(
         car_value_per_kwh=value,
         pools=pools,
         pool_departing_value_per_kwh=pool_departing,
-        load_kw=forecast.load_kw[:n_steps],
+        load_kw=total_load_kw(forecast)[:n_steps],
         supply_kw=(forecast.pv_kw + forecast.wind_kw)[:n_steps],
         buy_price_per_kwh=forecast.buy_price_per_kwh[:n_steps],
         sell_price_per_kwh=forecast.sell_price_per_kwh[:n_steps],
@@ -161,6 +161,13 @@ def _problem(
         battery_energy_kwh=snapshot.battery_energy_kwh,
         turbine_kw=snapshot.turbine_kw,
     )
+
+
+def total_load_kw(forecast: Forecast) -> FloatArray:
+    """Load that no set-point moves: the regions' own, and cars that do not take part; (K, R)."""
+    if forecast.unmanaged_car_load_kw is None:
+        return forecast.load_kw
+    return forecast.load_kw + forecast.unmanaged_car_load_kw
 
 
 def refuse_free_money(problem: Problem) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from dispatch.fallback import full_power, least_power
 from dispatch.options import DispatchOptions
+from dispatch.problem import total_load_kw
 from sim.clock import STEPS_PER_DAY
 from sim.contracts import BoolArray, FloatArray, Forecast, IntArray, Schedule, Site, Snapshot
 from sim.errors import PolicyError
@@ -78,7 +79,7 @@ class LeastLaxity:
         if self._site is None:
             raise PolicyError("policy least-laxity: decide was called before start")
         site, cars = self._site, snapshot.cars
-        net_load = forecast.load_kw[0] - forecast.pv_kw[0] - forecast.wind_kw[0]
+        net_load = total_load_kw(forecast)[0] - forecast.pv_kw[0] - forecast.wind_kw[0]
         room = np.minimum(self._limit_kw, np.maximum(site.import_limit_kw - net_load, 0.0))
         order = np.argsort(laxity_s(snapshot), kind="stable")
         region = np.where(cars.is_plugged, cars.region_index, -1)

@@ -73,7 +73,15 @@ class WithStationary:
 
     def _stationary(self, site: Site, snapshot: Snapshot, forecast: Forecast, load: FloatArray) -> Schedule:
         alone = replace(snapshot, cars=no_cars(), own_trips=None)
-        given = replace(forecast, load_kw=forecast.load_kw + load, trips=None, stores=None)
+        given = replace(
+            forecast,
+            load_kw=forecast.load_kw + load,
+            unmanaged_car_load_kw=None,
+            trips=None,
+            stores=None,
+            quantiles=None,
+            paths=None,
+        )
         problem = build(
             site,
             alone,
@@ -111,11 +119,14 @@ def no_cars() -> Cars:
 
 
 def known_car_load(site: Site, snapshot: Snapshot, forecast: Forecast, schedule: Schedule) -> FloatArray:
-    """Net car load of the horizon as far as it can be known, shape (K, R)."""
+    """Net load of all cars over the horizon as far as it can be known, shape (K, R)."""
+    unmanaged = forecast.unmanaged_car_load_kw
+    if unmanaged is None:
+        unmanaged = np.zeros_like(forecast.load_kw)
     if forecast.trips is not None and schedule.expected_car_load_kw is not None:
-        return schedule.expected_car_load_kw
+        return schedule.expected_car_load_kw + unmanaged
     load = forecast.measured_car_load_kw.copy()
-    load[0] = mean_load_of_step(site, snapshot, schedule.car_power_kw)
+    load[0] = mean_load_of_step(site, snapshot, schedule.car_power_kw) + unmanaged[0]
     return load
 
 

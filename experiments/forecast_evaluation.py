@@ -54,6 +54,10 @@ class _Clock:
         """Nothing is measured of cars here."""
         raise LookupError(f"no cars are measured in {len(steps)} steps")
 
+    def unmanaged_kw(self, steps: IntArray) -> FloatArray:
+        """Nothing is measured of cars here."""
+        return self.net_car_load_kw(steps)
+
 
 def evaluation_scenario() -> Scenario:
     """The shipped three microgrids with real wind speeds and day-ahead prices, over the year 2020."""

@@ -218,6 +218,8 @@ class Forecast:
     paths: Paths | None = None  # where the scenario asks for some
     # buying price that a kWh which drives away in a step is expected to be worth at the bus of its later stops
     departing_price_per_kwh: FloatArray | None = None
+    # load of cars that do not take part and so are not in the snapshot; None where there are none
+    unmanaged_car_load_kw: FloatArray | None = None
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -391,6 +393,7 @@ class StepEnergy:
 
     charge_kwh: FloatArray
     discharge_kwh: FloatArray
+    unmanaged_kwh: FloatArray  # part of the charging that no set-point moves: cars that do not take part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -413,11 +416,19 @@ class Fleet(Protocol):
         ...
 
     def cars(self, now_s: int) -> Cars:
-        """What plugged cars show at a boundary."""
+        """What plugged cars show at a boundary; those that do not take part look unplugged."""
+        ...
+
+    def unmanaged(self, now_s: int, until_s: int) -> tuple[Cars, Trips]:
+        """Cars that do not take part, and their true trips from now on."""
+        ...
+
+    def unmanaged_request_kw(self, now_s: int) -> FloatArray:
+        """Charging that plugged cars which do not take part ask for now, per region; shape (R,)."""
         ...
 
     def trips(self, now_s: int, until_s: int) -> Trips:
-        """The true trips from now on (under way, or beginning before ``until_s``)."""
+        """The true trips of the cars that take part from now on (under way, or beginning before ``until_s``)."""
         ...
 
     def stays(self, since_s: int) -> Stays:

@@ -23,6 +23,7 @@ class Stream(IntEnum):
     WEATHER_PAST = 6
     CHAIN_STATISTICS = 7
     CHAIN_POPULATION = 8
+    DRIVER = 9
 
 
 def generator(

@@ -259,6 +259,30 @@ class VehicleClass(Part):
         return self
 
 
+class Drivers(Part):
+    """What drivers do and say, and what they are paid."""
+
+    participation_share: Annotated[
+        Fraction,
+        Field(
+            description="Share of cars that may be scheduled; others charge at full power when plugged in."
+        ),
+    ]
+    missing_share: Annotated[Fraction, Field(description="Share of stops at which no departure is declared.")]
+    undeclared_soc: Annotated[
+        Fraction, Field(description="Wanted as soon as possible at stops without a declared departure.")
+    ]
+    departure_error_min: Annotated[
+        Law, Field(description="Declared minus true departure in minutes, drawn once per stop.")
+    ]
+    min_range_km: Annotated[
+        NonNegative, Field(description="Range above the least energy that drivers want at every departure.")
+    ]
+    compensation_per_kwh: Annotated[
+        NonNegative, Field(description="Paid to the driver per kWh discharged; no part of the total cost.")
+    ]
+
+
 class FleetPart(Part):
     """How many cars, of which classes, and what their drivers want."""
 
@@ -285,6 +309,7 @@ class FleetPart(Part):
             description="Power of a car from its arrival to the next boundary, under policies that schedule."
         ),
     ]
+    drivers: Annotated[Drivers, Field(description="What drivers do and say.")]
     classes: Annotated[
         list[VehicleClass],
         Field(min_length=1, description="Classes of cars; each car draws its own by the shares."),

@@ -229,6 +229,7 @@ class Simulation:
         """
         actors, plant = self._actors, self._plant
         charge, discharge = requests_kw(cars, car_power_kw, actors.site.n_regions)
+        charge = charge + actors.fleet.unmanaged_request_kw(step * STEP_S)
         charge_cap_kw, discharge_cap_kw = charging_caps(
             actors.site, self._truth(step), plant.battery_set_kw, plant.turbine_set_kw, charge, discharge
         )
@@ -271,7 +272,8 @@ class Simulation:
             self._on_step(step + 1, self._n_steps)
 
     def _measure(self, step: int, energy: StepEnergy) -> None:
-        self._actors.measurements.record(step, (energy.charge_kwh - energy.discharge_kwh) / STEP_H)
+        net_kwh = energy.charge_kwh - energy.discharge_kwh
+        self._actors.measurements.record(step, net_kwh / STEP_H, energy.unmanaged_kwh / STEP_H)
 
     def _truth(self, step: int) -> StepTruth:
         return self._actors.world.step(step)

@@ -111,6 +111,7 @@ VEHICLES: Final = _table(
     ("soc_min", "float64", "1", "least state of charge"),
     ("soc_max", "float64", "1", "largest state of charge"),
     ("consumption_kwh_per_km", "float64", "kWh/km", "of driving"),
+    ("takes_part", "bool", "", "whether it may be scheduled; others charge at full power when plugged in"),
 )
 TRIPS: Final = _table(
     "trips",
@@ -132,6 +133,13 @@ TRIPS: Final = _table(
         "float64",
         "kWh",
         "energy a short car was helped out with; arrival = departure - energy + unmet",
+    ),
+    (
+        "declared_depart_s",
+        "int64",
+        "s",
+        "departure as declared at the plug-in before; null when none was, or not plugged in",
+        True,
     ),
 )
 SEGMENTS: Final = _table(

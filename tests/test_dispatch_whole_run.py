@@ -83,7 +83,10 @@ def test_a_run_of_two_days_is_planned_once_and_audits_clean(tmp_path) -> None:  
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (("forecast.kind=persistence",), r'policy day-ahead: plans with the truth; set forecast.kind = "perfect"'),
+        (
+            ("forecast.kind=persistence",),
+            r'policy day-ahead: plans with the truth; set forecast.kind = "perfect"',
+        ),
         (("simulation.days=2",), r"set dispatch.horizon_steps to 192 or more, is 96"),
         (("dispatch.max_exact_cars=3",), r"15 cars exceed dispatch.max_exact_cars = 3"),
     ],

@@ -85,6 +85,10 @@ class OneCar:
         self.asked_s.append((now_s, until_s))
         return make_trips()
 
+    def unmanaged(self, now_s: int, until_s: int) -> tuple[Cars, Trips]:
+        """Return nobody who does not take part."""
+        return self.cars(now_s), make_trips()
+
     def stays(self, since_s: int) -> Stays:
         """Return the stay, if it began after ``since_s``."""
         begins_s = -DAY_S + 6 * 3600

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from sim.clock import DAY_S
+from sim.arrival_charging import expected_load
+from sim.clock import DAY_S, STEP_S
 from sim.contracts import ChainStatistics, Fleet, FloatArray, IntArray, Stays, Stores
 from sim.stores import stores_from_stays, stores_of_stays_ahead
 
@@ -71,6 +72,12 @@ class LikelyStays:
             discharge_efficiency=statistics.discharge_efficiency,
             weight=statistics.cars_per_virtual_car,
         )
+
+
+def true_unmanaged_kw(fleet: Fleet, now_s: int, n_steps: int, n_regions: int) -> FloatArray:
+    """What cars that do not take part will truly draw, (K, R): for those who may know their trips."""
+    cars, trips = fleet.unmanaged(now_s, now_s + n_steps * STEP_S)
+    return expected_load(cars, trips, now_s=now_s, step_s=STEP_S, n_steps=n_steps, n_regions=n_regions)
 
 
 def seconds_ahead(week_s: IntArray, now_s: int, first_weekday: int) -> IntArray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.clock import STEP_S, step_index
 from sim.contracts import Fleet, FloatArray, Forecast, Paths, Quantiles
-from sim.forecasting.cars import CarsAhead
+from sim.forecasting.cars import CarsAhead, true_unmanaged_kw
 from sim.forecasting.departing import DepartingPrices
 from sim.forecasting.method import Method, PriceRule
 from sim.forecasting.past import Past, steps_of_yesterday
@@ -88,6 +88,7 @@ class MeasuredForecaster:
             paths=None
             if quantiles is None or self._wanted.n_paths == 0
             else self._paths(now_s, quantiles, expected),
+            unmanaged_car_load_kw=self._past.unmanaged_kw(steps_of_yesterday(now_s, n_steps)),
             departing_price_per_kwh=None if self._departing is None else self._departing.price(now_s, buy),
         )
 
@@ -163,7 +164,12 @@ class PartlyKnown:
         )
         if "cars" not in self._known:
             return forecast
-        return replace(forecast, stores=None, trips=self._fleet.trips(now_s, now_s + n_steps * STEP_S))
+        return replace(
+            forecast,
+            stores=None,
+            trips=self._fleet.trips(now_s, now_s + n_steps * STEP_S),
+            unmanaged_car_load_kw=true_unmanaged_kw(self._fleet, now_s, n_steps, truth.load_kw.shape[1]),
+        )
 
 
 def _certain(spread: Spread | None, true: dict[str, FloatArray]) -> Spread | None:

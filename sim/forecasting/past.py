@@ -18,15 +18,16 @@ _GROWTH: Final = 16 * STEPS_PER_DAY
 
 
 class Measurements:
-    """Net car load of each region in each step that is over, from day -1 on; the simulation's meter book."""
+    """Car load of each region in each step that is over, from day -1 on; the simulation's meter book."""
 
     def __init__(self, n_regions: int) -> None:
         self._net_kw = np.zeros((_GROWTH, n_regions))
+        self._unmanaged_kw = np.zeros((_GROWTH, n_regions))
         self.next_step = CARS_FROM_STEP
         """The step that is not over yet; all before it are measured."""
 
-    def record(self, step: int, net_car_load_kw: FloatArray) -> None:
-        """Enter the net car load of the step that has just ended.
+    def record(self, step: int, net_car_load_kw: FloatArray, unmanaged_kw: FloatArray | None = None) -> None:
+        """Enter the car load of the step that has just ended.
 
         Parameters
         ----------
@@ -34,6 +35,8 @@ class Measurements:
             Steps come in order, without gaps.
         net_car_load_kw : ndarray, shape (R,)
             Charging less discharging, mean over the step.
+        unmanaged_kw : ndarray, shape (R,), optional
+            Part of it that is due to cars which do not take part.
 
         Raises
         ------
@@ -45,7 +48,10 @@ class Measurements:
         row = step - CARS_FROM_STEP
         if row == len(self._net_kw):
             self._net_kw = np.concatenate([self._net_kw, np.zeros_like(self._net_kw)])
+            self._unmanaged_kw = np.concatenate([self._unmanaged_kw, np.zeros_like(self._unmanaged_kw)])
         self._net_kw[row] = net_car_load_kw
+        if unmanaged_kw is not None:
+            self._unmanaged_kw[row] = unmanaged_kw
         self.next_step += 1
 
     def net_car_load_kw(self, steps: IntArray) -> FloatArray:
@@ -60,6 +66,18 @@ class Measurements:
         measured: FloatArray = self._net_kw[np.asarray(steps) - CARS_FROM_STEP]
         return measured
 
+    def unmanaged_kw(self, steps: IntArray) -> FloatArray:
+        """Measured load of cars that do not take part, shape (len(steps), R).
+
+        Raises
+        ------
+        LookupError
+            When a step is not over, or lies before day -1.
+        """
+        _require_over(steps, self.next_step, CARS_FROM_STEP)
+        measured: FloatArray = self._unmanaged_kw[np.asarray(steps) - CARS_FROM_STEP]
+        return measured
+
 
 class Meter(Protocol):
     """What tells how far the past reaches, and what cars drew in it."""
@@ -71,6 +89,10 @@ class Meter(Protocol):
 
     def net_car_load_kw(self, steps: IntArray) -> FloatArray:
         """Measured net car load, shape (len(steps), R)."""
+        ...
+
+    def unmanaged_kw(self, steps: IntArray) -> FloatArray:
+        """Measured load of cars that do not take part, shape (len(steps), R)."""
         ...
 
 
@@ -111,6 +133,10 @@ class Past:
     def net_car_load_kw(self, steps: IntArray) -> FloatArray:
         """Measured net car load, shape (len(steps), R)."""
         return self._measurements.net_car_load_kw(steps)
+
+    def unmanaged_kw(self, steps: IntArray) -> FloatArray:
+        """Measured load of cars that do not take part, shape (len(steps), R)."""
+        return self._measurements.unmanaged_kw(steps)
 
     def published_prices(self, first_step: int, n_steps: int) -> Prices | None:
         """Prices of steps ahead, (n_steps, R), where the tariff is published; nothing where it is not."""

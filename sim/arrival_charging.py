@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.contracts import Cars, FloatArray, IntArray, Site, Snapshot, Trips
+from sim.contracts import Cars, FloatArray, IntArray, Trips
 
 
-def expected_load(site: Site, snapshot: Snapshot, trips: Trips, n_steps: int) -> FloatArray:
+def expected_load(
+    cars: Cars, trips: Trips, *, now_s: int, step_s: int, n_steps: int, n_regions: int
+) -> FloatArray:
     """Mean load per step and region, shape (K, R), when every plugged car charges at full power until it is full.
 
     A car charges from the second it plugs in; from the boundary (or plug-in) after which it would fill before the
     next boundary, it takes what it lacks evenly over the ceil(T) whole seconds. Stays follow each other in order: the
     first of each car, then the second, ... each as arrays over the cars.
     """
-    cars, now_s = snapshot.cars, snapshot.now_s
-    ledger = _Ledger(now_s, site.step_s, n_steps, site.n_regions)
+    ledger = _Ledger(now_s, step_s, n_steps, n_regions)
     energy = (cars.energy_kwh if trips.car_energy_kwh is None else trips.car_energy_kwh).copy()
     first, count = _spans(trips.vehicle_index, cars.n)
     begin = np.full(cars.n, now_s)
