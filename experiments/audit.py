@@ -16,7 +16,7 @@ from experiments.audit_cars import (
     life_of,
 )
 from experiments.audit_decisions import check_decisions, check_exclusivity, check_manifest
-from experiments.audit_domain import check_domain
+from experiments.audit_domain import check_declarations, check_domain
 from experiments.audit_figures import check_figures
 from experiments.audit_findings import Finding, Findings
 from experiments.audit_folder import Folder, check_signs, read_folder
@@ -97,6 +97,7 @@ def _check(folder: Folder, findings: Findings) -> None:
         check_unmet(folder, life, trips, findings)
         check_required(folder, life, trips, findings)
         check_domain(folder, life, trips, findings)
+        check_declarations(folder, life, trips, findings)
         check_marginals(folder, life, findings)
     if grid_whole:
         grid = Grid(folder, findings)

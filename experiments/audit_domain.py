@@ -61,6 +61,37 @@ def check_domain(folder: Folder, life: Life, trips: Itinerary, findings: Finding
         findings.rows(wrong, "domain", "domain", where, claim, value=values, low=low, high=high, **names)
 
 
+def check_declarations(folder: Folder, life: Life, trips: Itinerary, findings: Findings) -> None:
+    """Check what drivers declared: the truth where they neither err nor keep silent, nothing before the plug-in.
+
+    Where cars wait for energy a driver declares anew when he could leave.
+    """
+    drivers = folder.scenario["fleet"]["drivers"]
+    stays, _ = plugged_stays(folder, life, trips)
+    following = _next_trip(folder, trips, stays.vehicle, stays.start_s)
+    known = following >= 0
+    trip, declared_s = following[known], stays.declared_s[known]
+    said_s = trips.declared_depart_s[trip]
+    silent = said_s == ABSENT
+    law = drivers["departure_error_min"]
+    errs = (
+        law["family"] != "constant"
+        or law.get("loc", 0.0) != 0.0
+        or folder.scenario["fleet"]["shortage"] == "wait"
+    )
+    bad = np.zeros(len(trips.vehicle), dtype=bool)
+    bad[trip] = silent & (drivers["missing_share"] == 0.0)
+    trips.note(findings, bad, "declarations", "no departure was declared at the plug-in before it")
+    bad[:] = False
+    bad[trip] = ~silent & (said_s != declared_s) & (not errs)
+    claim = "was declared for {said_s}, and nobody errs"
+    trips.note(findings, bad, "declarations", claim, said_s=trips.declared_depart_s)
+    bad[:] = False
+    bad[trip] = ~silent & (said_s < stays.start_s[known])
+    claim = "was declared for {said_s}, before the plug-in"
+    trips.note(findings, bad, "declarations", claim, said_s=trips.declared_depart_s)
+
+
 def plugged_stays(folder: Folder, life: Life, trips: Itinerary) -> tuple[Stays, IntArray]:
     """Stays at chargers, and the stay of each segment (-1 for rows not plugged)."""
     same = (

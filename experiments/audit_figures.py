@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.audit_cars import Life
 from experiments.audit_findings import MONEY_RELATIVE, Findings, FloatArray, number
-from experiments.audit_folder import STEP_H, Folder
+from experiments.audit_folder import ABSENT, STEP_H, Folder
 from experiments.audit_prices import energy_value_per_kwh
 from experiments.audit_series import step_values
 from experiments.audit_trips import Itinerary, energy_at_departure
@@ -63,7 +63,13 @@ def _money(folder: Folder, life: Life, findings: Findings) -> dict[str, float]:
         f"ev_bill_{currency}": bill,
         f"ev_bill_net_{currency}": bill - value * cars,
         f"lambda_{currency}_per_kwh": value,
+        f"compensation_{currency}": _compensation(folder),
     }
+
+
+def _compensation(folder: Folder) -> float:
+    rate = float(folder.scenario["fleet"]["drivers"]["compensation_per_kwh"])
+    return rate * float(folder.by_step("ev_discharge_kw").sum() * STEP_H)
 
 
 def _amounts(folder: Folder, life: Life, trips: Itinerary) -> dict[str, float]:
@@ -85,6 +91,11 @@ def _amounts(folder: Folder, life: Life, trips: Itinerary) -> dict[str, float]:
         "battery_stored_change_kwh": _battery_change(folder),
         "unmet_kwh": float(trips.unmet_kwh.sum()),
         "departure_shortfall_kwh": float(lacking[begun].sum()),
+        "early_departures": float(
+            (
+                trips.begun & (trips.declared_depart_s != ABSENT) & (trips.depart_s < trips.declared_depart_s)
+            ).sum()
+        ),
         "late_departures": float((~begun | (trips.depart_s > trips.planned_depart_s)).sum()),
         "unserved_kwh": kwh("unserved_kw"),
         "trips": float(begun.sum()),

@@ -137,7 +137,8 @@ def _check_counts(folder: Folder, life: Life, findings: Findings) -> None:
     decided = np.zeros(folder.n_steps, dtype=bool)
     made = folder.decisions[~folder.decisions["fallback"].to_numpy(bool)]
     decided[made["step_start_s"].to_numpy(np.int64) // STEP_S] = policy in OPTIMISING
-    begun, ended = np.sort(life.start_s[life.plugged]), np.sort(life.end_s[life.plugged])
+    shown = life.plugged & folder.vehicles["takes_part"].to_numpy(bool)[life.vehicle]
+    begun, ended = np.sort(life.start_s[shown]), np.sort(life.end_s[shown])
     plugged = np.searchsorted(begun, step_s, side="right") - np.searchsorted(ended, step_s, side="right")
     waits = folder.scenario["fleet"]["shortage"] == "wait"
     for what, mask, wanted in (("regions", ~is_car, len(folder.regions)), ("cars", is_car, plugged)):

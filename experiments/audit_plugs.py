@@ -55,7 +55,10 @@ def check_instants(folder: Folder, life: Life, findings: Findings) -> None:
     queues = bool(np.isfinite(folder.region_limits("chargers")).any())
     if fleet["shortage"] == "wait" or queues:
         return  # a waiting car may charge from any second on
-    inside = (life.start_s % STEP_S != 0) & (life.power_kw != 0)
+    takes_part = folder.vehicles["takes_part"].to_numpy(bool)[
+        life.vehicle
+    ]  # others charge from their plug-in on
+    inside = (life.start_s % STEP_S != 0) & (life.power_kw != 0) & takes_part
     plugged_before = life.before(life.plugged) & ~life.is_first
     if at_once:
         inside &= plugged_before

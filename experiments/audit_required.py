@@ -55,7 +55,7 @@ def required_bounds(folder: Folder, life: Life, trips: Itinerary) -> tuple[Float
 
 
 def _asked_kwh(folder: Folder, trips: Itinerary) -> FloatArray:
-    """Energy that the driver asks for at a day's first departure from home."""
+    """Energy that the driver asks for: at a day's first departure from home, and as a range at every one."""
     wish = folder.scenario["fleet"]["departure_soc"]
     home = folder.region_code(folder.vehicles["home_region"])[trips.vehicle]
     from_home = trips.origin == home
@@ -64,7 +64,11 @@ def _asked_kwh(folder: Folder, trips: Itinerary) -> FloatArray:
     _, opening = np.unique(np.where(from_home, keys, -1), return_index=True)
     first[opening] = True
     soc = 0.0 if wish == "none" else float(wish)
-    asked: FloatArray = np.where(first & from_home, soc * per_car(folder, "battery_kwh")[trips.vehicle], 0.0)
+    asked = np.where(first & from_home, soc * per_car(folder, "battery_kwh")[trips.vehicle], 0.0)
+    range_km = float(folder.scenario["fleet"]["drivers"]["min_range_km"])
+    if range_km > 0.0:
+        spent_kwh = range_km * per_car(folder, "consumption_kwh_per_km")
+        asked = np.maximum(asked, (energy_bounds(folder)[0] + spent_kwh)[trips.vehicle])
     return asked
 
 

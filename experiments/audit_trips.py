@@ -32,6 +32,7 @@ class Itinerary:
     energy_kwh: FloatArray
     required_kwh: FloatArray
     unmet_kwh: FloatArray
+    declared_depart_s: IntArray
     end_s: int
 
     @cached_property
@@ -80,6 +81,7 @@ def itinerary_of(folder: Folder) -> Itinerary:
         energy_kwh=rows["energy_kwh"].to_numpy(np.float64),
         required_kwh=rows["required_kwh"].to_numpy(np.float64),
         unmet_kwh=rows["unmet_kwh"].to_numpy(np.float64),
+        declared_depart_s=instants(rows["declared_depart_s"]),
         end_s=folder.end_s,
     )
 

@@ -72,6 +72,8 @@ def key_figures(
         "lambda_{cur}_per_kwh": energy_value,
         "clipped_kwh": clipped_kwh,
     }
+    rate = scenario.fleet.drivers.compensation_per_kwh
+    figures["compensation_{cur}"] = rate * figures["ev_discharged_kwh"]
     parts = ("fuel", "operation", "wear", "grid", "curtailment")
     figures["total_cost_{cur}"] = sum(figures[f"{part}_cost_{{cur}}"] for part in parts)
     ev_change, battery_change = figures["ev_stored_change_kwh"], figures["battery_stored_change_kwh"]
@@ -235,6 +237,7 @@ def _energies(grid: GridArrays) -> dict[str, float]:
 def _cars(trips: pd.DataFrame, segments: pd.DataFrame) -> dict[str, float]:
     begun = trips["depart_s"].notna().to_numpy()
     depart_s = trips["depart_s"].to_numpy(np.float64, na_value=np.inf)
+    declared_s = trips["declared_depart_s"].to_numpy(np.float64, na_value=-np.inf)
     shortfall_kwh = trips["required_kwh"].to_numpy(np.float64) - energy_at_departure_kwh(trips, segments)
     end_s = segments["end_s"].max() if len(segments) else 0
     first = (segments["start_s"] == 0).to_numpy()
@@ -245,6 +248,7 @@ def _cars(trips: pd.DataFrame, segments: pd.DataFrame) -> dict[str, float]:
         "unmet_kwh": trips["unmet_kwh"].sum(),
         "departure_shortfall_kwh": np.maximum(shortfall_kwh[begun], 0.0).sum(),
         "late_departures": (depart_s > trips["planned_depart_s"].to_numpy(np.float64)).sum(),
+        "early_departures": (depart_s < declared_s).sum(),
         "trips": begun.sum(),
         "distance_km": trips["distance_km"][begun].sum(),
     }
