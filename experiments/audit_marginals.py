@@ -94,10 +94,13 @@ def _check_accounts(folder: Folder, region: IntArray, findings: Findings) -> Non
     )
     below = np.minimum(np.minimum(must, full), worth) < -TOLERANCE
     report(below, "vehicle {vehicle}: a price of a limit is negative")
-    _check_margins(folder, rows, _bus_values(folder, region, step_s, at), report)
+    gives = np.array([one.get("bidirectional", True) for one in folder.regions])[at]
+    _check_margins(folder, rows, _bus_values(folder, region, step_s, at), gives, report)
 
 
-def _check_margins(folder: Folder, rows: pd.DataFrame, bus: FloatArray, report: Callable[..., None]) -> None:
+def _check_margins(
+    folder: Folder, rows: pd.DataFrame, bus: FloatArray, gives: BoolArray, report: Callable[..., None]
+) -> None:
     step_programs = rows["program"].isin(["relaxation", "turbines off"]).to_numpy(bool)
     vehicles = folder.vehicles.set_index("vehicle_id").loc[rows["vehicle_id"].to_numpy(np.int64)]
     eta_c, eta_d, charge_kw, discharge_kw = (vehicles[name].to_numpy(np.float64) for name in OF_CARS)
@@ -105,7 +108,7 @@ def _check_margins(folder: Folder, rows: pd.DataFrame, bus: FloatArray, report: 
     wear = float(folder.scenario["economics"]["throughput_price_per_kwh"])
     ways = (
         ("charged", np.maximum(power, 0.0), charge_kw, eta_c * value - bus),
-        ("given back", np.maximum(-power, 0.0), discharge_kw, bus - wear - value / eta_d),
+        ("given back", np.maximum(-power, 0.0), discharge_kw * gives, bus - wear - value / eta_d),
     )
     for way, used_kw, limit_kw, margin in ways:
         loses = (used_kw > POWER_KW) & (margin < -TOLERANCE)
