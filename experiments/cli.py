@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from experiments.cli_drivers import drivers
 from experiments.cli_experiment import experiment
 from experiments.cli_parts import (
     OutOption,
@@ -120,6 +121,7 @@ def compare(
 app.command()(study)
 app.command()(replay)
 app.command()(experiment)
+app.command()(drivers)
 
 
 @app.command()

@@ -580,6 +580,28 @@ Tariff = Annotated[
 ]
 
 
+class Ageing(Part):
+    """How batteries age; looked at after a run, no decision depends on it."""
+
+    cycles_at_full_depth: Annotated[
+        Positive, Field(description="N1 of N(d) = N1 d^-k, cycles of depth d until the end of life.")
+    ]
+    depth_exponent: Annotated[Positive, Field(description="k of N(d) = N1 d^-k.")]
+    calendar_fade_per_year: Annotated[
+        NonNegative, Field(description="Capacity lost in a year of rest at calendar_soc.")
+    ]
+    calendar_soc: Annotated[Fraction, Field(description="State of charge of calendar_fade_per_year.")]
+    calendar_soc_factor: Annotated[
+        Positive, Field(description="Fade at a state of charge of 1 over that at 0 (exponential between).")
+    ]
+    end_of_life_fade: Annotated[
+        float, Field(gt=0, le=1, description="Capacity lost at which a battery is replaced.")
+    ]
+    replacement_cost_per_kwh: Annotated[
+        NonNegative, Field(description="Of a new battery, per kWh of rated capacity.")
+    ]
+
+
 class Economics(Part):
     """Prices inside and beside the tariff."""
 
@@ -596,6 +618,7 @@ class Economics(Part):
     shortfall_price_per_kwh: Annotated[
         Positive, Field(description="Inside a decision: energy a car lacks at departure.")
     ]
+    ageing: Annotated[Ageing, Field(description="How batteries age.")]
 
 
 class Emissions(Part):
