@@ -180,7 +180,9 @@ def test_there_is_no_sun_at_night() -> None:
     assert (means[1][~dark] > 0.0).mean() > 0.9
 
 
-@pytest.mark.parametrize("kind", ["persistence", "seasonal-naive", "learned"])
+@pytest.mark.parametrize(
+    "kind", ["persistence", "seasonal-naive", pytest.param("learned", marks=pytest.mark.slow)]
+)
 def test_quantiles_cover_about_their_level(kind: str) -> None:
     """Over six made-up pasts the shares of wind below each quantile come near its level."""
     below = []
@@ -191,6 +193,7 @@ def test_quantiles_cover_about_their_level(kind: str) -> None:
     np.testing.assert_allclose(np.mean(below, axis=0)[:, 2], LEVELS, atol=0.13)
 
 
+@pytest.mark.slow
 def test_the_learner_beats_seasonal_naive_on_a_pattern_that_can_be_learned() -> None:
     """On days of one shape and noise, last week carries its noise along and the learner does not."""
     errors: dict[str, list[float]] = {"seasonal-naive": [], "learned": []}
@@ -259,6 +262,7 @@ def kept(*overrides: str, alter: Any = None) -> list[Forecast]:
     return simulate(("fleet.size=8", "forecast.learner.iterations=5", *overrides), alter=alter)[0].forecasts
 
 
+@pytest.mark.slow
 def test_a_run_with_the_learner_issues_all_there_is_and_does_not_peek() -> None:
     """In a run, other truth from 10:00 on leaves forecasts, quantiles and paths up to then as they were."""
     asked = (
@@ -279,6 +283,7 @@ def test_a_run_with_the_learner_issues_all_there_is_and_does_not_peek() -> None:
     assert not np.array_equal(ours[60].load_kw, theirs[60].load_kw)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["load", "weather", "cars"])
 def test_known_parts_are_true_and_the_rest_is_not(part: str) -> None:
     """A known part equals the perfect forecast's, also in quantiles; other parts stay as forecast."""
