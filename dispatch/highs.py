@@ -134,8 +134,9 @@ class Solver:
             Of a start from a basis, unless only bounds differ.
         """
         is_moved = basis is not None and not self._has_only_other_bounds(program, basis)
+        is_far = basis is None or (is_moved and warm_method == "dual")  # many iterations repay exact weights
         self._set("simplex_strategy", _PRIMAL if is_moved and warm_method == "primal" else _DUAL)
-        self._set("simplex_dual_edge_weight_strategy", _CHOSEN_WEIGHTS if basis is None else _DEVEX_WEIGHTS)
+        self._set("simplex_dual_edge_weight_strategy", _CHOSEN_WEIGHTS if is_far else _DEVEX_WEIGHTS)
         if not self._hand_over(program, basis):
             return _failed("failed", 0)
         self._highs.run()

@@ -103,8 +103,8 @@ def compare(
     from experiments.progress import policy_progress
     from experiments.tables import comparison_table
 
-    names, kinds = names_of(policies), names_of(forecasters or "")
-    with policy_progress(running.comparison_names(names, kinds)) as on_step:
+    names, kinds = names_of(policies), None if forecasters is None else names_of(forecasters)
+    with policy_progress(running.comparison_names(names, kinds or ())) as on_step:
         result = running.compare(
             scenario,
             names,

@@ -82,7 +82,7 @@ def compare(
     scenario: str | Path | Scenario,
     policies: Sequence[str],
     *,
-    forecasters: Sequence[str] = (),
+    forecasters: Sequence[str] | None = None,
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
     seed: int | None = None,
@@ -107,10 +107,11 @@ def compare(
         Each with one clear message; all unknown policies and forecasters at once.
     """
     check_names("policy", policies)
-    if forecasters:
+    if forecasters is not None:
         check_names("forecaster", forecasters)
-    names = comparison_names(policies, forecasters)
-    loaded = resolve_all(scenario, policies, forecasters, overrides=overrides, seed=seed)
+    kinds = () if forecasters is None else forecasters
+    names = comparison_names(policies, kinds)
+    loaded = resolve_all(scenario, policies, kinds, overrides=overrides, seed=seed)
     first = loaded[0]
     stem = f"{first.scenario.name}-compare-{first.simulation.seed}"
     target = Path(out) if out is not None else default_folder(Path("runs"), stem)

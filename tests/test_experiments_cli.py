@@ -62,6 +62,12 @@ def test_run_prints_the_folder_last(tmp_path: Path) -> None:
         (("compare", "multi-microgrid", "--policies", ","), "at least one"),
         (("compare", "multi-microgrid", "--policies", "rolling,rolling"), "'rolling' is named twice"),
         (("compare", "multi-microgrid", "--policies", "uncontrolled,nothing,more"), "unknown policy 'more'"),
+        (
+            ("compare", "multi-microgrid", "--policies", "rolling", "--forecasters", ","),
+            "no forecaster to compare",
+        ),
+        (("compare", "multi-microgrid", "--policies", "rolling", "--forecasters", "perfect,ball"), "ball"),
+        (("run", "multi-microgrid", "--policy", "stochastic"), "the forecasts carry no paths"),
         (("run", "multi-microgrid", "--out", "/proc/run"), "/proc/run"),
         (("run", "multi-microgrid", "--out", "a" * 300), "name too long"),
         (("run", "multi-microgrid", "--out", "broken.toml/run"), "is not a folder"),
