@@ -46,7 +46,8 @@ def cycle_life(soc: FloatArray, ageing: Ageing) -> float:
     (0.001, 0.000125)
     """
     used = 0.0
-    for depth, _, count, _, _ in rainflow.extract_cycles(np.asarray(soc, dtype=np.float64)):
+    series = np.concatenate([soc[:1], soc])  # the package sees no cycle in a series of two points
+    for depth, _, count, _, _ in rainflow.extract_cycles(series):
         if depth > NO_DEPTH:
             used += count * depth**ageing.depth_exponent / ageing.cycles_at_full_depth
     return float(used)

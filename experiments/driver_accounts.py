@@ -42,8 +42,8 @@ def driver_accounts(run: str | Path | Run) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per car: ``takes_part``, ``bill`` (bought less sold), ``bill_net`` (less lambda times the change of stored
-        energy), ``charged_kwh``, ``discharged_kwh``, ``compensation``, ``wear`` (throughput price times kWh
+        One row per car: ``takes_part``, ``bill`` (bought less sold), ``bill_net`` (less lambda times the
+        change of stored energy), ``charged_kwh``, ``discharged_kwh``, ``compensation``, ``wear`` (throughput price times kWh
         discharged), ``full_cycles``, ``cycle_life``, ``calendar_life``, ``ageing_cost``, ``late``, ``unmet_kwh``,
         ``shortfall_kwh``; money in the scenario's currency.
 
