@@ -43,7 +43,7 @@ def driver_accounts(run: str | Path | Run) -> pd.DataFrame:
     -------
     DataFrame
         One row per car: ``takes_part``, ``bill`` (bought less sold), ``bill_net`` (less lambda times the
-        change of stored energy), ``charged_kwh``, ``discharged_kwh``, ``compensation``, ``wear`` (throughput price times kWh
+        change of stored energy), ``charged_kwh``, ``discharged_kwh``, ``compensation``, ``wear`` (price times kWh
         discharged), ``full_cycles``, ``cycle_life``, ``calendar_life``, ``ageing_cost``, ``late``, ``unmet_kwh``,
         ``shortfall_kwh``; money in the scenario's currency.
 

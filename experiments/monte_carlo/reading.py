@@ -15,9 +15,11 @@ from experiments.monte_carlo.analysis.statistics import differences, summary
 from experiments.monte_carlo.contracts import Cell
 from experiments.monte_carlo.design.factors import Factors, factors_of_table
 from experiments.monte_carlo.folder import StudyFolder, open_folder
+from experiments.monte_carlo.settings import base_of
 from experiments.monte_carlo.table import read_table
 from experiments.reading import Run, read_run
 from sim.errors import StudyError
+from sim.scenario import Scenario
 
 
 class Study:
@@ -59,6 +61,11 @@ class Study:
     def currency(self) -> str:
         """ISO code of all money in this study."""
         return self.folder.currency
+
+    @property
+    def scenario(self) -> Scenario:
+        """The base scenario, before any level."""
+        return base_of(self.folder.identity.scenario_toml)
 
     @property
     def figures(self) -> tuple[str, ...]:

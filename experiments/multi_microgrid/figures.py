@@ -170,3 +170,18 @@ def split_figure(splits: Mapping[str, pd.DataFrame]) -> Figure:
     axis.legend(fontsize="small", title="due to")
     axis.grid(visible=False, axis="y")
     return figure
+
+
+def policies_figure(table: pd.DataFrame) -> Figure:
+    """Regret of each policy, a panel per forecaster."""
+    groups = list(table.groupby("forecaster", sort=False))
+    figure, axes = _blank(9.0, 3.2, n_columns=len(groups))
+    for axis, (forecaster, frame) in zip(axes, groups, strict=True):
+        rows = frame.iloc[::-1].reset_index(drop=True)
+        error = [rows["regret"] - rows["ci_low"], rows["ci_high"] - rows["regret"]]
+        axis.barh(rows.index, rows["regret"], xerr=error, color=GRID, capsize=2, height=0.65)
+        axis.set_yticks(rows.index, rows["policy"])
+        axis.set_xlabel("net cost above the perfect-foresight optimum [CNY a day]")
+        axis.set_title(f"forecaster {forecaster}", loc="left")
+        axis.grid(visible=False, axis="y")
+    return figure

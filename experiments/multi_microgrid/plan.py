@@ -13,7 +13,9 @@ from experiments.monte_carlo.contracts import Level
 from experiments.monte_carlo.design.factors import Factors
 from experiments.multi_microgrid.axes import Axis, factorial, one_at_a_time, physical_axes
 from experiments.running import resolve
-from sim.scenario import Scenario
+from experiments.shipped import locate
+from sim.scenario import PvWeather, Scenario, WindDraw
+from sim.scenario_reading import with_entries
 
 SCENARIO: Final = "multi-microgrid"
 SEASONS: Final = (date(2016, 1, 20), date(2016, 4, 20), date(2016, 7, 20), date(2016, 10, 19))
@@ -22,8 +24,13 @@ FIRST_DAY: Final = date(2016, 1, 6)
 
 SPAN_DAYS: Final = 351
 FORECASTERS: Final = ("perfect", "persistence", "seasonal-naive", "learned")
+REAL_FORECASTERS: Final = ("persistence", "learned")
+"""Those whose regret is split, and under which policies are compared."""
+
 PARTS: Final = ("load", "weather", "cars")
-"""What regret is split into."""
+"""What regret is split into; prices are published."""
+
+POLICIES: Final = ("uncontrolled", "own-cost", "valley-first", "least-laxity", "rolling", "margin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +42,29 @@ class Extent:
     n_fleets: int
     n_days: int
     n_stochastic_days: int
+    split_every: int  # of the days, on which regret is split
     n_paths: int
     shortened: Mapping[str, tuple[str, ...]]
     """Levels of the designed experiment, by axis, where not all are run."""
 
 
 FULL: Final = Extent(
-    name="full", n_cars=100, n_fleets=20, n_days=28, n_stochastic_days=8, n_paths=5, shortened={}
+    name="full",
+    n_cars=100,
+    n_fleets=20,
+    n_days=28,
+    n_stochastic_days=8,
+    split_every=2,
+    n_paths=5,
+    shortened={},
 )
 QUICK: Final = Extent(
     name="quick",
     n_cars=12,
     n_fleets=2,
     n_days=2,
-    n_stochastic_days=1,
+    n_stochastic_days=2,
+    split_every=1,
     n_paths=2,
     shortened={
         "departure": ("0.9", "none"),
@@ -135,6 +151,48 @@ def parts(extent: Extent) -> Iterator[Part]:
         factors=Factors(design="list", cells=list(mobility_cells(perfect))),
         n_replications=extent.n_fleets,
     )
+    windy = with_real_wind(real)
+    yield Part(
+        name="forecasts",
+        scenario=windy,
+        policies=("rolling",),
+        factors=Factors(design="list", cells=list(forecast_cells(extent))),
+        n_replications=1,
+    )
+    yield Part(
+        name="policies",
+        scenario=windy,
+        policies=POLICIES,
+        factors=Factors(
+            design="factorial",
+            factors={
+                "simulation.start": days_of_year(extent.n_days),
+                "forecast.kind": list(REAL_FORECASTERS),
+            },
+        ),
+        n_replications=1,
+    )
+    yield Part(
+        name="stochastic",
+        scenario=with_real_wind(base(extent, f"forecast.n_paths={extent.n_paths}")),
+        policies=("rolling", "margin", "stochastic"),
+        factors=Factors(
+            design="factorial",
+            factors={
+                "simulation.start": days_of_year(extent.n_stochastic_days),
+                "forecast.kind": list(REAL_FORECASTERS),
+            },
+        ),
+        n_replications=1,
+    )
+    yield Part(
+        name="drivers",
+        scenario=real,
+        policies=("uncontrolled", "rolling"),
+        factors=Factors(design="list", cells=[dict(levels) for levels in driver_cells(real).values()]),
+        n_replications=extent.n_fleets,
+        keep=f"0-{extent.n_fleets - 1}",
+    )
 
 
 ROLLING: Final[tuple[tuple[str, str, str, str, str, str], ...]] = (
@@ -212,3 +270,83 @@ def days_of_year(n: int) -> list[date]:
     ['2016-01-06', '2016-06-29', '2016-12-22']
     """
     return [FIRST_DAY + timedelta(days=SPAN_DAYS * k // max(n - 1, 1)) for k in range(n)]
+
+
+def with_real_wind(scenario: Scenario) -> Scenario:
+    """The scenario with wind by the weather year's measured speeds instead of draws."""
+    region = scenario.regions[0]
+    assert isinstance(region.wind, WindDraw)
+    assert isinstance(region.pv, PvWeather)
+    speed = region.pv.irradiance.model_copy(update={"column": "wind_speed_m_s"})
+    table = {"turbine": region.wind.turbine.model_dump(), "speed": speed.model_dump(exclude_none=True)}
+    return with_entries(scenario, {"regions.*.wind": table}, locate)
+
+
+def forecast_cells(extent: Extent) -> Iterator[dict[str, Level]]:
+    """Each day of the year under each forecaster, and with every set of parts known of those whose regret is split."""
+    for day in days_of_year(extent.n_days):
+        for kind in FORECASTERS:
+            yield _forecast(day, kind)
+        yield _forecast(day, "learned", cars="statistics")
+        yield _forecast(day, "learned", cars="statistics", leaving="chain_statistics")
+    for day in days_of_year(extent.n_days)[:: extent.split_every]:
+        for kind, known in itertools.product(REAL_FORECASTERS, _subsets(PARTS)):
+            if known:
+                yield _forecast(day, kind, known=known)
+
+
+def _forecast(
+    day: date,
+    kind: str,
+    *,
+    known: tuple[str, ...] = (),
+    cars: str = "yesterday",
+    leaving: str = "median_price",
+) -> dict[str, Level]:
+    return {
+        "simulation.start": day,
+        "forecast.kind": kind,
+        "forecast.known": list(known),
+        "forecast.cars": cars,
+        "dispatch.departing_energy_value": leaving,
+    }
+
+
+def _subsets(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """All subsets, the empty one first.
+
+    >>> _subsets(("a", "b"))
+    [(), ('a',), ('b',), ('a', 'b')]
+    """
+    sizes = range(len(parts) + 1)
+    return [chosen for size in sizes for chosen in itertools.combinations(parts, size)]
+
+
+def driver_cells(scenario: Scenario) -> dict[str, dict[str, Level]]:
+    """Kinds of drivers, by label."""
+    drivers = scenario.fleet.drivers
+    own: dict[str, Level] = {
+        "fleet.drivers.participation_share": drivers.participation_share,
+        "fleet.drivers.missing_share": drivers.missing_share,
+        "fleet.drivers.departure_error_min": drivers.departure_error_min.model_dump(exclude_none=True),
+        "fleet.drivers.min_range_km": drivers.min_range_km,
+        "fleet.plug_in_probability": dict(scenario.fleet.plug_in_probability),
+    }
+    changes: dict[str, dict[str, Level]] = {
+        "as they declare": {},
+        "departures wrong by 30 min (sd)": {"fleet.drivers.departure_error_min": _normal(0.0, 30.0)},
+        "leave 30 min early on average": {"fleet.drivers.departure_error_min": _normal(30.0, 30.0)},
+        "a fifth declares nothing": {"fleet.drivers.missing_share": 0.2},
+        "half take part": {"fleet.drivers.participation_share": 0.5},
+        "insist on 60 km": {"fleet.drivers.min_range_km": 60.0},
+        "plug in at home only": {
+            "fleet.plug_in_probability": {
+                place: float(place == scenario.travel.home) for place in scenario.fleet.plug_in_probability
+            }
+        },
+    }
+    return {label: {**own, **change} for label, change in changes.items()}
+
+
+def _normal(mean_min: float, sd_min: float) -> dict[str, Level]:
+    return {"family": "norm", "loc": mean_min, "scale": sd_min}

@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from experiments.experiment.sums import mean_row
+from experiments.experiment.sums import mean_row, paired
+from experiments.monte_carlo.contracts import Cell
 
-COST = "total_cost_net_cny"
+COST: Final = "total_cost_net_cny"
+START, KIND, KNOWN = "simulation.start", "forecast.kind", "forecast.known"
+CARS, LEAVING = "forecast.cars", "dispatch.departing_energy_value"
 
 
 def regrets(costs: pd.DataFrame, yardstick: str) -> pd.DataFrame:
@@ -115,3 +119,76 @@ def regret_split(costs: Mapping[frozenset[str], pd.Series[float]], parts: Sequen
 
 def _name(known: frozenset[str]) -> str:
     return "+".join(sorted(known))
+
+
+def costs_by_forecaster(results: pd.DataFrame, cells: Sequence[Cell]) -> pd.DataFrame:
+    """Net cost by day (rows) and forecaster (columns); with statistics of travel, and their prices, by name."""
+    frame = _with_levels(results, cells)
+    own = frame[frame[KNOWN].map(len) == 0]
+    names = own[KIND] + np.where(own[CARS] == "statistics", ", cars by statistics", "")
+    names = names + np.where(own[LEAVING] == "chain_statistics", ", leaving energy too", "")
+    table = own.assign(name=names).pivot(index=START, columns="name", values=COST)
+    return table[list(dict.fromkeys(names))]
+
+
+def costs_by_known(
+    results: pd.DataFrame, cells: Sequence[Cell], kind: str
+) -> dict[frozenset[str], pd.Series[float]]:
+    """Net cost by day for each set of parts that one forecaster is given as they will be."""
+    frame = _with_levels(results, cells)
+    is_kind = (frame[KIND] == kind) & (frame[CARS] == "yesterday") & (frame[LEAVING] == "median_price")
+    frame = frame[is_kind]
+    return {
+        known: frame[frame[KNOWN] == known].set_index(START)[COST] for known in dict.fromkeys(frame[KNOWN])
+    }
+
+
+def _with_levels(results: pd.DataFrame, cells: Sequence[Cell]) -> pd.DataFrame:
+    """Rows with their cell's levels as Python has them."""
+    levels = pd.DataFrame(
+        [{**cell.levels, KNOWN: frozenset(cell.levels[KNOWN])} for cell in cells],
+        index=pd.Index([cell.index for cell in cells], name="cell"),
+    )
+    return results[["cell", "policy", "replication", COST]].join(levels, on="cell")
+
+
+def policies_table(results: pd.DataFrame, perfect: pd.Series[float]) -> pd.DataFrame:
+    """Regret of each policy under each forecaster against the rolling policy with perfect forecasts, by day.
+
+    Parameters
+    ----------
+    results
+        Rows of policies by day and forecaster.
+    perfect
+        Net cost by day of the yardstick.
+
+    Returns
+    -------
+    DataFrame
+        A row per forecaster and policy: regret with its interval over days, unmet energy, late departures, cheapest
+        days.
+    """
+    frame = results.assign(day=pd.to_datetime(results[START]).dt.date, name=results[KIND])
+    tables = []
+    for kind, rows in frame.groupby("name", sort=False):
+        costs = rows.pivot(index="day", columns="policy", values=COST)[list(dict.fromkeys(rows["policy"]))]
+        costs = costs.join(perfect.rename("perfect"))
+        table = regrets(costs, "perfect").rename(columns={"name": "policy"})
+        means = rows.groupby("policy")[["unmet_kwh", "departure_shortfall_kwh", "late_departures"]].mean()
+        table = table[table["policy"] != "perfect"].join(means, on="policy")
+        tables.append(table.assign(forecaster=kind))
+    return pd.concat(tables, ignore_index=True)
+
+
+def against_rolling(results: pd.DataFrame) -> pd.DataFrame:
+    """What margins and the stochastic program change against the deterministic policy, paired by day."""
+    figures = (COST, "unmet_kwh", "departure_shortfall_kwh", "late_departures", "clipped_kwh", "wall_seconds")
+    rows = []
+    for kind, frame in results.groupby(KIND, sort=False):
+        for policy in [name for name in dict.fromkeys(frame["policy"]) if name != "rolling"]:
+            for figure in figures:
+                difference = paired(frame, "policy", policy, "rolling", figure, [START])["difference"]
+                rows.append(
+                    {"forecaster": kind, "policy": policy, "figure": figure, **mean_row(difference).to_dict()}
+                )
+    return pd.DataFrame(rows)

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from experiments.experiment.page import Section
 from experiments.monte_carlo.reading import Study
-from experiments.multi_microgrid import figures, gains, mobility, table5
+from experiments.multi_microgrid import drivers, figures, gains, mobility, regret, table5
 from experiments.multi_microgrid.axes import labelled
-from experiments.multi_microgrid.plan import Extent, base, bridge_axes, design_axes
+from experiments.multi_microgrid.plan import (
+    PARTS,
+    REAL_FORECASTERS,
+    Extent,
+    axes_of,
+    base,
+    bridge_axes,
+    design_axes,
+    driver_cells,
+)
 
 
 def sections(done: Mapping[str, Study], extent: Extent, pictures: Path) -> Iterator[Section]:
@@ -17,7 +28,11 @@ def sections(done: Mapping[str, Study], extent: Extent, pictures: Path) -> Itera
     yield _paper(done["table5"], pictures)
     yield _bridge(done["bridge"], extent, pictures)
     yield _design(done["factorial"], extent, pictures)
+    yield _rolling(done["rolling"])
     yield _mobility(done["mobility"], extent, pictures)
+    yield _forecasts(done["forecasts"], pictures)
+    yield _policies(done["policies"], done["stochastic"], done["forecasts"], pictures)
+    yield _drivers(done["drivers"], pictures)
 
 
 def _paper(study: Study, pictures: Path) -> Section:
@@ -108,6 +123,99 @@ def _mobility(study: Study, extent: Extent, pictures: Path) -> Section:
                     axis_label="saved against cars that only charge [CNY a day]",
                 ),
                 pictures / "mobility.png",
+            )
+        },
+    )
+
+
+def _rolling(study: Study) -> Section:
+    scenario = study.scenario
+    labels = labelled(study.cells, axes_of(scenario).values())
+    return Section(
+        title="The same settings in the rolling simulator",
+        question=(
+            "A dozen of the settings with decisions every 15 minutes on yesterday's forecasts: what the rolling policy "
+            "saves against uncontrolled charging, with its interval over fleets."
+        ),
+        tables={"rolling": gains.rolling_gains(study.results, labels)},
+    )
+
+
+def _forecasts(study: Study, pictures: Path) -> Section:
+    costs = regret.costs_by_forecaster(study.results, study.cells)
+    splits = {
+        kind: regret.regret_split(regret.costs_by_known(study.results, study.cells, kind), PARTS)
+        for kind in REAL_FORECASTERS
+    }
+    table = regret.regrets(costs, "perfect")
+    split = pd.concat([rows.assign(forecaster=kind) for kind, rows in splits.items()], ignore_index=True)
+    return Section(
+        title="What not knowing costs",
+        question=(
+            f"The rolling policy on {len(costs)} days of the year (real loads, sun and wind speeds) under each "
+            "forecaster: its net cost above that with perfect forecasts, and which part of the forecast that is due to."
+        ),
+        tables={"regret": table, "regret_split": split},
+        figures={
+            "Regret by forecaster": figures.draw(
+                lambda: figures.bars_figure(
+                    table[table["name"] != "perfect"],
+                    label="name",
+                    value="regret",
+                    low="ci_low",
+                    high="ci_high",
+                    axis_label="net cost above perfect forecasts [CNY a day]",
+                ),
+                pictures / "regret.png",
+            ),
+            "Regret by cause": figures.draw(lambda: figures.split_figure(splits), pictures / "split.png"),
+        },
+        notes=(
+            "The split gives each part its Shapley share of what knowing it would save: the shares add up to the "
+            "regret on every day, whatever the order in which parts become known.",
+        ),
+    )
+
+
+def _policies(study: Study, stochastic: Study, forecasts: Study, pictures: Path) -> Section:
+    perfect = regret.costs_by_forecaster(forecasts.results, forecasts.cells)["perfect"]
+    table = regret.policies_table(study.results, perfect)
+    paired = regret.against_rolling(stochastic.results)
+    return Section(
+        title="Policies under the same forecasts",
+        question=(
+            "Net cost of each policy above the rolling optimum with perfect forecasts, on the same days; and what "
+            "margins and the stochastic program change against the deterministic one, paired by day."
+        ),
+        tables={"policies_regret": table, "under_uncertainty": paired},
+        figures={
+            "Policies and forecasters": figures.draw(
+                lambda: figures.policies_figure(table), pictures / "policies.png"
+            )
+        },
+    )
+
+
+def _drivers(study: Study, pictures: Path) -> Section:
+    table = drivers.drivers_table(study, list(driver_cells(study.scenario)))
+    return Section(
+        title="Drivers are people",
+        question=(
+            "What drivers gain by the rolling policy against uncontrolled charging (net bill saved less the wear of "
+            "what they give back, no compensation), when they err, keep silent, insist or take no part."
+        ),
+        tables={"drivers": table},
+        figures={
+            "Gain of the average driver": figures.draw(
+                lambda: figures.bars_figure(
+                    table,
+                    label="drivers",
+                    value="gain",
+                    low="ci_low",
+                    high="ci_high",
+                    axis_label="gain of the average driver [CNY a day]",
+                ),
+                pictures / "drivers.png",
             )
         },
     )
