@@ -12,7 +12,6 @@ from experiments.driver_accounts import gains
 from experiments.experiment.sums import mean_row
 from experiments.monte_carlo.reading import Study
 
-
 LACKS: Final = ("unmet_kwh", "departure_shortfall_kwh", "early_departures")
 """Key figures of what declarations that are wrong bring about."""
 

@@ -63,8 +63,8 @@ QUICK: Final = Extent(
     n_cars=12,
     n_fleets=2,
     n_days=2,
-    n_stochastic_days=2,
-    split_every=1,
+    n_stochastic_days=1,
+    split_every=2,
     n_paths=2,
     shortened={
         "departure": ("0.9", "none"),
