@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from rich.table import Table
+
+ROUNDING: Final = 1e-9
+"""A smaller number is what sums leave of nothing."""
 
 
 def key_figure_table(figures: Mapping[str, float], *, title: str) -> Table:
@@ -47,11 +51,13 @@ def cell_text(value: object) -> str:
 
     >>> cell_text(1234.5), cell_text(float("nan")), cell_text("a"), cell_text(3), cell_text(True)
     ('1,234.50', '', 'a', '3', 'yes')
+    >>> cell_text(float("inf")), cell_text(-4e-11)
+    ('inf', '0')
     """
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return "" if pd.isna(value) else readable(float(value))
+        return "" if pd.isna(value) else str(value) if np.isinf(value) else readable(float(value))
     return str(value)
 
 
@@ -61,6 +67,8 @@ def readable(value: float) -> str:
     >>> readable(15637.4), readable(0.38889), readable(96.0), readable(0.0)
     ('15,637.40', '0.3889', '96', '0')
     """
+    if abs(value) < ROUNDING:
+        return "0"
     if value == int(value):
         return f"{int(value):,}"
     return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4g}"

@@ -15,12 +15,22 @@ from experiments.tables import cell_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shown:
+    """A table of the page, also written as CSV under its name."""
+
+    name: str
+    caption: str
+    frame: pd.DataFrame
+    is_folded: bool = False  # a long one, opened by a click
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Section:
     """One part of the page: what is asked, what the rows say."""
 
     title: str
     question: str
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)  # caption to table
+    tables: tuple[Shown, ...] = ()
     figures: dict[str, Path] = field(default_factory=dict)  # caption to PNG file
     notes: tuple[str, ...] = ()
 
@@ -43,7 +53,7 @@ def render(title: str, lead: str, sections: Sequence[Section]) -> str:
                 "title": section.title,
                 "question": section.question,
                 "notes": section.notes,
-                "tables": [_table(caption, table) for caption, table in section.tables.items()],
+                "tables": [_table(shown) for shown in section.tables],
                 "figures": [_figure(caption, file) for caption, file in section.figures.items()],
             }
             for section in sections
@@ -51,9 +61,11 @@ def render(title: str, lead: str, sections: Sequence[Section]) -> str:
     )
 
 
-def _table(caption: str, table: pd.DataFrame) -> dict[str, object]:
+def _table(shown: Shown) -> dict[str, object]:
+    table = shown.frame
     return {
-        "caption": caption,
+        "caption": shown.caption,
+        "is_folded": shown.is_folded,
         "head": [str(name).strip() for name in table.columns],
         "rows": [[cell_text(value) for value in row] for row in table.itertuples(index=False, name=None)],
         "numeric": [pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes],

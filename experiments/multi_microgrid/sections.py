@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.experiment.page import Section
+from experiments.experiment.page import Section, Shown
 from experiments.monte_carlo.reading import Study
 from experiments.multi_microgrid import drivers, figures, gains, mobility, regret, table5
 from experiments.multi_microgrid.axes import labelled
@@ -43,11 +43,16 @@ def _paper(study: Study, pictures: Path) -> Section:
             "Uncontrolled charging, each car alone against the tariff, and coordinated vehicle-to-grid, on the same "
             "cars, trips and weather, with perfect forecasts: beside the printed Table 5."
         ),
-        tables={
-            "table5": table5.beside_printed(results),
-            "orderings": table5.orderings(results),
-            "policies": table5.means_of_policies(results),
-        },
+        tables=(
+            Shown(name="table5", caption="Table 5 and ours", frame=table5.beside_printed(results)),
+            Shown(name="orderings", caption="Which orderings hold", frame=table5.orderings(results)),
+            Shown(
+                name="policies",
+                caption="Mean key figures with intervals over fleets",
+                frame=table5.means_of_policies(results),
+                is_folded=True,
+            ),
+        ),
         figures=figures.run_figures(study.kept(0, policy="rolling"), pictures),
     )
 
@@ -61,7 +66,7 @@ def _bridge(study: Study, extent: Extent, pictures: Path) -> Section:
             "Each row switches one assumption and shows what it moves: the share of scenario 1's net total cost that "
             "scenario 3 (the day-ahead optimum) saves, with its 95 % interval over fleets."
         ),
-        tables={"bridge": table},
+        tables=(Shown(name="bridge", caption="One assumption at a time", frame=table),),
         figures={
             "What scenario 3 saves, by assumption": figures.draw(
                 lambda: figures.bridge_figure(table), pictures / "bridge.png"
@@ -87,11 +92,16 @@ def _design(study: Study, extent: Extent, pictures: Path) -> Section:
             f"The day-ahead optimum in all {len(labels)} combinations of departure rule, pooling, export, V2G, turbine "
             "and wear price, each with the same fleets: what V2G is worth, and which assumption explains most."
         ),
-        tables={
-            "gain_by_rule": by_rule,
-            "ranking": ranking,
-            "effects": gains.effect_rows(results, axes),
-        },
+        tables=(
+            Shown(name="gain_by_rule", caption="Gain of V2G, CNY a day and per cent", frame=by_rule),
+            Shown(name="ranking", caption="What matters most", frame=ranking, is_folded=True),
+            Shown(
+                name="effects",
+                caption="Main effects and interactions on the net cost",
+                frame=gains.effect_rows(results, axes),
+                is_folded=True,
+            ),
+        ),
         figures={
             "Gain of V2G by departure rule and pooling": figures.draw(
                 lambda: figures.gain_figure(by_rule), pictures / "gain.png"
@@ -111,7 +121,15 @@ def _mobility(study: Study, extent: Extent, pictures: Path) -> Section:
             "The same cars where they may give back everywhere, at home only or nowhere, and fixed batteries with the "
             "cars' energy and power beside cars that only charge; four seasonal days, day-ahead optimum."
         ),
-        tables={"mobility": table, "mobility_by_season": mobility.by_season(study.results)},
+        tables=(
+            Shown(name="mobility", caption="Saved against cars that only charge", frame=table),
+            Shown(
+                name="mobility_by_season",
+                caption="By seasonal day",
+                frame=mobility.by_season(study.results),
+                is_folded=True,
+            ),
+        ),
         figures={
             "What each kind of storage saves": figures.draw(
                 lambda: figures.bars_figure(
@@ -137,7 +155,13 @@ def _rolling(study: Study) -> Section:
             "A dozen of the settings with decisions every 15 minutes on yesterday's forecasts: what the rolling policy "
             "saves against uncontrolled charging, with its interval over fleets."
         ),
-        tables={"rolling": gains.rolling_gains(study.results, labels)},
+        tables=(
+            Shown(
+                name="rolling",
+                caption="Saved against uncontrolled charging, CNY a day and per cent",
+                frame=gains.rolling_gains(study.results, labels),
+            ),
+        ),
     )
 
 
@@ -155,7 +179,10 @@ def _forecasts(study: Study, pictures: Path) -> Section:
             f"The rolling policy on {len(costs)} days of the year (real loads, sun and wind speeds) under each "
             "forecaster: its net cost above that with perfect forecasts, and which part of the forecast that is due to."
         ),
-        tables={"regret": table, "regret_split": split},
+        tables=(
+            Shown(name="regret", caption="Net cost and regret by forecaster, CNY a day", frame=table),
+            Shown(name="regret_split", caption="Regret by cause, CNY a day", frame=split),
+        ),
         figures={
             "Regret by forecaster": figures.draw(
                 lambda: figures.bars_figure(
@@ -187,7 +214,14 @@ def _policies(study: Study, stochastic: Study, forecasts: Study, pictures: Path)
             "Net cost of each policy above the rolling optimum with perfect forecasts, on the same days; and what "
             "margins and the stochastic program change against the deterministic one, paired by day."
         ),
-        tables={"policies_regret": table, "under_uncertainty": paired},
+        tables=(
+            Shown(name="policies_regret", caption="Regret by policy and forecaster, CNY a day", frame=table),
+            Shown(
+                name="under_uncertainty",
+                caption="Against the deterministic rolling policy, paired by day",
+                frame=paired,
+            ),
+        ),
         figures={
             "Policies and forecasters": figures.draw(
                 lambda: figures.policies_figure(table), pictures / "policies.png"
@@ -204,7 +238,7 @@ def _drivers(study: Study, pictures: Path) -> Section:
             "What drivers gain by the rolling policy against uncontrolled charging (net bill saved less the wear of "
             "what they give back, no compensation), when they err, keep silent, insist or take no part."
         ),
-        tables={"drivers": table},
+        tables=(Shown(name="drivers", caption="Drivers by kind, CNY a day", frame=table),),
         figures={
             "Gain of the average driver": figures.draw(
                 lambda: figures.bars_figure(

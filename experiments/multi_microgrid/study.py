@@ -89,4 +89,4 @@ def _lead(extent: Extent) -> str:
 
 def _named_tables(made: list[Section]) -> Iterator[tuple[str, pd.DataFrame]]:
     for section in made:
-        yield from section.tables.items()
+        yield from ((shown.name, shown.frame) for shown in section.tables)

@@ -19,6 +19,26 @@ FIGURES: Final = ("total_cost_cny", "ev_bill_cny", "renewables_used_kwh")
 NET: Final = {"total_cost_cny": "total_cost_net_cny", "ev_bill_cny": "ev_bill_net_cny"}
 
 
+BRIDGE: Final = (
+    "assumption",
+    "saved %",
+    "saved % low",
+    "saved % high",
+    "moves by % points",
+    "saved",
+    "saved low",
+    "saved high",
+    "cost 1",
+    "cost 3",
+    "bill 1",
+    "bill 2",
+    "bill 3",
+    "renewables 3 - 1",
+    "n",
+)
+"""Columns of the bridge, in order."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Printed:
     """A row of Table 5 (Zhang et al. 2025)."""
@@ -146,7 +166,8 @@ def bridge(results: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             _row("scenario 1 islanded, scenario 3 pooled freely", _crossed(results, 0, pooled), default)
         )
-    return pd.concat([_printed_rows(), pd.DataFrame(rows)], ignore_index=True)
+    table = pd.concat([_printed_rows(), pd.DataFrame(rows)], ignore_index=True)
+    return table[[name for name in BRIDGE if name in table.columns]]
 
 
 def _printed_rows() -> pd.DataFrame:
