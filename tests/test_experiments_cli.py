@@ -67,7 +67,6 @@ def test_run_prints_the_folder_last(tmp_path: Path) -> None:
             "no forecaster to compare",
         ),
         (("compare", "multi-microgrid", "--policies", "rolling", "--forecasters", "perfect,ball"), "ball"),
-        (("run", "multi-microgrid", "--policy", "stochastic"), "the forecasts carry no paths"),
         (("run", "multi-microgrid", "--out", "/proc/run"), "/proc/run"),
         (("run", "multi-microgrid", "--out", "a" * 300), "name too long"),
         (("run", "multi-microgrid", "--out", "broken.toml/run"), "is not a folder"),

@@ -69,6 +69,29 @@ def test_later_loads_and_weather_do_not_reach_decisions(dispatcher: Callable[[Sc
     assert agreeing(ours, theirs) < len(ours.schedules)
 
 
+@pytest.mark.parametrize(
+    ("policy", "settings"),
+    [
+        ("rolling", ("forecast.kind=seasonal-naive", "simulation.days=8")),
+        ("rolling", ("forecast.kind=learned", "forecast.learner.iterations=10")),
+        ("rolling", ('forecast.cars="statistics"',)),
+        ("margin", ("simulation.days=2",)),
+        ("stochastic", ("forecast.n_paths=2", "simulation.days=2")),
+        ("valley-first", ("simulation.days=2",)),
+    ],
+    ids=["seasonal-naive", "learned", "statistics", "margin", "stochastic", "valley-first"],
+)
+@pytest.mark.slow
+def test_no_forecaster_and_no_policy_sees_what_is_to_come(policy: str, settings: tuple[str, ...]) -> None:
+    """However far back it looks, whatever it adds for uncertainty: decisions up to t do not move."""
+    settings = ("fleet.size=4", f"dispatch.policy={policy}", *settings)
+    ours, _ = simulate(settings)
+    theirs, _ = simulate(settings, alter=later_truth(STEP))
+    assert agreeing(ours, theirs) > STEP
+    if "forecast.cars" not in settings[-1]:
+        assert agreeing(ours, theirs) < len(ours.schedules)
+
+
 def test_perfect_foresight_sees_them() -> None:
     """Under the perfect forecaster the same change moves earlier decisions."""
     settings = (*SMALL, "forecast.kind=perfect")

