@@ -66,7 +66,7 @@ class StudyError(VoltwalkError):
     """Factors or a rule that cannot be read, a folder of another study, a cluster that does not serve."""
 
 
-def told(error: Exception) -> str:
+def told(error: Exception | SystemExit) -> str:
     """One line about an exception of a user's own code: kind, text and place.
 
     >>> told(ValueError("no such car"))

@@ -189,6 +189,10 @@ def test_a_table_whose_keys_belong_together_is_a_level_of_a_cell(tmp_path: Path)
             'design = "sobol"\nsamples = 100\nfactors = {"a.b" = [1, 2]}',
             "samples: must be a power of two for design sobol (64 or 128), is 100",
         ),
+        (
+            'design = "sobol-indices"\nsamples = 1\nfactors = {"a.b" = [1, 2]}',
+            "samples: must be 2 or more for design sobol-indices, is 1: one point has no variance",
+        ),
         ('design = "sobol"\nsamples = 0\nfactors = {"a.b" = [1, 2]}', "samples: must be at least 1, is 0"),
         (
             'design = "sobol"\nsamples = 1.5\nfactors = {"a.b" = [1]}',

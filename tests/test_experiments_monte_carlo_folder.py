@@ -90,6 +90,30 @@ def test_a_file_cut_short_is_done_again(folder: StudyFolder, kept: slice) -> Non
         _ = Study(folder).results
     assert {row.replication for row in folder.rows(folder.figures)} == {0, 2}
     assert not damaged.exists()
+    assert damaged.with_name(f"{damaged.name}.damaged").exists()
+
+
+def test_a_damaged_record_of_a_failure_is_told_and_tried_again(folder: StudyFolder) -> None:
+    """Whoever reads is told the file; the next session sets it aside."""
+    folder.record(outcome_of(unit(1), frozenset({(1, "rolling")})))
+    file = folder.failure_file(0, 1, "rolling")
+    file.write_text("{")
+    with pytest.raises(StudyError, match=rf"{file.name}: is damaged"):
+        folder.failures()
+    folder.retry_failures()
+    assert folder.failures() == []
+
+
+def test_a_folder_that_could_not_be_kept_stays_told(folder: StudyFolder) -> None:
+    """A failure of a replication whose figures are there is no leftover of a kill: only a new session forgets it."""
+    folder.record(outcome_of(unit(0)))
+    folder.record(outcome_of(unit(0), frozenset({(0, "rolling")})))
+    folder.settle(1)
+    (failure,) = folder.failures()
+    assert failure.has_row
+    folder.retry_failures()
+    assert folder.failures() == []
+    assert len(list(folder.rows(folder.figures))) == 2
 
 
 def test_a_disk_that_cannot_be_read_now_costs_no_file(
@@ -225,6 +249,8 @@ def test_a_folder_is_made_whole_or_not_at_all(folder: StudyFolder, tmp_path: Pat
         ("study.json", "[]", "manifest is damaged"),
         ("study.json", '{"format": 99}', "format 99"),
         ("cells.toml", "cells = 3", "manifest is damaged"),
+        ("cells.toml", None, "1 cells, but the study has 2"),
+        ("cells.toml", 'cells = [{"fleet.size" = 100}]', "1 cells, but the study has 2"),
     ],
 )
 def test_what_is_no_study_is_told(folder: StudyFolder, name: str, text: str | None, message: str) -> None:
@@ -257,7 +283,7 @@ def test_every_difference_between_studies_is_named() -> None:
     assert identity_faults(identity(), asked) == [
         "fleet.size = 100 in the study, 7 asked for",
         "policies uncontrolled, rolling in the study, uncontrolled, own-cost asked for",
-        "factors {'design': 'list'} in the study, absent asked for",
+        "factors.design = list in the study, absent asked for",
         "voltwalk's code 1f in the study, 2f here",
         "numpy 2.3 in the study, 2.4 here",
         "contents of a.csv 77 in the study, 78 here",
@@ -272,3 +298,18 @@ def test_an_outcome_without_rows_makes_no_result_file(folder: StudyFolder) -> No
     assert len(folder.failures()) == 2
     folder.settle(1)
     assert folder.failures() == []
+
+
+def test_differing_factor_tables_are_told_by_their_levels() -> None:
+    """The place, and where the texts are long or alike, what differs in them."""
+    ours = [*range(60)]
+    theirs = [*ours[:40], 77, *ours[41:]]
+    kind, level = identity_faults(
+        replace(identity(), factors={"factors": {"a": [1], "b": tuple(ours)}}),
+        replace(identity(), factors={"factors": {"a": ["1"], "b": tuple(theirs)}}),
+    )
+    assert kind == "factors.factors.a[0] = 1 (int) in the study, '1' (str) asked for"
+    study, _, asked = level.removeprefix("factors.factors.b = ").partition(" in the study, ")
+    assert " 39, 40, 41," in study
+    assert " 39, 77, 41," in asked
+    assert max(len(study), len(asked.removesuffix(" asked for"))) <= 80

@@ -118,7 +118,6 @@ def test_a_daemonic_process_is_told_that_it_may_not_start_workers(monkeypatch: p
     [
         ("Killed", r"its worker process was ended by SIGKILL \(killed, or out of memory\)"),
         ("Ended", "its worker process ended with exit code 3"),
-        ("Exits", "SystemExit: that is all"),
     ],
 )
 def test_what_takes_its_worker_along_costs_its_piece_alone(policy: str, reason: str) -> None:
@@ -141,6 +140,14 @@ def test_an_exception_that_cannot_be_sent_is_a_failure_like_any_other(engine: Pr
     (done,) = collected(engine, 1)
     assert isinstance(done, Done)
     assert done.outcomes[0].failures[0].error.startswith("policy uncontrolled at 00:00: OddError: 1 and 2")
+
+
+def test_a_policy_that_ends_python_is_a_failure_like_any_other(engine: ProcessEngine) -> None:
+    """`sys.exit` in a policy costs its replication, and no worker."""
+    engine.submit(one("Exits"))
+    (done,) = collected(engine, 1)
+    assert isinstance(done, Done)
+    assert "SystemExit: that is all" in done.outcomes[0].failures[0].error
 
 
 def test_a_worker_killed_while_idle_is_replaced(engine: ProcessEngine) -> None:

@@ -214,6 +214,7 @@ def test_resume_on_nothing_starts(tmp_path: Path) -> None:
         ({"replications": 10, "until": "total_cost_net < 1", "minimum": 1}, "at least 2 replications"),
         ({"replications": 30, "until": "total_costs_net < 1"}, "total_cost_net"),
         ({"replications": 3, "keep": 4}, "there is no replication 3"),
+        ({"replications": 3, "keep": "0-999999999999"}, "there is no replication 999999999999"),
         ({"replications": 3, "keep": "x"}, "must be a number of replications"),
         ({"replications": 3, "policies": ("rolling", "rolling")}, "named twice"),
         ({"replications": 3, "policies": ("rollin",)}, "unknown policy 'rollin'"),
@@ -263,6 +264,38 @@ def test_a_real_study_equals_its_runs_and_replays(tmp_path: Path) -> None:
     assert not beyond.is_in_study
     first, second = result.results.query("policy == 'rolling'")["total_cost_net_cny"]
     assert first != second
+
+
+def test_folders_are_kept_also_where_the_rule_holds_already(tmp_path: Path) -> None:
+    """A study that its rule ended is resumed for whole run folders, and its figures stay."""
+    asked: dict[str, Any] = {
+        "replications": 5,
+        "until": "total_cost_net < 1000000000",
+        "minimum": 2,
+        "workers": 0,
+        "policies": ("study_policies:Full",),
+        "overrides": SMALL,
+        "out": tmp_path / "study",
+    }
+    first = study("multi-microgrid", **asked).results
+    assert len(first) == 2
+    again = study("multi-microgrid", **asked, keep="1,4", resume=True)
+    assert again.results.equals(first)
+    assert again.kept(1).kpis["total_cost_net_cny"] == first["total_cost_net_cny"][1]
+    assert not again.folder.kept_folder(0, 4, "study_policies:Full").exists()
+
+
+def test_other_cells_than_the_factors_give_are_refused(tmp_path: Path) -> None:
+    """A changed list of cells is told and costs no row."""
+    factors = tmp_path / "factors.toml"
+    factors.write_text(FACTORS)
+    first = made_up(tmp_path / "study", 2, factors=factors)
+    cells = first.path / "cells.toml"
+    cells.write_text(cells.read_text().replace('"fleet.size" = 3', '"fleet.size" = 4'))
+    before = contents(first.path)
+    with pytest.raises(StudyError, match=r"cells\.toml is not what the study's factors give"):
+        made_up(tmp_path / "study", 3, factors=factors, resume=True)
+    assert contents(first.path) == before
 
 
 def test_a_replay_tells_what_differs(tmp_path: Path) -> None:

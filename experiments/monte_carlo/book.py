@@ -39,9 +39,10 @@ class Book:
         return self.judge.stop_at is not None
 
     def missing(self) -> list[Unit]:
-        """What is to be done, replication by replication."""
+        """What is to be done, replication by replication; where the rules hold, only folders are still to be kept."""
         units = []
-        for replication in range(self.plan.n_replications):
+        n = self.plan.n_replications if self.judge.stop_at is None else self.judge.stop_at
+        for replication in range(n):
             for cell in self.plan.cells:
                 there = self.policies.get((cell.index, replication), set())
                 keep = self._to_keep(cell, replication)

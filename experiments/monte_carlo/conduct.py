@@ -168,11 +168,11 @@ class Conduct:
     def _record(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             self._hooks.record(outcome)
-            self._pace.learn(outcome)
             self._n_run += 1
-            if outcome.failures:
+            if outcome.failures:  # how soon it failed says nothing about how long it takes
                 self._n_failed += 1
             else:
+                self._pace.learn(outcome)
                 self._n_done += 1
 
     def _lost(self, lost: Lost) -> list[Outcome]:

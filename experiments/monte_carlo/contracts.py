@@ -84,6 +84,7 @@ class Failure:
     replication: int
     error: str  # one line
     traceback: str = ""
+    has_row: bool = False  # its figures are there from earlier: it was run again for its folder alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ import shutil
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
@@ -54,6 +54,8 @@ DERIVED: Final = (
     "study.html",
 )
 """What is made from the rows at the end; never left standing beside rows that it does not know."""
+DAMAGED: Final = ".damaged"
+"""Ending of a file that could not be read and was set aside."""
 _RESULT_NAME: Final = re.compile(r"cell-(\d+)/replication-(\d+)\.(?:parquet|rows)$")
 
 
@@ -97,20 +99,37 @@ class StudyFolder:
     def rows(self, figures: Sequence[str]) -> Iterator[Row]:
         """Rows of all result files, set aside or not, with some of their figures.
 
-        A file that is damaged, as after a power failure, is removed, so that its unit is done again.
+        A file that is damaged, as after a power failure, is set aside as ``*.damaged``, so that its unit is done
+        again.
         """
         for file in sorted((*self._files("results", "parquet"), *self._files("spare", "rows"))):
             try:
                 yield from read_rows(file, self.cells, figures)
             except (pa.ArrowException, OSError, LookupError) as error:
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise  # the disk cannot be read now: that says nothing about the file
-                file.unlink()
+                if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+                    raise  # it cannot be read now: that says nothing about the file
+                _move(file, file.with_name(f"{file.name}{DAMAGED}"))
 
     def failures(self) -> list[Failure]:
-        """What is recorded as failed."""
-        files = sorted((self.path / "failures").glob("*.json"))
-        return [_failure_of(json.loads(file.read_text(encoding="utf-8"))) for file in files]
+        """What is recorded as failed.
+
+        Raises
+        ------
+        StudyError
+            When a record is damaged.
+        """
+        return [_read_failure(file) for file in self._failure_files()]
+
+    def retry_failures(self) -> None:
+        """Forget what is tried again: records of folders that could not be kept, and damaged records."""
+        for file in self._failure_files():
+            try:
+                is_forgotten = _read_failure(file).has_row
+            except StudyError:
+                _move(file, file.with_name(f"{file.name}{DAMAGED}"))
+            else:
+                if is_forgotten:
+                    file.unlink()
 
     def record(self, outcome: Outcome) -> None:
         """Make an outcome last: rows first, then kept folders and failures, each file whole or not there.
@@ -121,8 +140,8 @@ class StudyFolder:
             When the disk refuses.
         """
         cell, replication = outcome.unit.cell.index, outcome.unit.replication
+        earlier = self._rows_of(cell, replication)
         if outcome.rows:
-            earlier = self._rows_of(cell, replication)
             known = {row.policy: row for row in (*outcome.rows, *earlier)}  # an earlier row stays as it is
             rows = [known[policy] for policy in self.identity.policies if policy in known]
             file = self.result_file(cell, replication)
@@ -133,10 +152,12 @@ class StudyFolder:
             self._keep(kept, cell, replication)
         for row in outcome.rows:
             self.failure_file(cell, replication, row.policy).unlink(missing_ok=True)
+        there = {row.policy for row in earlier}
         for failure in outcome.failures:
+            noted = replace(failure, has_row=failure.policy in there)
             file = self.failure_file(cell, replication, failure.policy)
             file.parent.mkdir(exist_ok=True)
-            write_whole(file, json_bytes(asdict(failure)))
+            write_whole(file, json_bytes(asdict(noted)))
 
     def settle(self, n_replications: int) -> None:
         """Leave in the results just the replications below a number, set the others aside, and mend what a kill left.
@@ -154,7 +175,8 @@ class StudyFolder:
                 _move(file, self.result_file(cell, replication))
         for failure in self.failures():
             rows = self._rows_of(failure.cell, failure.replication)
-            if failure.replication >= n_replications or failure.policy in {row.policy for row in rows}:
+            is_mended = failure.policy in {row.policy for row in rows} and not failure.has_row
+            if failure.replication >= n_replications or is_mended:
                 self.failure_file(failure.cell, failure.replication, failure.policy).unlink()
 
     def discard_derived(self) -> None:
@@ -191,6 +213,9 @@ class StudyFolder:
         report = bool(tomllib.loads(kept.files["scenario.toml"].decode())["output"]["report"])
         with whole_folder(target) as folder:
             write_run(folder, kept.files.items(), report=report)
+
+    def _failure_files(self) -> list[Path]:
+        return sorted((self.path / "failures").glob("*.json"))
 
     def _files(self, place: str, ending: str) -> Iterator[Path]:
         return (self.path / place).glob(f"cell-*/replication-*.{ending}")
@@ -241,6 +266,10 @@ def open_folder(path: Path) -> StudyFolder:
         if manifest["format"] != FORMAT:
             raise StudyError(f"{path}: a study's folder of format {manifest['format']}, not {FORMAT}")
         identity = _identity_of(manifest, text)
+        if len(cells) != (n_cells := int(manifest["n_cells"])):
+            raise StudyError(
+                f"{path}: cells.toml is damaged or missing: {len(cells)} cells, but the study has {n_cells}"
+            )
     except FileNotFoundError as error:
         raise StudyError(
             f"{path}: not a study's folder, {Path(str(error.filename)).name} is missing"
@@ -299,14 +328,19 @@ def _read_cells(file: Path) -> tuple[Cell, ...]:
     return tuple(Cell(index=index, levels=levels) for index, levels in enumerate(tables["cells"]))
 
 
-def _failure_of(data: Mapping[str, Any]) -> Failure:
-    return Failure(
-        cell=data["cell"],
-        policy=data["policy"],
-        replication=data["replication"],
-        error=data["error"],
-        traceback=data["traceback"],
-    )
+def _read_failure(file: Path) -> Failure:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return Failure(
+            cell=int(data["cell"]),
+            policy=str(data["policy"]),
+            replication=int(data["replication"]),
+            error=str(data["error"]),
+            traceback=str(data["traceback"]),
+            has_row=bool(data["has_row"]),
+        )
+    except (ValueError, LookupError, TypeError) as error:
+        raise StudyError(f"{file}: is damaged; the study's command with --resume tries again") from error
 
 
 def _move(source: Path, target: Path) -> None:

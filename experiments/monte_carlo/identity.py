@@ -88,7 +88,7 @@ def identity_faults(study: Identity, asked: Identity) -> list[str]:
             f"policies {', '.join(study.policies)} in the study, {', '.join(asked.policies)} asked for"
         )
     if dict(study.factors) != dict(asked.factors):
-        faults.append(f"factors {_short(study.factors)} in the study, {_short(asked.factors)} asked for")
+        faults += _table_differences(dict(study.factors), dict(asked.factors), "factors")
     return faults + fingerprint_faults(study.fingerprint, asked.fingerprint)
 
 
@@ -108,12 +108,26 @@ def _table_differences(study: Any, asked: Any, place: str = "") -> list[str]:
             for index, (a, b) in enumerate(zip(study, asked, strict=True))
             for fault in _table_differences(a, b, f"{place}[{index}]")
         ]
-    return [] if study == asked else [f"{place} = {_short(study)} in the study, {_short(asked)} asked for"]
+    if study == asked:
+        return []
+    ours, theirs = ("absent" if value is None or value == {} else str(value) for value in (study, asked))
+    if ours == theirs:
+        ours, theirs = f"{study!r} ({type(study).__name__})", f"{asked!r} ({type(asked).__name__})"
+    begin = _common(ours, theirs)
+    return [f"{place} = {_short(ours, begin)} in the study, {_short(theirs, begin)} asked for"]
 
 
-def _short(value: Any) -> str:
-    text = "absent" if value is None or value == {} else str(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def _common(a: str, b: str) -> int:
+    """Length of the beginning that two texts share."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _short(text: str, differs_at: int) -> str:
+    """Text of at most 80 characters around the place where it differs."""
+    if len(text) <= 80:
+        return text
+    begin = max(0, min(differs_at - 20, len(text) - 74))
+    return ("..." if begin else "") + text[begin : begin + 74] + ("..." if begin + 74 < len(text) else "")
 
 
 def _differences(kind: str, study: Mapping[str, str], here: Mapping[str, str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from experiments.monte_carlo.design.factors import Factors, read_factors
 from experiments.monte_carlo.folder import open_folder
 from experiments.monte_carlo.identity import Identity, fingerprint_of, identity_faults, input_files
 from experiments.monte_carlo.keeping import kept_numbers
-from experiments.monte_carlo.settings import base_of, base_toml
+from experiments.monte_carlo.settings import base_of, base_toml, levels_toml
 from experiments.monte_carlo.work import add_module_folder
 from experiments.run_folder import check_free
 from sim.errors import PolicyError, StudyError
@@ -133,6 +134,10 @@ def check_target(target: Path, plan: Plan, *, resume: bool) -> None:
                 [f"{target}: belongs to another study or version; name another folder with --out", *faults]
             )
         )
+    if there.cells != tuple(
+        Cell(index=c.index, levels=tomllib.loads(levels_toml(c.levels))) for c in plan.cells
+    ):
+        raise StudyError(f"{target}: cells.toml is not what the study's factors give; restore it")
     if not resume:
         raise StudyError(
             f"{target}: this study was begun already; go on with --resume, or name another folder with --out"

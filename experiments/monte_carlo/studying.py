@@ -131,16 +131,22 @@ class _Session:
             folder = open_folder(self.target)
             stack.enter_context(folder.locked())
             folder.tidy()
+            folder.retry_failures()
             book = Book.of(folder, self.plan)
-            units = book.missing()
-            if units and not book.is_enough():
+            if units := book.missing():
                 folder.discard_derived()
                 self._conduct(folder, book, units, engine or self._engine(stack))
             n_final = self.plan.n_replications if book.judge.stop_at is None else book.judge.stop_at
             folder.settle(n_final)
             summed = read_study(self.target)
+            self._heed("interrupted; all replications are written, the tables and the report are not")
             write_derived(summed, self.plan, book.judge.stop_at)
         return summed
+
+    def _heed(self, text: str) -> None:
+        """Raise when an interrupt came meanwhile."""
+        if number := self.interrupted():
+            raise StudyInterrupted(text, number, self.target)
 
     def _engine(self, stack: ExitStack) -> Engine:
         engine = self.make_engine()
@@ -155,7 +161,9 @@ class _Session:
 
         hooks = Hooks(
             record=record,
-            is_enough=book.is_enough,
+            is_enough=(lambda: False)
+            if book.is_enough()
+            else book.is_enough,  # held before: only folders lack
             is_interrupted=lambda: self.interrupted() is not None,
             on_progress=self.on_progress,
         )

@@ -50,7 +50,7 @@ def run_unit(setup: Setup, unit: Unit) -> Outcome:
     for policy in unit.policies:
         try:
             row, files = _simulate(setup, unit, policy)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the study goes on and the error is recorded
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the study goes on and the error is recorded
             failures.append(_failure(unit, policy, error))
             continue
         finally:
@@ -120,7 +120,7 @@ def _setting(scenario_toml: str, levels: str, policy: str) -> Scenario:
     return setting(base_of(scenario_toml), tomllib.loads(levels), policy)
 
 
-def _failure(unit: Unit, policy: str, error: Exception) -> Failure:
+def _failure(unit: Unit, policy: str, error: Exception | SystemExit) -> Failure:
     if isinstance(error, VoltwalkError):
         lines = str(error).splitlines() or [type(error).__name__]
         more = len(lines) - LISTED_FAULTS

@@ -190,6 +190,8 @@ def _samples_faults(samples: Any, design: Any) -> Iterator[str]:
         yield f"samples: are needed by design {design}"
     elif samples is not None and design in _UNSAMPLED:
         yield f"samples: have no meaning for design {design}"
+    elif design == "sobol-indices" and samples == 1:
+        yield "samples: must be 2 or more for design sobol-indices, is 1: one point has no variance"
     elif design in POWERS_OF_TWO and type(samples) is int and samples > 0 and samples & (samples - 1):
         below = 1 << (samples.bit_length() - 1)
         yield f"samples: must be a power of two for design {design} ({below} or {2 * below}), is {samples}"
