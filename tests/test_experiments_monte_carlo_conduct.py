@@ -30,9 +30,10 @@ def conducted(
     *,
     is_enough: Callable[[list[Outcome]], bool] = lambda _: False,
     is_interrupted: Callable[[list[Outcome]], bool] = lambda _: False,
+    recorded: list[Outcome] | None = None,
 ) -> tuple[Ending, list[Outcome], list[Progress]]:
     """Run the loop; how it ended, what was recorded, what was told."""
-    recorded: list[Outcome] = []
+    recorded = [] if recorded is None else recorded
     told: list[Progress] = []
     hooks = Hooks(
         record=recorded.append,
@@ -42,6 +43,11 @@ def conducted(
     )
     ending = Conduct(engine, SETUP, units(n), hooks, n_done=0, n_total=n).run()
     return ending, recorded, told
+
+
+def is_first(piece: Piece) -> bool:
+    """Whether a piece begins with replication 0."""
+    return piece.units[0].replication == 0
 
 
 def numbers(outcomes: list[Outcome]) -> list[int]:
@@ -120,6 +126,16 @@ def test_a_worker_unlike_the_study_ends_it_with_the_versions() -> None:
     engine = ScriptedEngine(1, answer=refused)
     with pytest.raises(StudyError, match=r"numpy 2\.3 in the study, 2\.4 here"):
         conducted(engine, 5)
+
+
+def test_what_came_back_beside_a_worker_unlike_the_study_is_written() -> None:
+    """What others did before and at the same time counts."""
+
+    engine = ScriptedEngine(2, answer=lambda piece: refused(piece) if is_first(piece) else done(piece))
+    recorded: list[Outcome] = []
+    with pytest.raises(StudyError, match=r"numpy 2\.3 in the study, 2\.4 here"):
+        conducted(engine, 5, recorded=recorded)
+    assert numbers(recorded) == [1]
 
 
 def test_the_rule_ends_the_loop() -> None:

@@ -149,6 +149,7 @@ class Conduct:
     def _accept(self, results: Iterable[Result]) -> list[Outcome]:
         """Outcomes of what came back; what was lost is to be sent again."""
         outcomes: list[Outcome] = []
+        faults: dict[str, None] = {}
         for result in results:
             if self._in_flight.pop(result.piece.number, None) is None:
                 continue  # came back twice, as a rescheduled task may: the first counts
@@ -158,11 +159,12 @@ class Conduct:
                 case Lost():
                     outcomes += self._lost(result)
                 case Refused():
-                    self._record(outcomes)
-                    raise StudyError(
-                        "a worker is not like the study, so its figures could differ: "
-                        + "; ".join(result.faults)
-                    )
+                    faults |= dict.fromkeys(result.faults)
+        if faults:
+            self._record(outcomes)  # what others did counts
+            raise StudyError(
+                f"a worker is not like the study, so its figures could differ: {'; '.join(faults)}"
+            )
         return outcomes
 
     def _record(self, outcomes: Iterable[Outcome]) -> None:

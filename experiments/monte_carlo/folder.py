@@ -337,10 +337,12 @@ def _read_failure(file: Path) -> Failure:
             replication=int(data["replication"]),
             error=str(data["error"]),
             traceback=str(data["traceback"]),
-            has_row=bool(data["has_row"]),
+            has_row=bool(data.get("has_row", False)),
         )
     except (ValueError, LookupError, TypeError) as error:
-        raise StudyError(f"{file}: is damaged; the study's command with --resume tries again") from error
+        raise StudyError(
+            f"{file}: is damaged; remove it, or go on with --resume, which tries again"
+        ) from error
 
 
 def _move(source: Path, target: Path) -> None:

@@ -134,8 +134,10 @@ class _Session:
             folder.retry_failures()
             book = Book.of(folder, self.plan)
             if units := book.missing():
+                engine = engine or self._engine(stack)
                 folder.discard_derived()
-                self._conduct(folder, book, units, engine or self._engine(stack))
+                self._conduct(folder, book, units, engine)
+            folder.discard_derived()  # what is settled now may be fewer rows
             n_final = self.plan.n_replications if book.judge.stop_at is None else book.judge.stop_at
             folder.settle(n_final)
             summed = read_study(self.target)
@@ -155,15 +157,18 @@ class _Session:
         return engine
 
     def _conduct(self, folder: StudyFolder, book: Book, units: list[Unit], engine: Engine) -> None:
+        lack_only_folders = book.is_enough()  # the rules held before
+
         def record(outcome: Outcome) -> None:
             folder.record(outcome)
             book.enter(outcome.rows)
 
+        def is_enough() -> bool:
+            return not lack_only_folders and book.is_enough()
+
         hooks = Hooks(
             record=record,
-            is_enough=(lambda: False)
-            if book.is_enough()
-            else book.is_enough,  # held before: only folders lack
+            is_enough=is_enough,
             is_interrupted=lambda: self.interrupted() is not None,
             on_progress=self.on_progress,
         )
