@@ -59,6 +59,7 @@ _FAILURE: Final = {
     "replication": "its number",
     "error": "one line",
     "traceback": "where it was raised, if it was",
+    "has_row": "whether its figures are there: it was run again for its folder alone, which could not be kept",
 }
 
 _PROGRESS: Final = {

@@ -130,7 +130,6 @@ def test_a_worker_unlike_the_study_ends_it_with_the_versions() -> None:
 
 def test_what_came_back_beside_a_worker_unlike_the_study_is_written() -> None:
     """What others did before and at the same time counts."""
-
     engine = ScriptedEngine(2, answer=lambda piece: refused(piece) if is_first(piece) else done(piece))
     recorded: list[Outcome] = []
     with pytest.raises(StudyError, match=r"numpy 2\.3 in the study, 2\.4 here"):

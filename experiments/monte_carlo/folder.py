@@ -167,16 +167,19 @@ class StudyFolder:
         """
         for cell, replication, file in list(self._units("results", "parquet")):
             if replication >= n_replications:
+                self.discard_derived()  # it was made from these rows too
                 _move(file, self.spare_file(cell, replication))
         for cell, replication, file in list(self._units("spare", "rows")):
             if self.result_file(cell, replication).exists():
                 file.unlink()  # the result was written after it, and holds its rows too
             elif replication < n_replications:
+                self.discard_derived()
                 _move(file, self.result_file(cell, replication))
         for failure in self.failures():
             rows = self._rows_of(failure.cell, failure.replication)
             is_mended = failure.policy in {row.policy for row in rows} and not failure.has_row
             if failure.replication >= n_replications or is_mended:
+                self.discard_derived()
                 self.failure_file(failure.cell, failure.replication, failure.policy).unlink()
 
     def discard_derived(self) -> None:

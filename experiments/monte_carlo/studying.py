@@ -137,7 +137,6 @@ class _Session:
                 engine = engine or self._engine(stack)
                 folder.discard_derived()
                 self._conduct(folder, book, units, engine)
-            folder.discard_derived()  # what is settled now may be fewer rows
             n_final = self.plan.n_replications if book.judge.stop_at is None else book.judge.stop_at
             folder.settle(n_final)
             summed = read_study(self.target)
