@@ -23,16 +23,31 @@ from experiments.cli_parts import (
 )
 from experiments.cli_study import replay, study
 from experiments.preflight import foreign_message, foreign_packages
+from experiments.provenance import code_version, version
 from sim.errors import VoltwalkError
 
 app = typer.Typer(
     name="voltwalk",
-    help="Electric cars on travel chains, microgrids, and an exact decision every 15 minutes.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"voltwalk {version()} (code {code_version()})")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Electric cars on travel chains, microgrids, and an exact decision every 15 minutes."""
 
 
 def _interrupt(*_: object) -> None:

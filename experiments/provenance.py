@@ -18,6 +18,7 @@ PACKAGES = (
     "pandas",
     "pyarrow",
     "pydantic",
+    "rainflow",
     "scikit-learn",
     "scipy",
     "simpy",

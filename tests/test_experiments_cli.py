@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from experiments import run
+from experiments.cli import app
+from experiments.provenance import code_version, version
 from sim.errors import PolicyError
 
 ROOT = Path(__file__).parent.parent
@@ -148,3 +151,10 @@ def test_policies_that_break_their_contract_are_told(tmp_path: Path, monkeypatch
         with pytest.raises(PolicyError, match=fault):
             run("multi-microgrid", policy=f"broken_policies:{policy}", overrides=["fleet.size=5"])
     assert [path for path in sorted(tmp_path.iterdir()) if path.name != "__pycache__"] == before
+
+
+def test_the_version_is_told_with_the_code_it_is() -> None:
+    """``--version`` prints the distribution's version and the hash that manifests carry."""
+    done = CliRunner().invoke(app, ["--version"])
+    assert done.exit_code == 0
+    assert done.output == f"voltwalk {version()} (code {code_version()})\n"

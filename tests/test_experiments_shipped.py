@@ -1,6 +1,8 @@
 """What is installed with the program is found by name, and says where it comes from."""
 
 import json
+import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,24 @@ def test_a_copy_needs_a_fit_name_and_a_shipped_source(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="no shipped scenario is called 'micro'"):
         copy_scenario("mine", "micro", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_distribution_holds_every_folder_of_the_sources() -> None:
+    """What a plain install copies is what the checkout has: no package of ours is left out of the patterns."""
+    root = Path(__file__).parent.parent
+    find = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"][
+        "find"
+    ]
+    folders = {
+        ".".join(path.parent.relative_to(root).parts)
+        for package in ("sim", "agents", "dispatch", "experiments")
+        for path in (root / package).rglob("*.*")
+        if "__pycache__" not in path.parts
+    }
+    left_out = [
+        folder
+        for folder in sorted(folders)
+        if not any(fnmatchcase(folder, pattern) for pattern in find["include"])
+    ]
+    assert "sim.forecasting" in folders
+    assert left_out == []
