@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from study_engines import ScriptedEngine, done, refused
 
-from experiments.monte_carlo import Study, StudyInterrupted, read_study, replay, study
+from experiments.monte_carlo import Study, StudyInterrupted, read_study, replay, study, studying
 from experiments.monte_carlo.contracts import Piece, Result
 from experiments.monte_carlo.interrupt import interrupts
 from experiments.monte_carlo.keeping import kept_numbers
@@ -158,12 +159,27 @@ def test_a_second_interrupt_ends_at_once() -> None:
 
 
 def test_a_worker_unlike_the_study_leaves_no_row(tmp_path: Path) -> None:
-    """A refusal ends the study with the versions; what came before stays for a resume; the engine is closed."""
+    """A refusal ends the study with the versions; what came before stays for a resume."""
     engine = ScriptedEngine(answer=refused)
     with pytest.raises(StudyError, match=r"numpy 2\.3 in the study"):
         made_up(tmp_path / "study", 5, engine=engine)
-    assert engine.closed == 1
     assert read_study(tmp_path / "study").results.empty
+
+
+def test_a_lent_engine_serves_several_studies_and_its_own_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who brings an engine closes it; an engine that the study made for itself is closed, also after a refusal."""
+    lent = ScriptedEngine()
+    for name in ("one", "two"):
+        made_up(tmp_path / name, 2, engine=lent)
+    assert lent.closed == 0
+    for name, answer, ends in (("own", done, nullcontext()), ("refused", refused, pytest.raises(StudyError))):
+        own = ScriptedEngine(answer=answer)
+        monkeypatch.setattr(studying, "engine_for", lambda own=own, **_: own)
+        with ends:
+            made_up(tmp_path / name, 2, engine=None)
+        assert own.closed == 1
 
 
 def test_another_study_in_the_folder_is_refused(tmp_path: Path) -> None:

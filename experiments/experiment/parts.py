@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.monte_carlo.conduct import Progress
+from experiments.monte_carlo.contracts import Engine
 from experiments.monte_carlo.design.factors import Factors
+from experiments.monte_carlo.engines.choice import engine_for
 from experiments.monte_carlo.reading import Study
 from experiments.monte_carlo.studying import study
 from sim.errors import StudyError
@@ -46,20 +49,23 @@ def run_parts(folder: Path, parts: Iterable[Part], *, workers: int | None, hooks
     """
     (folder / "parts").mkdir(exist_ok=True)
     done: dict[str, Study] = {}
-    for part in parts:
-        hooks.on_part(part.name)
-        done[part.name] = _run(folder / "parts" / part.name, part, workers, hooks)
+    with closing(
+        engine_for(workers=workers)
+    ) as engine:  # its processes load the simulator once for all parts
+        for part in parts:
+            hooks.on_part(part.name)
+            done[part.name] = _run(folder / "parts" / part.name, part, engine, hooks)
     return done
 
 
-def _run(folder: Path, part: Part, workers: int | None, hooks: Hooks) -> Study:
+def _run(folder: Path, part: Part, engine: Engine, hooks: Hooks) -> Study:
     finished = study(
         part.scenario,
         replications=part.n_replications,
         policies=part.policies,
         factors=part.factors,
         keep=part.keep,
-        workers=workers,
+        engine=engine,
         out=folder,
         resume=True,
         on_progress=hooks.on_progress,

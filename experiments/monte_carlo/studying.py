@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def study(
     cluster
         Address of a Dask scheduler instead, ``tcp://HOST:PORT``.
     engine
-        An own engine instead of either; it is closed at the end.
+        An engine instead of either, which its owner closes; after an exception it is of no more use.
     out
         The study's folder; default ``studies/<scenario>-<hash of scenario, policies and factors>``.
     resume
@@ -104,7 +104,9 @@ def study(
         return _Session(
             plan=plan,
             target=target,
-            make_engine=lambda: engine or engine_for(workers=workers, cluster=cluster),
+            lend_engine=(lambda: nullcontext(engine))
+            if engine is not None
+            else (lambda: closing(engine_for(workers=workers, cluster=cluster))),
             interrupted=interrupted,
             on_progress=on_progress or (lambda _: None),
         ).run()
@@ -116,7 +118,7 @@ class _Session:
 
     plan: Plan
     target: Path
-    make_engine: Callable[[], Engine]
+    lend_engine: Callable[[], AbstractContextManager[Engine]]
     interrupted: Callable[[], int | None]
     on_progress: OnProgress
 
@@ -150,8 +152,7 @@ class _Session:
             raise StudyInterrupted(text, number, self.target)
 
     def _engine(self, stack: ExitStack) -> Engine:
-        engine = self.make_engine()
-        stack.callback(engine.close)
+        engine = stack.enter_context(self.lend_engine())
         engine.check(self.plan.setup)
         return engine
 
