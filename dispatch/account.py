@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dispatch.bound_prices import BoundPrices
 from dispatch.session import Solved
 from sim.clock import NEVER_S
 from sim.contracts import Account, BoolArray, FloatArray, IntArray
@@ -22,14 +23,14 @@ NEAR = 1e-6
 
 
 def account(
-    solved: Solved, who: IntArray, reduced: FloatArray, car_power_kw: FloatArray, program: str
+    solved: Solved, who: IntArray, prices: BoundPrices, car_power_kw: FloatArray, program: str
 ) -> Account:
     """Account of all regions, then of the cars ``who``.
 
     Parameters
     ----------
-    reduced
-        Price of each energy's bounds, lower less upper, shape (K, n).
+    prices
+        Of what bounds the plan.
     car_power_kw
         Set-points, shape (n,).
     program
@@ -37,8 +38,7 @@ def account(
     """
     plan, problem = solved.plan, solved.problem
     n_regions = problem.site.n_regions
-    price = reduced[:, who]
-    must, full = np.maximum(price, 0.0), np.maximum(-price, 0.0)
+    must, full = prices.must_per_kwh[:, who], prices.full_per_kwh[:, who]
     none, nowhere = np.full(n_regions, np.nan), np.full(n_regions, NEVER_S)
     power, terminal = car_power_kw[who], problem.car_value_per_kwh[who]
     return Account(
@@ -48,7 +48,7 @@ def account(
         dearest_departure_s=np.concatenate([nowhere, _dearest(solved, must, who)]),
         full_duals_per_kwh=np.concatenate([none, full.sum(axis=0)]),
         full_s=np.concatenate([nowhere, _when_full(solved, full)]),
-        limit_worth_per_kw=np.concatenate([_exchange_worth(solved), _charger_worth(solved, who)]),
+        limit_worth_per_kw=np.concatenate([prices.exchange_per_kw, _charger_worth(solved, who)]),
         reason=("",) * n_regions + _reasons(solved, who, power, terminal - full.sum(axis=0)),
         ambiguous=_ambiguous(solved, who),
         program=program,
@@ -66,19 +66,6 @@ def _when_full(solved: Solved, full: FloatArray) -> IntArray:
     step, problem = full.argmax(axis=0), solved.problem
     end_s = problem.now_s + (step + 1) * problem.site.step_s
     return np.where(full[step, np.arange(full.shape[1])] > NEAR, end_s, NEVER_S)
-
-
-def _exchange_worth(solved: Solved) -> FloatArray:
-    """Worth of a kW more of the import or export limit of each region, in this step."""
-    at, site, plan = solved.assembly.layout.columns, solved.problem.site, solved.plan
-    worth = np.zeros(site.n_regions)
-    for part, power, limit in (
-        (at.imported, plan.import_kw[0], site.import_limit_kw),
-        (at.exported, plan.export_kw[0], site.export_limit_kw),
-    ):
-        cost = solved.assembly.first_values(solved.outcome.reduced_costs, part)
-        worth = worth + np.where((limit > 0) & (power >= limit - NEAR), np.maximum(-cost, 0.0), 0.0)
-    return worth
 
 
 def _charger_worth(solved: Solved, who: IntArray) -> FloatArray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dispatch.assembly import Assembly
+from dispatch.bound_prices import BoundPrices, bound_prices
 from dispatch.exclusivity import OVERLAP_KW, close_gap, overlap_kw, repair, within
 from dispatch.options import DispatchOptions
 from dispatch.plan import cost
@@ -23,6 +24,7 @@ class Decided:
     """A plan whose first step is executed, and how it was reached."""
 
     executed: Solved
+    prices: BoundPrices
     decision: Decision
     program: str  # which program it answers: "relaxation", "turbines off" or, after it, "one way"
 
@@ -58,7 +60,12 @@ def decide(session: Session, problem: Problem, options: DispatchOptions) -> Deci
         lowered_kwh=problem.lowered_kwh,
         max_overlap_kw=relaxed.plan.max_overlap_kw,
     )
-    return Decided(executed=chosen.solved, decision=decision, program=_program(turbines, chosen))
+    return Decided(
+        executed=chosen.solved,
+        prices=bound_prices(chosen.solved),
+        decision=decision,
+        program=_program(turbines, chosen),
+    )
 
 
 def _program(turbines: str, chosen: _Exclusive) -> str:

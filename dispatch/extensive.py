@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dispatch.ambiguity import Ambiguity
 from dispatch.assembly import Assembly
 from dispatch.highs import Basis, LinearProgram, Outcome
 from sim.contracts import BoolArray, FloatArray, IntArray
@@ -107,6 +108,17 @@ def expected_duals(form: Extensive, outcome: Outcome) -> tuple[FloatArray, Float
         duals = duals + np.where(form.row_is_shared, 0.0, outcome.row_duals[row])
         reduced = reduced + np.where(form.column_is_shared, 0.0, outcome.reduced_costs[column])
     return duals, reduced
+
+
+def expected_ambiguity(form: Extensive, outcome: Outcome) -> Ambiguity | None:
+    """What the expected duals and plan leave open, in one block's order: open where it is so on any path."""
+    found = outcome.ambiguity
+    if found is None:
+        return None
+    return Ambiguity(
+        row_duals=np.stack([found.row_duals[row] for row in form.rows]).max(axis=0),
+        values=np.stack([found.values[column] for column in form.columns]).max(axis=0),
+    )
 
 
 def _first_stage(block: Assembly) -> tuple[BoolArray, BoolArray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dispatch.account import account
+from dispatch.bound_prices import BoundPrices
 from dispatch.session import Solved
 from sim.clock import NEVER_S
 from sim.contracts import BoolArray, FloatArray, IntArray, Marginals
@@ -12,7 +13,7 @@ from sim.contracts import BoolArray, FloatArray, IntArray, Marginals
 NEAR = 1e-6
 
 
-def marginals(solved: Solved, car_power_kw: FloatArray, program: str) -> Marginals:
+def marginals(solved: Solved, prices: BoundPrices, car_power_kw: FloatArray, program: str) -> Marginals:
     """Value of energy for each region and each plugged car in the step decided.
 
     A region's value is that of a kWh more at its bus (dual of its balance over h); a car's is that of a kWh more in
@@ -23,6 +24,8 @@ def marginals(solved: Solved, car_power_kw: FloatArray, program: str) -> Margina
     ----------
     solved
         The program whose set-points are executed.
+    prices
+        Of what bounds its plan.
     car_power_kw
         Those set-points, shape (n,).
     program
@@ -32,12 +35,9 @@ def marginals(solved: Solved, car_power_kw: FloatArray, program: str) -> Margina
     duals = solved.assembly.row_values(solved.outcome.row_duals, layout.rows.balance)
     bus_value = duals / problem.step_h  # a kWh more of load costs this much: a kWh more of supply saves it
     in_battery = -solved.assembly.row_values(solved.outcome.row_duals, layout.rows.car)[0]
-    reduced = solved.assembly.values(solved.outcome.reduced_costs, layout.columns.energy)
-    if layout.has_shortfall:
-        reduced = reduced + solved.assembly.row_values(solved.outcome.row_duals, layout.rows.requirement)
     cars = np.flatnonzero(problem.itinerary.fraction[0] > 0)
     n_regions = problem.site.n_regions
-    protected, dual = _protected_departure(solved, reduced, cars)
+    protected, dual = _protected_departure(solved, prices.must_per_kwh, cars)
     later_step, later_value = _best_later(solved, bus_value, cars)
     none, zero = np.full(n_regions, NEVER_S), np.zeros(n_regions)
     return Marginals(
@@ -49,7 +49,7 @@ def marginals(solved: Solved, car_power_kw: FloatArray, program: str) -> Margina
         departure_dual_per_kwh=np.concatenate([zero, dual]),
         best_later_step_s=np.concatenate([none, later_step]),
         best_later_value_per_kwh=np.concatenate([zero, later_value]),
-        account=account(solved, cars, reduced, car_power_kw, program),
+        account=account(solved, cars, prices, car_power_kw, program),
     )
 
 
@@ -91,15 +91,14 @@ def _first_that_holds(conditions: list[tuple[str, BoolArray]], size: int) -> tup
     return tuple(names.tolist())
 
 
-def _protected_departure(solved: Solved, reduced: FloatArray, who: IntArray) -> tuple[IntArray, FloatArray]:
+def _protected_departure(solved: Solved, must: FloatArray, who: IntArray) -> tuple[IntArray, FloatArray]:
     """First departure of each car whose requirement has a price, and that price per kWh."""
-    itinerary, energy = solved.problem.itinerary, solved.plan.energy_kwh
-    departs = itinerary.departure_s[:, who] != NEVER_S
-    at_lower = energy[:, who] <= itinerary.lower_kwh[:, who] + NEAR
-    binds = departs & at_lower & (reduced[:, who] > NEAR)
+    departure, price = solved.problem.itinerary.departure_s[:, who], must[:, who]
+    binds = (departure != NEVER_S) & (price > NEAR)
     step, any_binds = binds.argmax(axis=0), binds.any(axis=0)
-    instant = np.where(any_binds, itinerary.departure_s[step, who], NEVER_S)
-    return instant, np.where(any_binds, reduced[step, who], 0.0)
+    each = np.arange(len(who))
+    instant = np.where(any_binds, departure[step, each], NEVER_S)
+    return instant, np.where(any_binds, price[step, each], 0.0)
 
 
 def _best_later(solved: Solved, bus_value: FloatArray, who: IntArray) -> tuple[IntArray, FloatArray]:

@@ -93,7 +93,8 @@ class RollingHorizon:
 def executed_schedule(decided: Decided) -> Schedule:
     """First step of a plan as set-points, with what its duals say."""
     schedule = set_points(decided.executed, decided.decision)
-    return replace(schedule, marginals=marginals(decided.executed, schedule.car_power_kw, decided.program))
+    told = marginals(decided.executed, decided.prices, schedule.car_power_kw, decided.program)
+    return replace(schedule, marginals=told)
 
 
 def set_points(executed: Solved, decision: Decision, step: int = 0) -> Schedule:

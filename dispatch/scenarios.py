@@ -9,7 +9,7 @@ import numpy as np
 
 from dispatch.assembly import Assembly
 from dispatch.exclusivity import overlap_kw
-from dispatch.extensive import Extensive, bounded, expected_duals, extensive, outcome_of
+from dispatch.extensive import Extensive, bounded, expected_ambiguity, expected_duals, extensive, outcome_of
 from dispatch.highs import Outcome, Solver
 from dispatch.plan import Plan, cost
 from dispatch.problem import Problem, refuse_free_money
@@ -46,12 +46,19 @@ class SolvedPaths:
         return max(path.plan.max_overlap_kw for path in self.paths)
 
     def expected(self) -> Solved:
-        """Expected plan, with the expected duals; its first step is that of every path."""
+        """Expected plan and terminal values, with the expected duals; its first step is that of every path."""
         first = self.paths[0]
         duals, reduced = expected_duals(self.form, self.outcome)
+        value = self.probability @ np.stack([path.problem.car_value_per_kwh for path in self.paths])
         return replace(
             first,
-            outcome=replace(first.outcome, row_duals=duals, reduced_costs=reduced),
+            problem=replace(first.problem, car_value_per_kwh=value),
+            outcome=replace(
+                first.outcome,
+                row_duals=duals,
+                reduced_costs=reduced,
+                ambiguity=expected_ambiguity(self.form, self.outcome),
+            ),
             plan=_mean_plan([path.plan for path in self.paths], self.probability),
         )
 

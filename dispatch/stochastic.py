@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dispatch.bound_prices import bound_prices, expected_prices
 from dispatch.decision import Decided, decision_row, runs_turbines, turbines_down
 from dispatch.exclusivity import OVERLAP_KW, one_way
 from dispatch.fallback import fall_back
@@ -103,7 +104,12 @@ def decide(session: ScenarioSession, relaxed: SolvedPaths, options: DispatchOpti
         lowered_kwh=relaxed.paths[0].problem.lowered_kwh,
         max_overlap_kw=relaxed.max_overlap_kw,
     )
-    return Decided(executed=chosen.expected(), decision=decision, program="two-stage")
+    return Decided(
+        executed=chosen.expected(),
+        prices=expected_prices([bound_prices(path) for path in chosen.paths]),
+        decision=decision,
+        program="two-stage",
+    )
 
 
 def _exclusive(session: ScenarioSession, relaxed: SolvedPaths) -> SolvedPaths | Failure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +11,13 @@ import pytest
 from simulation_cases import Kept, simulate
 
 from dispatch.decision import turbines_down
-from dispatch.problem import Problem, build
+from dispatch.margin import cautious, earlier, needier
+from dispatch.options import DispatchOptions
+from dispatch.problem import Problem, build, build_paths
+from dispatch.scenarios import ScenarioSession, SolvedPaths
 from dispatch.session import Session, Solved
+from dispatch.stochastic import path_forecasts
+from experiments.shipped import load_scenario
 from sim.clock import NEVER_S
 from sim.contracts import Account, Marginals, Site
 
@@ -55,6 +60,27 @@ class Bench:
         return (self.cost - less) / DELTA, (more - self.cost) / DELTA
 
 
+class PathBench:
+    """A two-stage decision's program, solved again with something changed on every path."""
+
+    def __init__(self, problems: Sequence[Problem], probability: np.ndarray, *, turbine: str) -> None:
+        self._session = ScenarioSession(problems, iteration_limit=1_000_000)
+        self._problems, self._probability = problems, probability
+        self._change = turbines_down if turbine == "off" else None
+        self.cost = self._optimum(problems)
+
+    def _optimum(self, problems: Sequence[Problem]) -> float:
+        solved = self._session.solve(problems, self._probability, self._change)
+        return solved.outcome.objective if isinstance(solved, SolvedPaths) else np.inf
+
+    def slopes(self, change: Change) -> Slopes:
+        """Change of the expected optimum per unit less and per unit more; infinite where no plan is left."""
+        less, more = (
+            self._optimum([change(problem, way * DELTA) for problem in self._problems]) for way in (-1.0, 1.0)
+        )
+        return (self.cost - less) / DELTA, (more - self.cost) / DELTA
+
+
 def itinerary(problem: Problem, **arrays: np.ndarray) -> Problem:
     """Change arrays of a problem's itinerary."""
     return replace(problem, itinerary=replace(problem.itinerary, **arrays))
@@ -88,6 +114,19 @@ def verdict(slopes: Slopes, is_flagged: bool) -> str:
 
 
 def compare(bench: Bench, told: Marginals, entry: int, problem: Problem, seen: Counter[str]) -> None:
+    """Hold one car's entry, its region's, its departure's and the import limits' against finite differences."""
+    compare_car(bench, told, entry, problem, seen)
+    account = told.account
+    assert isinstance(account, Account)
+    for other in np.flatnonzero(np.isfinite(problem.site.import_limit_kw)).tolist():
+        imports = bench.import_slopes(other)
+        assert within(imports, -account.limit_worth_per_kw[other])
+        seen["import limit: " + ("worth" if account.limit_worth_per_kw[other] > TOLERANCE else "none")] += 1
+
+
+def compare_car(
+    bench: Bench | PathBench, told: Marginals, entry: int, problem: Problem, seen: Counter[str]
+) -> None:
     """Hold one car's entry, its region's and its departure's against finite differences."""
     account = told.account
     assert isinstance(account, Account)
@@ -101,10 +140,6 @@ def compare(bench: Bench, told: Marginals, entry: int, problem: Problem, seen: C
     load = bench.slopes(lambda p, d: replace(p, load_kw=added(p.load_kw, (0, region), d)))
     assert within((load[0] / problem.step_h, load[1] / problem.step_h), told.value_per_kwh[region])
     seen["bus: " + verdict(load, flagged[region])] += 1
-    for other in np.flatnonzero(np.isfinite(problem.site.import_limit_kw)).tolist():
-        imports = bench.import_slopes(other)
-        assert within(imports, -account.limit_worth_per_kw[other])
-        seen["import limit: " + ("worth" if account.limit_worth_per_kw[other] > TOLERANCE else "none")] += 1
     fraction, limit = problem.itinerary.fraction[0, car], problem.cars.charge_limit_kw[car]
     charger = bench.slopes(
         lambda p, d: itinerary(p, fraction=added(p.itinerary.fraction, (0, car), d * fraction / limit))
@@ -151,3 +186,74 @@ def test_recorded_values_against_finite_differences(
     assert seen["bus: kinked"] == 0
     assert seen["energy: smooth"] > 5
     assert (seen["import limit: worth"] > 0) == (scenario == "import-limited")
+
+
+PRICES = (
+    '{file = "shipped:dayahead_nl_2019_2020", column = "price_eur_per_mwh", time_column = "time_utc", '
+    'step_minutes = 60, zone = "UTC", stamp = "beginning", to_quarter_hours = "hold", wrap = "none"}'
+)
+FORECAST_PRICES = (
+    f'tariff={{kind = "series", per_mwh = true, series = {PRICES}, buy_adder_per_kwh = 0.1, '
+    "sell_fraction = 0.0, curtailment_per_kwh = 0.0}",
+    "simulation.start=2020-04-20",
+    "economics.energy_value_per_kwh=0.1",
+)
+SMALL = ("fleet.size=10", "fleet.departure_soc=0.9", "dispatch.turbine=off")
+
+
+def margin_bench(kept: Kept, step: int, options: DispatchOptions) -> tuple[list[Problem], Bench]:
+    """Pose one of a run's cautious decisions again."""
+    snapshot = kept.snapshots[step]
+    cars = needier(snapshot.cars, options.required_margin_soc)
+    cars = earlier(cars, snapshot.now_s, kept.site.step_s, 60.0 * options.departure_margin_min)
+    problem = build(
+        kept.site,
+        replace(snapshot, cars=cars),
+        cautious(kept.forecasts[step], options.margin_level),
+        departing_energy_value=options.departing_energy_value,
+    )
+    return [problem], Bench(problem, "turbines off")
+
+
+def path_bench(kept: Kept, step: int, options: DispatchOptions) -> tuple[list[Problem], PathBench]:
+    """Pose one of a run's two-stage decisions again."""
+    forecast = kept.forecasts[step]
+    assert forecast.paths is not None
+    problems = build_paths(
+        kept.site,
+        kept.snapshots[step],
+        path_forecasts(forecast),
+        departing_energy_value=options.departing_energy_value,
+    )
+    return list(problems), PathBench(problems, forecast.paths.probability, turbine="off")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), FORECAST_PRICES], ids=["published prices", "forecast prices"])
+@pytest.mark.parametrize(("policy", "pose"), [("margin", margin_bench), ("stochastic", path_bench)])
+def test_values_under_uncertainty_against_finite_differences(
+    policy: str,
+    pose: Callable[[Kept, int, DispatchOptions], tuple[list[Problem], Bench | PathBench]],
+    more: tuple[str, ...],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """What a cautious decision records is worth so much in its cautious program, a two-stage one in expectation."""
+    overrides = [*SMALL, *more, f"dispatch.policy={policy}", "forecast.n_paths=2"]
+    options = DispatchOptions.from_scenario(load_scenario("multi-microgrid", overrides))
+    kept, _ = simulate(overrides)
+    rng, seen = np.random.default_rng(5), Counter[str]()
+    for step in rng.choice(len(kept.schedules), PAIRS, replace=False).tolist():
+        told = kept.schedules[step].marginals
+        assert told is not None
+        problems, bench = pose(kept, step, options)
+        cars = np.flatnonzero(told.vehicle_id >= 0)
+        if not len(cars) or abs(bench.cost - kept.schedules[step].decision.objective) > 1e-6:
+            seen["left out"] += 1
+            continue
+        entry = int(rng.choice(cars))
+        compare_car(bench, told, entry, problems[0], seen)
+        values = [problem.car_value_per_kwh[told.vehicle_id[entry]] for problem in problems]
+        assert told.account.terminal_value_per_kwh[entry] == pytest.approx(np.mean(values))
+    record_property("pairs", dict(seen))
+    assert seen["left out"] <= PAIRS // 4
+    assert seen["energy: kinked"] == seen["bus: kinked"] == 0
