@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 
 import psutil
 
@@ -20,6 +21,9 @@ from experiments.provenance import peak_memory_mb
 SHORT = ("fleet.size=2", "dispatch.horizon_steps=4", "output.forecasts_max_days=0")
 POLICIES = ("uncontrolled", "rolling")
 MOMENTS = (20, 100, 250, 500)
+LOOKS = 20
+LOOK_S = 0.01
+"""Time between two looks at a worker's handles; together longer than it has any file open [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +95,19 @@ def _held(n: int, folder: Path) -> Held:
         worker_mb=tuple(_mb(worker) for worker in workers),
         worker_peak_mb=max(_peak_mb(worker) for worker in workers),
         n_parent_handles=me.num_fds(),
-        n_worker_handles=tuple(worker.num_fds() for worker in workers),
+        n_worker_handles=tuple(_lasting_handles(worker) for worker in workers),
         n_temporary=sum(PARTIAL in path.name for path in folder.rglob("*"))
         + sum(1 for _ in (folder / "tmp").rglob("*")),
     )
+
+
+def _lasting_handles(process: psutil.Process) -> int:
+    """Handles that a process at work keeps: the fewest over a while, for it may have a file open at any moment."""
+    fewest = process.num_fds()
+    for _ in range(LOOKS):
+        sleep(LOOK_S)
+        fewest = min(fewest, process.num_fds())
+    return fewest
 
 
 def _mb(process: psutil.Process) -> float:
