@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -51,3 +52,6 @@ def experiment(
     console().print(frame_table(done.tables["bridge"], title="from their numbers to ours"))
     typer.echo(done.path / "index.html")
     typer.echo(done.path)
+    if done.n_audit_findings:
+        sys.stderr.write(f"voltwalk: {done.n_audit_findings} kept runs do not pass the audit; see the page\n")
+        raise typer.Exit(1)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from experiments.experiment.processes import in_processes
 from experiments.shipped import load_scenario, locate
 from sim.clock import STEP_S, STEPS_PER_DAY
 from sim.contracts import FloatArray, IntArray
@@ -88,7 +90,10 @@ def evaluation_scenario() -> Scenario:
 
 
 def evaluate(
-    n_days: int, forecasters: tuple[str, ...] = FORECASTERS, scenario: Scenario | None = None
+    n_days: int,
+    forecasters: tuple[str, ...] = FORECASTERS,
+    scenario: Scenario | None = None,
+    workers: int | None = 0,
 ) -> pd.DataFrame:
     """Score forecasters on origin days spread over the year.
 
@@ -100,6 +105,8 @@ def evaluate(
         Of ``FORECASTERS``; the reference among them, for paired differences.
     scenario
         Whose series are forecast; the shipped real ones when not given.
+    workers
+        Processes among which the days are shared; None: one per core, 0: this process.
 
     Returns
     -------
@@ -108,13 +115,9 @@ def evaluate(
         interval, and mean paired difference to the reference with its own.
     """
     chosen = evaluation_scenario() if scenario is None else scenario
-    world = build_world(chosen, locate)
-    n_after = chosen.simulation.days
-    days = np.unique(np.linspace(0, n_after - 2, n_days).round().astype(int))
-    scores = pd.DataFrame(
-        row for day in days.tolist() for kind in forecasters for row in _day_scores(chosen, world, kind, day)
-    )
-    return summary(scores)
+    days = np.unique(np.linspace(0, chosen.simulation.days - 2, n_days).round().astype(int))
+    score = partial(_scores_of_day, chosen, forecasters)
+    return summary(pd.concat(in_processes(score, days.tolist(), workers=workers), ignore_index=True))
 
 
 def summary(scores: pd.DataFrame) -> pd.DataFrame:
@@ -155,6 +158,11 @@ def student_interval(values: FloatArray) -> tuple[float, float, float]:
         return mean, mean, mean
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2.0, len(values) - 1) * stats.sem(values))
     return mean, mean - half, mean + half
+
+
+def _scores_of_day(scenario: Scenario, forecasters: tuple[str, ...], day: int) -> pd.DataFrame:
+    world = build_world(scenario, locate)
+    return pd.DataFrame(row for kind in forecasters for row in _day_scores(scenario, world, kind, day))
 
 
 def _day_scores(scenario: Scenario, world: World, kind: str, day: int) -> Iterator[dict[str, object]]:
@@ -221,7 +229,7 @@ def _method(scenario: Scenario, past: Past, kind: str) -> Method:
 def main(arguments: list[str]) -> int:
     """Print the scores; ``quick`` or ``full``."""
     size = arguments[0] if arguments else "quick"
-    table = evaluate(N_DAYS[size])
+    table = evaluate(N_DAYS[size], workers=None)
     print(table.round(4).to_string(index=False))  # noqa: T201
     return 0
 

@@ -144,7 +144,7 @@ def test_a_table_whose_keys_belong_together_is_a_level_of_a_cell(tmp_path: Path)
         ('design = "factorial"\nfactors = {"a..b" = [1]}', "a..b: is no dotted path"),
         (
             'design = "factorial"\nfactors = {"simulation.seed" = [1, 2]}',
-            "simulation.seed: is the same in all runs of a study; use --seed",
+            "simulation.seed: pairs the cells of a design, so it can vary in a list only; --seed sets it for all runs",
         ),
         (
             'design = "factorial"\nfactors = {simulation.replication = [1, 2]}',

@@ -57,15 +57,14 @@ def _read(mark: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Write each table as CSV into the folder ``tables``; numbers to the last bit.
+def write_tables(target: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write each table as CSV into a folder; numbers to the last bit.
 
     Raises
     ------
     StudyError
         When the disk refuses.
     """
-    target = folder / "tables"
     try:
         target.mkdir(exist_ok=True)
         for name, table in tables.items():

@@ -16,12 +16,16 @@ from experiments.tables import cell_text
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shown:
-    """A table of the page, also written as CSV under its name."""
+    """A table of the page, also written as CSV under its name.
+
+    Times that the machine took differ from run to run; they are kept apart from what must not.
+    """
 
     name: str
     caption: str
     frame: pd.DataFrame
     is_folded: bool = False  # a long one, opened by a click
+    is_of_machine: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

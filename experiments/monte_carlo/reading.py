@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -128,6 +130,13 @@ class Study:
             When it was not kept.
         """
         return read_run(self.folder.kept_folder(cell, replication, policy or self.policies[0]))
+
+    def kept_runs(self) -> Iterator[tuple[int, str, Run]]:
+        """Cell, policy and run folder of all replications that were kept, in order."""
+        for cell, policy in itertools.product(self.cells, self.policies):
+            place = self.folder.kept_folder(cell.index, 0, policy).parent
+            for path in sorted(place.glob("replication-*")):
+                yield cell.index, policy, read_run(path)
 
     def replay_command(self, replication: int, cell: int, policy: str) -> str:
         """Command that runs one replication again, with its whole run folder."""

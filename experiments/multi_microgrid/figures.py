@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from experiments.car_day import car_day
 from experiments.figures import DPI, STYLE, plot_car_day, write_pngs
 from experiments.multi_microgrid.gains import COST, GAIN
 from experiments.palette import GRID, LOAD, PV, REGIONS, WIND
-from experiments.reading import Run, records
+from experiments.reading import Run
 from sim.clock import STEP_S
 
 TERMS: Final = 12
@@ -153,22 +153,20 @@ def bars_figure(
     return figure
 
 
-def split_figure(splits: Mapping[str, pd.DataFrame]) -> Figure:
-    """Regret of each forecaster, by the part of the forecast that causes it."""
-    figure, (axis,) = _blank(9.0, 0.7 * len(splits) + 1.2)
-    for y, table in enumerate(splits.values()):
-        left, below = 0.0, 0.0
-        for i, row in enumerate(records(table[table["part"] != "all"])):
-            start = left if row.mean >= 0 else below
-            axis.barh(
-                y, row.mean, left=start, color=REGIONS[i], label=row.part if y == 0 else None, height=0.6
-            )
-            left, below = left + max(row.mean, 0.0), below + min(row.mean, 0.0)
-    axis.axvline(0.0, color="#59636e", linewidth=0.8)
-    axis.set_yticks(range(len(splits)), list(splits))
-    axis.set_xlabel("regret against perfect forecasts [CNY a day]")
-    axis.legend(fontsize="small", title="due to")
-    axis.grid(visible=False, axis="y")
+def split_figure(split: pd.DataFrame) -> Figure:
+    """Regret of each forecaster by the part of the forecast that causes it: a bar per part, with its interval."""
+    groups = list(split.groupby("forecaster", sort=False))
+    figure, axes = _blank(9.0, 2.4, n_columns=len(groups))
+    for axis, (forecaster, frame) in zip(axes, groups, strict=True):
+        rows = frame.iloc[::-1].reset_index(drop=True)
+        error = [rows["mean"] - rows["ci_low"], rows["ci_high"] - rows["mean"]]
+        colours = [LOAD if part == "all" else GRID for part in rows["part"]]
+        axis.barh(rows.index, rows["mean"], xerr=error, color=colours, capsize=2, height=0.65)
+        axis.axvline(0.0, color="#59636e", linewidth=0.8)
+        axis.set_yticks(rows.index, rows["part"])
+        axis.set_xlabel("regret against perfect forecasts [CNY a day]")
+        axis.set_title(f"forecaster {forecaster}, {rows['n'].iloc[0]:.0f} days", loc="left")
+        axis.grid(visible=False, axis="y")
     return figure
 
 
@@ -181,7 +179,7 @@ def policies_figure(table: pd.DataFrame) -> Figure:
         error = [rows["regret"] - rows["ci_low"], rows["ci_high"] - rows["regret"]]
         axis.barh(rows.index, rows["regret"], xerr=error, color=GRID, capsize=2, height=0.65)
         axis.set_yticks(rows.index, rows["policy"])
-        axis.set_xlabel("net cost above the perfect-foresight optimum [CNY a day]")
+        axis.set_xlabel("net cost above rolling with perfect forecasts [CNY a day]")
         axis.set_title(f"forecaster {forecaster}", loc="left")
         axis.grid(visible=False, axis="y")
     return figure

@@ -85,16 +85,6 @@ def effect_rows(results: pd.DataFrame, axes: Sequence[Axis]) -> pd.DataFrame:
     return _effects(results, axes, COST)
 
 
-def rolling_gains(results: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """What the rolling policy saves against uncontrolled charging in each setting, in CNY a day and in per cent."""
-    cost = results.pivot(index=["cell", "replication"], columns="policy", values=COST).reset_index()
-    cost["saved"] = cost["uncontrolled"] - cost["rolling"]
-    cost["percent"] = 100.0 * cost["saved"] / cost["uncontrolled"]
-    money, percent = (means_by(cost, ["cell"], name).set_index("cell") for name in ("saved", "percent"))
-    table = labels.join(money[["mean", "ci_low", "ci_high", "n"]])
-    return table.join(percent[["mean", "ci_low", "ci_high"]].add_prefix("percent_")).reset_index(drop=True)
-
-
 def _gain_rows(results: pd.DataFrame, labels: pd.DataFrame, axes: Sequence[Axis]) -> pd.DataFrame:
     """Gains of V2G as rows of a factorial of the other axes."""
     gains = v2g_gains(results, labels)

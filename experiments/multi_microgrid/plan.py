@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
@@ -18,14 +18,16 @@ from sim.scenario import PvWeather, Scenario, WindDraw
 from sim.scenario_reading import with_entries
 
 SCENARIO: Final = "multi-microgrid"
-SEASONS: Final = (date(2016, 1, 20), date(2016, 4, 20), date(2016, 7, 20), date(2016, 10, 19))
-FIRST_DAY: Final = date(2016, 1, 6)
-"""First of the days of a year; the last is ``SPAN_DAYS`` later. 28 of them are 13 days apart: all weekdays come."""
+FIRST_DAY: Final = date(2016, 2, 1)
+"""First of the days of a year; the last is ``SPAN_DAYS`` later. 28 of them are 12 days apart: each weekday comes four
+times. Before the first lie the four weeks of one year's loads that forecasters learn from."""
 
-SPAN_DAYS: Final = 351
+SPAN_DAYS: Final = 324
 FORECASTERS: Final = ("perfect", "persistence", "seasonal-naive", "learned")
 REAL_FORECASTERS: Final = ("persistence", "learned")
 """Those whose regret is split, and under which policies are compared."""
+
+START: Final = "simulation.start"
 
 PARTS: Final = ("load", "weather", "cars")
 """What regret is split into; prices are published."""
@@ -40,8 +42,9 @@ class Extent:
     name: str
     n_cars: int
     n_fleets: int
+    n_fleets_a_day: int  # where kinds of storage are compared
     n_days: int
-    n_stochastic_days: int
+    stochastic_every: int  # of the days, on which the two-stage program is run
     split_every: int  # of the days, on which regret is split
     n_paths: int
     shortened: Mapping[str, tuple[str, ...]]
@@ -52,8 +55,9 @@ FULL: Final = Extent(
     name="full",
     n_cars=100,
     n_fleets=20,
+    n_fleets_a_day=4,
     n_days=28,
-    n_stochastic_days=8,
+    stochastic_every=2,
     split_every=2,
     n_paths=5,
     shortened={},
@@ -62,8 +66,9 @@ QUICK: Final = Extent(
     name="quick",
     n_cars=12,
     n_fleets=2,
+    n_fleets_a_day=1,
     n_days=2,
-    n_stochastic_days=1,
+    stochastic_every=2,
     split_every=2,
     n_paths=2,
     shortened={
@@ -148,43 +153,10 @@ def parts(extent: Extent) -> Iterator[Part]:
         name="mobility",
         scenario=perfect,
         policies=("day-ahead",),
-        factors=Factors(design="list", cells=list(mobility_cells(perfect))),
-        n_replications=extent.n_fleets,
+        factors=Factors(design="list", cells=list(mobility_cells(perfect, extent))),
+        n_replications=extent.n_fleets_a_day,
     )
-    windy = with_real_wind(real)
-    yield Part(
-        name="forecasts",
-        scenario=windy,
-        policies=("rolling",),
-        factors=Factors(design="list", cells=list(forecast_cells(extent))),
-        n_replications=1,
-    )
-    yield Part(
-        name="policies",
-        scenario=windy,
-        policies=POLICIES,
-        factors=Factors(
-            design="factorial",
-            factors={
-                "simulation.start": days_of_year(extent.n_days),
-                "forecast.kind": list(REAL_FORECASTERS),
-            },
-        ),
-        n_replications=1,
-    )
-    yield Part(
-        name="stochastic",
-        scenario=with_real_wind(base(extent, f"forecast.n_paths={extent.n_paths}")),
-        policies=("rolling", "margin", "stochastic"),
-        factors=Factors(
-            design="factorial",
-            factors={
-                "simulation.start": days_of_year(extent.n_stochastic_days),
-                "forecast.kind": list(REAL_FORECASTERS),
-            },
-        ),
-        n_replications=1,
-    )
+    yield from year_parts(extent, with_real_wind(real))
     yield Part(
         name="drivers",
         scenario=real,
@@ -192,6 +164,41 @@ def parts(extent: Extent) -> Iterator[Part]:
         factors=Factors(design="list", cells=[dict(levels) for levels in driver_cells(real).values()]),
         n_replications=extent.n_fleets,
         keep=f"0-{extent.n_fleets - 1}",
+    )
+
+
+def year_parts(extent: Extent, scenario: Scenario) -> Iterator[Part]:
+    """Parts on days of the year with real wind, each day with a fleet of its own: cells of a day are paired."""
+    days = list(days_with_seeds(scenario, extent))
+    yield Part(
+        name="optimum",
+        scenario=with_entries(scenario, {"forecast.kind": "perfect"}, locate),
+        policies=("day-ahead",),
+        factors=Factors(design="list", cells=days),
+        n_replications=1,
+    )
+    yield Part(
+        name="forecasts",
+        scenario=scenario,
+        policies=("rolling",),
+        factors=Factors(design="list", cells=list(forecast_cells(days, extent))),
+        n_replications=1,
+    )
+    yield Part(
+        name="policies",
+        scenario=scenario,
+        policies=POLICIES,
+        factors=Factors(design="list", cells=list(by_forecaster(days))),
+        n_replications=1,
+        keep="1",
+    )
+    yield Part(
+        name="stochastic",
+        scenario=with_entries(scenario, {"forecast.n_paths": extent.n_paths}, locate),
+        policies=("stochastic",),
+        factors=Factors(design="list", cells=list(by_forecaster(days[:: extent.stochastic_every]))),
+        n_replications=1,
+        keep="1",
     )
 
 
@@ -223,13 +230,13 @@ MOBILITY: Final = ("charging only", "V2G at home", "V2G everywhere", "fixed at h
 """Kinds of storage that are compared: the cars', where they may give back, or fixed batteries of the same size."""
 
 
-def mobility_cells(scenario: Scenario) -> Iterator[dict[str, Level]]:
-    """Each kind of storage on each seasonal day."""
-    for kind, day in itertools.product(MOBILITY, SEASONS):
-        yield {**_storage(scenario, kind), "simulation.start": day}
+def mobility_cells(scenario: Scenario, extent: Extent) -> Iterator[dict[str, Level]]:
+    """Each kind of storage on each day of the year."""
+    for kind, day in itertools.product(MOBILITY, days_with_seeds(scenario, extent)):
+        yield {**storage_levels(scenario, kind), **day}
 
 
-def _storage(scenario: Scenario, kind: str) -> dict[str, Level]:
+def storage_levels(scenario: Scenario, kind: str) -> dict[str, Level]:
     """Levels of one kind of storage. Fixed batteries have the cars' energy, power, efficiencies and start in sum."""
     home = scenario.travel.home
     gives = {"V2G at home", "V2G everywhere"}
@@ -267,9 +274,15 @@ def days_of_year(n: int) -> list[date]:
     """Days spread evenly over the year of the load profiles.
 
     >>> [day.isoformat() for day in days_of_year(3)]
-    ['2016-01-06', '2016-06-29', '2016-12-22']
+    ['2016-02-01', '2016-07-12', '2016-12-21']
     """
     return [FIRST_DAY + timedelta(days=SPAN_DAYS * k // max(n - 1, 1)) for k in range(n)]
+
+
+def days_with_seeds(scenario: Scenario, extent: Extent) -> Iterator[dict[str, Level]]:
+    """Levels of each day: its date, and a seed, so that an interval over days is one over fleets too."""
+    for number, day in enumerate(days_of_year(extent.n_days)):
+        yield {"simulation.start": day, "simulation.seed": scenario.simulation.seed + number}
 
 
 def with_real_wind(scenario: Scenario) -> Scenario:
@@ -282,29 +295,31 @@ def with_real_wind(scenario: Scenario) -> Scenario:
     return with_entries(scenario, {"regions.*.wind": table}, locate)
 
 
-def forecast_cells(extent: Extent) -> Iterator[dict[str, Level]]:
-    """Each day of the year under each forecaster, and with every set of parts known of those whose regret is split."""
-    for day in days_of_year(extent.n_days):
+def forecast_cells(days: Sequence[dict[str, Level]], extent: Extent) -> Iterator[dict[str, Level]]:
+    """Each day under each forecaster, and with sets of parts known of those whose regret is split.
+
+    The empty set is the forecaster by itself, and that of all parts the perfect one: neither is run twice.
+    """
+    for day in days:
         for kind in FORECASTERS:
-            yield _forecast(day, kind)
-        yield _forecast(day, "learned", cars="statistics")
-        yield _forecast(day, "learned", cars="statistics", leaving="chain_statistics")
-    for day in days_of_year(extent.n_days)[:: extent.split_every]:
-        for kind, known in itertools.product(REAL_FORECASTERS, _subsets(PARTS)):
-            if known:
-                yield _forecast(day, kind, known=known)
+            yield day | _forecast(kind)
+        yield day | _forecast("learned", cars="statistics")
+        yield day | _forecast("learned", cars="statistics", leaving="chain_statistics")
+    for day in days[:: extent.split_every]:
+        for kind, known in itertools.product(REAL_FORECASTERS, subsets(PARTS)[1:-1]):
+            yield day | _forecast(kind, known=known)
+
+
+def by_forecaster(days: Sequence[dict[str, Level]]) -> Iterator[dict[str, Level]]:
+    """Each day under each real forecaster."""
+    for day, kind in itertools.product(days, REAL_FORECASTERS):
+        yield day | {"forecast.kind": kind}
 
 
 def _forecast(
-    day: date,
-    kind: str,
-    *,
-    known: tuple[str, ...] = (),
-    cars: str = "yesterday",
-    leaving: str = "median_price",
+    kind: str, *, known: tuple[str, ...] = (), cars: str = "yesterday", leaving: str = "median_price"
 ) -> dict[str, Level]:
     return {
-        "simulation.start": day,
         "forecast.kind": kind,
         "forecast.known": list(known),
         "forecast.cars": cars,
@@ -312,10 +327,10 @@ def _forecast(
     }
 
 
-def _subsets(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
+def subsets(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
     """All subsets, the empty one first.
 
-    >>> _subsets(("a", "b"))
+    >>> subsets(("a", "b"))
     [(), ('a',), ('b',), ('a', 'b')]
     """
     sizes = range(len(parts) + 1)

@@ -12,10 +12,12 @@ import pandas as pd
 
 from experiments.experiment.sums import mean_row, paired
 from experiments.monte_carlo.contracts import Cell
+from experiments.multi_microgrid.plan import START
 
 COST: Final = "total_cost_net_cny"
-START, KIND, KNOWN = "simulation.start", "forecast.kind", "forecast.known"
+KIND, KNOWN = "forecast.kind", "forecast.known"
 CARS, LEAVING = "forecast.cars", "dispatch.departing_energy_value"
+LACKS: Final = ("unmet_kwh", "departure_shortfall_kwh", "late_departures")
 
 
 def regrets(costs: pd.DataFrame, yardstick: str) -> pd.DataFrame:
@@ -132,15 +134,17 @@ def costs_by_forecaster(results: pd.DataFrame, cells: Sequence[Cell]) -> pd.Data
 
 
 def costs_by_known(
-    results: pd.DataFrame, cells: Sequence[Cell], kind: str
+    results: pd.DataFrame, cells: Sequence[Cell], kind: str, parts: Sequence[str]
 ) -> dict[frozenset[str], pd.Series[float]]:
-    """Net cost by day for each set of parts that one forecaster is given as they will be."""
+    """Net cost by day for each set of parts that one forecaster is given as they will be.
+
+    Given nothing it is itself; given all parts it is the perfect one, for prices are published.
+    """
     frame = _with_levels(results, cells)
-    is_kind = (frame[KIND] == kind) & (frame[CARS] == "yesterday") & (frame[LEAVING] == "median_price")
-    frame = frame[is_kind]
-    return {
-        known: frame[frame[KNOWN] == known].set_index(START)[COST] for known in dict.fromkeys(frame[KNOWN])
-    }
+    plain = frame[(frame[CARS] == "yesterday") & (frame[LEAVING] == "median_price")]
+    own = plain[plain[KIND] == kind]
+    costs = {known: own[own[KNOWN] == known].set_index(START)[COST] for known in dict.fromkeys(own[KNOWN])}
+    return {**costs, frozenset(parts): plain[plain[KIND] == "perfect"].set_index(START)[COST]}
 
 
 def _with_levels(results: pd.DataFrame, cells: Sequence[Cell]) -> pd.DataFrame:
@@ -152,43 +156,78 @@ def _with_levels(results: pd.DataFrame, cells: Sequence[Cell]) -> pd.DataFrame:
     return results[["cell", "policy", "replication", COST]].join(levels, on="cell")
 
 
+def with_optimum(table: pd.DataFrame, costs: pd.DataFrame, optimum: pd.Series[float]) -> pd.DataFrame:
+    """Regret table with the day-ahead optimum as its first row: what the rolling horizon itself gives away.
+
+    Parameters
+    ----------
+    table
+        Of `regrets` against "perfect".
+    costs
+        What it was made of.
+    optimum
+        Net cost by day of the whole day planned at its start, everything known.
+    """
+    (row,) = regrets(costs[["perfect"]].assign(optimum=optimum), "perfect").iloc[1:].to_dict("records")
+    first = pd.DataFrame([{**row, "name": "the whole day planned at once (perfect)", "cheapest days": 0}])
+    return pd.concat([first, table], ignore_index=True)
+
+
+def day_costs(results: pd.DataFrame) -> pd.Series[float]:
+    """Net cost by day of a study with one policy and one cell a day."""
+    days = pd.to_datetime(results[START]).dt.date
+    return pd.Series(results[COST].to_numpy(np.float64), index=pd.Index(days, name=START))
+
+
 def policies_table(results: pd.DataFrame, perfect: pd.Series[float]) -> pd.DataFrame:
     """Regret of each policy under each forecaster against the rolling policy with perfect forecasts, by day.
 
     Parameters
     ----------
     results
-        Rows of policies by day and forecaster.
+        Rows of policies by day and forecaster; a policy may be there on some of the days only.
     perfect
         Net cost by day of the yardstick.
 
     Returns
     -------
     DataFrame
-        A row per forecaster and policy: regret with its interval over days, unmet energy, late departures, cheapest
-        days.
+        A row per forecaster and policy: regret with its interval over its days, unmet energy, late departures, and
+        on how many days it was the cheapest of those that ran on it.
     """
-    frame = results.assign(day=pd.to_datetime(results[START]).dt.date, name=results[KIND])
-    tables = []
-    for kind, rows in frame.groupby("name", sort=False):
-        costs = rows.pivot(index="day", columns="policy", values=COST)[list(dict.fromkeys(rows["policy"]))]
-        costs = costs.join(perfect.rename("perfect"))
-        table = regrets(costs, "perfect").rename(columns={"name": "policy"})
-        means = rows.groupby("policy")[["unmet_kwh", "departure_shortfall_kwh", "late_departures"]].mean()
-        table = table[table["policy"] != "perfect"].join(means, on="policy")
-        tables.append(table.assign(forecaster=kind))
-    return pd.concat(tables, ignore_index=True)
+    frame = results.assign(day=pd.to_datetime(results[START]).dt.date)
+    frame = frame.assign(regret=frame[COST] - frame["day"].map(perfect))
+    least = frame.groupby(["day", KIND])[COST].transform("min")
+    frame = frame.assign(is_cheapest=frame[COST] == least)
+    rows = []
+    for (kind, policy), own in frame.groupby([KIND, "policy"], sort=False):
+        regret = mean_row(own["regret"])
+        base = float(own["day"].map(perfect).mean())
+        rows.append(
+            {
+                "forecaster": kind,
+                "policy": policy,
+                "mean cost": float(own[COST].mean()),
+                "regret": regret["mean"],
+                "ci_low": regret["ci_low"],
+                "ci_high": regret["ci_high"],
+                "percent": 100.0 * regret["mean"] / base,
+                "cheapest days": int(own["is_cheapest"].sum()),
+                **{name: float(own[name].mean()) for name in LACKS},
+                "n": regret["n"],
+            }
+        )
+    return pd.DataFrame(rows).sort_values("forecaster", kind="stable", ignore_index=True)
 
 
-def against_rolling(results: pd.DataFrame) -> pd.DataFrame:
+def against_rolling(results: pd.DataFrame, policies: Sequence[str]) -> pd.DataFrame:
     """What margins and the stochastic program change against the deterministic policy, paired by day."""
-    figures = (COST, "unmet_kwh", "departure_shortfall_kwh", "late_departures", "clipped_kwh", "wall_seconds")
+    figures = (COST, *LACKS, "clipped_kwh")
     rows = []
     for kind, frame in results.groupby(KIND, sort=False):
-        for policy in [name for name in dict.fromkeys(frame["policy"]) if name != "rolling"]:
-            for figure in figures:
-                difference = paired(frame, "policy", policy, "rolling", figure, [START])["difference"]
-                rows.append(
-                    {"forecaster": kind, "policy": policy, "figure": figure, **mean_row(difference).to_dict()}
-                )
+        for policy, figure in itertools.product(policies, figures):
+            difference = paired(frame, "policy", policy, "rolling", figure, [START])["difference"]
+            rows.append(
+                {"forecaster": kind, "policy": policy, "figure": figure, **mean_row(difference).to_dict()}
+            )
     return pd.DataFrame(rows)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.experiment.kept import audits_by_part, decision_seconds
 from experiments.experiment.page import Section, Shown
 from experiments.monte_carlo.reading import Study
-from experiments.multi_microgrid import drivers, figures, gains, mobility, regret, table5
+from experiments.multi_microgrid import drivers, figures, gains, mobility, regret, survival, table5
 from experiments.multi_microgrid.axes import labelled
 from experiments.multi_microgrid.plan import (
     PARTS,
@@ -21,18 +22,33 @@ from experiments.multi_microgrid.plan import (
     design_axes,
     driver_cells,
 )
+from experiments.multi_microgrid.scores import scores_table
 
 
-def sections(done: Mapping[str, Study], extent: Extent, pictures: Path) -> Iterator[Section]:
-    """All sections, in the order of the page; their figures are drawn into ``pictures``."""
+def sections(
+    done: Mapping[str, Study], scores: pd.DataFrame, findings: pd.DataFrame, extent: Extent, pictures: Path
+) -> Iterator[Section]:
+    """All sections, in the order of the page; their figures are drawn into ``pictures``.
+
+    Parameters
+    ----------
+    done
+        The parts, by name.
+    scores
+        Of the forecasters, by `experiments.forecast_evaluation`.
+    findings
+        Of the audit of all kept runs, by `experiments.experiment.kept`.
+    """
     yield _paper(done["table5"], pictures)
     yield _bridge(done["bridge"], extent, pictures)
     yield _design(done["factorial"], extent, pictures)
-    yield _rolling(done["rolling"])
+    yield _rolling(done["rolling"], done["factorial"], extent)
     yield _mobility(done["mobility"], extent, pictures)
-    yield _forecasts(done["forecasts"], pictures)
+    yield _scores(scores)
+    yield _forecasts(done["forecasts"], done["optimum"], pictures)
     yield _policies(done["policies"], done["stochastic"], done["forecasts"], pictures)
     yield _drivers(done["drivers"], pictures)
+    yield _audits(findings)
 
 
 def _paper(study: Study, pictures: Path) -> Section:
@@ -114,19 +130,28 @@ def _design(study: Study, extent: Extent, pictures: Path) -> Section:
 
 
 def _mobility(study: Study, extent: Extent, pictures: Path) -> Section:
-    table = mobility.mobility_gains(study.results, extent.n_cars)
+    saved = mobility.savings(study.results, mobility.cells_by_kind(study.cells, study.scenario))
+    table = mobility.mobility_gains(saved, extent.n_cars)
     return Section(
         title="Mobile or fixed",
         question=(
             "The same cars where they may give back everywhere, at home only or nowhere, and fixed batteries with the "
-            "cars' energy and power beside cars that only charge; four seasonal days, day-ahead optimum."
+            f"cars' energy and power beside cars that only charge; day-ahead optimum on {len(saved)} days of the year, "
+            f"each with {extent.n_fleets_a_day} fleets of its own."
         ),
         tables=(
-            Shown(name="mobility", caption="Saved against cars that only charge", frame=table),
+            Shown(
+                name="mobility",
+                caption=(
+                    "Net cost saved against cars that only charge: CNY a day for the fleet, CNY per car and year; "
+                    "95 % intervals over days (n)"
+                ),
+                frame=table,
+            ),
             Shown(
                 name="mobility_by_season",
-                caption="By seasonal day",
-                frame=mobility.by_season(study.results),
+                caption="By season, CNY a day for the fleet; 95 % intervals over its days (n)",
+                frame=mobility.by_season(saved),
                 is_folded=True,
             ),
         ),
@@ -143,50 +168,97 @@ def _mobility(study: Study, extent: Extent, pictures: Path) -> Section:
                 pictures / "mobility.png",
             )
         },
+        notes=(
+            "Fixed batteries pay what all stationary storage pays for operation, "
+            f"{study.scenario.economics.battery_operation_per_kwh:g} CNY per kWh charged or discharged, which cars do "
+            "not; both pay the same wear per kWh discharged.",
+        ),
     )
 
 
-def _rolling(study: Study) -> Section:
-    scenario = study.scenario
-    labels = labelled(study.cells, axes_of(scenario).values())
+def _rolling(study: Study, factorial: Study, extent: Extent) -> Section:
+    axes = axes_of(study.scenario).values()
+    optimum = labelled(factorial.cells, design_axes(factorial.scenario, extent))
+    table = survival.savings_left(study.results, labelled(study.cells, axes), factorial.results, optimum)
     return Section(
         title="The same settings in the rolling simulator",
         question=(
             "A dozen of the settings with decisions every 15 minutes on yesterday's forecasts: what the rolling policy "
-            "saves against uncontrolled charging, with its interval over fleets."
+            "saves against uncontrolled charging, and how much that is of what the day-ahead optimum with perfect "
+            "foresight saves for the same fleets."
         ),
         tables=(
             Shown(
                 name="rolling",
-                caption="Saved against uncontrolled charging, CNY a day and per cent",
-                frame=gains.rolling_gains(study.results, labels),
+                caption=(
+                    "Net cost saved against uncontrolled charging: CNY a day, per cent of the uncontrolled cost, and "
+                    "share of what the optimum saves; 95 % intervals over fleets (n)"
+                ),
+                frame=table,
             ),
         ),
     )
 
 
-def _forecasts(study: Study, pictures: Path) -> Section:
+def _scores(scores: pd.DataFrame) -> Section:
+    return Section(
+        title="How well tomorrow is known",
+        question=(
+            "Forecasts issued every 6 hours for 24 hours on days spread over a year: real loads, sun, wind speeds and "
+            "day-ahead prices. The learned forecaster against the naive ones."
+        ),
+        tables=(
+            Shown(
+                name="forecast_scores",
+                caption=(
+                    "Scores by quantity: MAE, RMSE and pinball loss in the quantity's unit (kW; currency per kWh), "
+                    "MASE in units of yesterday's error; share of values below a quantile, which should be its level; "
+                    "paired difference of the MAE with its 95 % interval over days (n)"
+                ),
+                frame=scores_table(scores),
+            ),
+        ),
+    )
+
+
+def _forecasts(study: Study, optimum: Study, pictures: Path) -> Section:
     costs = regret.costs_by_forecaster(study.results, study.cells)
     splits = {
-        kind: regret.regret_split(regret.costs_by_known(study.results, study.cells, kind), PARTS)
+        kind: regret.regret_split(regret.costs_by_known(study.results, study.cells, kind, PARTS), PARTS)
         for kind in REAL_FORECASTERS
     }
-    table = regret.regrets(costs, "perfect")
+    plain = regret.regrets(costs, "perfect")
+    table = regret.with_optimum(plain, costs, regret.day_costs(optimum.results))
     split = pd.concat([rows.assign(forecaster=kind) for kind, rows in splits.items()], ignore_index=True)
     return Section(
         title="What not knowing costs",
         question=(
-            f"The rolling policy on {len(costs)} days of the year (real loads, sun and wind speeds) under each "
-            "forecaster: its net cost above that with perfect forecasts, and which part of the forecast that is due to."
+            f"The rolling policy on {len(costs)} days of the year (real loads, sun and wind speeds; a fleet of its own "
+            "each day) under each forecaster: its net cost above that with perfect forecasts, and which part of the "
+            "forecast that is due to."
         ),
         tables=(
-            Shown(name="regret", caption="Net cost and regret by forecaster, CNY a day", frame=table),
-            Shown(name="regret_split", caption="Regret by cause, CNY a day", frame=split),
+            Shown(
+                name="regret",
+                caption=(
+                    "Net cost and regret by forecaster: CNY a day, per cent of the net cost with perfect forecasts; "
+                    "95 % intervals over days (n)"
+                ),
+                frame=table,
+            ),
+            Shown(
+                name="regret_split",
+                caption=(
+                    f"Regret by cause on {int(split['n'].iloc[0])} of these days, CNY a day; 95 % intervals over days "
+                    "(n)"
+                ),
+                frame=split,
+            ),
         ),
         figures={
             "Regret by forecaster": figures.draw(
                 lambda: figures.bars_figure(
-                    table[table["name"] != "perfect"],
+                    plain[plain["name"] != "perfect"],
                     label="name",
                     value="regret",
                     low="ci_low",
@@ -195,9 +267,11 @@ def _forecasts(study: Study, pictures: Path) -> Section:
                 ),
                 pictures / "regret.png",
             ),
-            "Regret by cause": figures.draw(lambda: figures.split_figure(splits), pictures / "split.png"),
+            "Regret by cause": figures.draw(lambda: figures.split_figure(split), pictures / "split.png"),
         },
         notes=(
+            "Perfect forecasts in a rolling horizon are not the optimum: the horizon ends, and what is stored then is "
+            "valued at a price. The whole day planned at once is what remains of that.",
             "The split gives each part its Shapley share of what knowing it would save: the shares add up to the "
             "regret on every day, whatever the order in which parts become known.",
         ),
@@ -206,20 +280,39 @@ def _forecasts(study: Study, pictures: Path) -> Section:
 
 def _policies(study: Study, stochastic: Study, forecasts: Study, pictures: Path) -> Section:
     perfect = regret.costs_by_forecaster(forecasts.results, forecasts.cells)["perfect"]
-    table = regret.policies_table(study.results, perfect)
-    paired = regret.against_rolling(stochastic.results)
+    rows = pd.concat([study.results, stochastic.results], ignore_index=True)
+    table = regret.policies_table(rows, perfect)
+    times = pd.concat([decision_seconds(part, regret.KIND) for part in (study, stochastic)])
     return Section(
         title="Policies under the same forecasts",
         question=(
-            "Net cost of each policy above the rolling optimum with perfect forecasts, on the same days; and what "
-            "margins and the stochastic program change against the deterministic one, paired by day."
+            "Net cost of each policy above the rolling policy with perfect forecasts, on the same days; and what "
+            "margins and the two-stage stochastic program change against the deterministic one, paired by day. The "
+            f"two-stage program plans on {stochastic.scenario.forecast.n_paths} paths, on a subset of the days."
         ),
         tables=(
-            Shown(name="policies_regret", caption="Regret by policy and forecaster, CNY a day", frame=table),
+            Shown(
+                name="policies_regret",
+                caption=(
+                    "Regret by policy and forecaster: CNY a day, per cent of the net cost with perfect forecasts; "
+                    "unmet energy and energy short at departure in kWh, late departures, a day; 95 % intervals over "
+                    "days (n)"
+                ),
+                frame=table,
+            ),
             Shown(
                 name="under_uncertainty",
-                caption="Against the deterministic rolling policy, paired by day",
-                frame=paired,
+                caption=(
+                    "Against the deterministic rolling policy: mean difference a day (CNY, kWh, departures), paired by "
+                    "day (n), 95 % intervals"
+                ),
+                frame=regret.against_rolling(rows, ("margin", "stochastic")),
+            ),
+            Shown(
+                name="decision_times",
+                caption="Time per decision on the machine that ran the study",
+                frame=times.sort_values("forecaster", kind="stable", ignore_index=True),
+                is_of_machine=True,
             ),
         ),
         figures={
@@ -227,6 +320,20 @@ def _policies(study: Study, stochastic: Study, forecasts: Study, pictures: Path)
                 lambda: figures.policies_figure(table), pictures / "policies.png"
             )
         },
+    )
+
+
+def _audits(findings: pd.DataFrame) -> Section:
+    by_part = audits_by_part(findings)
+    failing = len(findings) - int(by_part["pass"].sum())
+    return Section(
+        title="Audit",
+        question=(
+            "Every run folder that the study kept, derived again from its tables by code of its own "
+            "(voltwalk audit): "
+            + ("all pass." if not failing else f"{failing} of {len(findings)} have findings.")
+        ),
+        tables=(Shown(name="audits", caption="Kept runs audited", frame=by_part),),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +11,10 @@ import pandas as pd
 
 from experiments.atomic import write_whole
 from experiments.experiment.folder import open_experiment, write_tables
-from experiments.experiment.page import Section, render
+from experiments.experiment.kept import audit_findings
+from experiments.experiment.page import render
 from experiments.experiment.parts import Hooks, run_parts
+from experiments.forecast_evaluation import evaluate
 from experiments.monte_carlo.reading import Study
 from experiments.multi_microgrid.plan import FULL, QUICK, Extent, parts
 from experiments.multi_microgrid.sections import sections
@@ -33,6 +35,7 @@ class Finished:
     path: Path
     parts: dict[str, Study]
     tables: dict[str, pd.DataFrame]
+    n_audit_findings: int  # kept runs that do not pass
 
 
 def run_experiment(
@@ -48,8 +51,8 @@ def run_experiment(
     Parameters
     ----------
     out
-        The folder to make: ``parts/`` with a Monte Carlo study each, ``tables/`` as CSV, ``figures/`` as PNG, and
-        ``index.html``.
+        The folder to make: ``parts/`` with a Monte Carlo study each, ``tables/`` as CSV (the same whenever the study
+        is repeated), ``timings/`` (of this machine), ``figures/`` as PNG, and ``index.html``.
     quick
         A few small fleets and days: to see that all works, not to learn from.
     resume
@@ -67,26 +70,42 @@ def run_experiment(
         After Ctrl-C or SIGTERM; what was done is written.
     """
     folder, extent = Path(out), QUICK if quick else FULL
+    told = hooks or Hooks()
     open_experiment(folder, NAME, extent.name, resume=resume)
-    done = run_parts(folder, parts(extent), workers=workers, hooks=hooks or Hooks())
+    done = run_parts(folder, parts(extent), workers=workers, hooks=told)
+    told.on_part("forecast scores")
+    scores = _scores(folder / "parts" / "forecast-scores.parquet", extent, workers)
+    told.on_part("audit")
+    findings = audit_findings(done, workers=workers)
     (folder / "figures").mkdir(exist_ok=True)
-    made = list(sections(done, extent, folder / "figures"))
-    tables = dict(_named_tables(made))
-    write_tables(folder, tables)
-    text = render(TITLE, _lead(extent), made)
+    made = list(sections(done, scores, findings, extent, folder / "figures"))
+    shown = [table for section in made for table in section.tables]
+    tables = {table.name: table.frame for table in shown if not table.is_of_machine}
+    write_tables(folder / "tables", tables)
+    write_tables(folder / "timings", {table.name: table.frame for table in shown if table.is_of_machine})
+    _write(folder / "index.html", render(TITLE, _lead(extent), made).encode())
+    return Finished(
+        path=folder, parts=done, tables=tables, n_audit_findings=int((findings["finding"] != "").sum())
+    )
+
+
+def _scores(file: Path, extent: Extent, workers: int | None) -> pd.DataFrame:
+    """Scores of the forecasters, made once."""
+    if not file.exists():
+        buffer = BytesIO()
+        evaluate(extent.n_days, workers=workers).to_parquet(buffer, index=False)
+        _write(file, buffer.getvalue())
+    return pd.read_parquet(file)
+
+
+def _write(file: Path, content: bytes) -> None:
     try:
-        write_whole(folder / "index.html", text.encode())
+        write_whole(file, content)
     except OSError as error:
-        raise StudyError(f"{folder}: {error.strerror or error}") from error
-    return Finished(path=folder, parts=done, tables=tables)
+        raise StudyError(f"{file}: {error.strerror or error}") from error
 
 
 def _lead(extent: Extent) -> str:
     if extent is FULL:
         return LEAD
     return f"{LEAD} This is a quick run: {extent.n_fleets} fleets of {extent.n_cars} cars. Its numbers say nothing."
-
-
-def _named_tables(made: list[Section]) -> Iterator[tuple[str, pd.DataFrame]]:
-    for section in made:
-        yield from ((shown.name, shown.frame) for shown in section.tables)

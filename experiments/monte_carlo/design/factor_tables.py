@@ -18,12 +18,17 @@ _LEVELS_ONLY: Final = ("factorial", "one-at-a-time")
 _LEVEL_TABLES: Final = ("kind", "family", "file")  # a table that names one is whole, as in a scenario
 _UNSAMPLED: Final = (*_LEVELS_ONLY, "list")
 _RESERVED: Final = {
-    "simulation.seed": "is the same in all runs of a study; use --seed",
     "simulation.replication": "is set by the study; use --replications",
     "dispatch.policy": "is set by the study; use --policies",
     "scenario.currency": "is part of the figures' names, so it cannot vary within a study",
     "scenario.name": "is the name of the study, so it cannot vary within it",
 }
+_RESERVED_IN_DESIGNS: Final = {
+    "simulation.seed": "pairs the cells of a design, so it can vary in a list only; --seed sets it for all runs",
+    **_RESERVED,
+}
+"""In a list, days or feeders may have fleets of their own: cells of another seed have other cars, trips and weather."""
+
 _EITHER: Final = "must be levels, as [100, 300], or a range, as { low = 0.0, high = 0.2 }"
 
 
@@ -133,7 +138,7 @@ def _cell_leaves(cell: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _spread_faults(factors: Mapping[str, Any], design: Any) -> Iterator[str]:
     for key, spread in factors.items():
-        yield from _key_faults(key)
+        yield from _key_faults(key, _RESERVED_IN_DESIGNS)
         if isinstance(spread, list):
             yield from (f"{key}: level {level} is given twice" for level in _repeated(spread))
             if design == "morris":
@@ -144,12 +149,12 @@ def _spread_faults(factors: Mapping[str, Any], design: Any) -> Iterator[str]:
             yield f"{key}: design {design} needs levels, as [0.0, 0.2], not a range"
 
 
-def _key_faults(key: str) -> Iterator[str]:
+def _key_faults(key: str, reserved_keys: Mapping[str, str]) -> Iterator[str]:
     path = split_path(key)
     if path is None:
         yield f"{key}: is no dotted path (such as fleet.size or regions.home.import_limit_kw)"
         return
-    for reserved, reason in _RESERVED.items():
+    for reserved, reason in reserved_keys.items():
         parts = reserved.split(".")
         if any(given not in ("*", part) for given, part in zip(path, parts, strict=False)):
             continue
@@ -167,7 +172,7 @@ def _list_faults(cells: Sequence[Any]) -> Iterator[str]:
     if not first:
         yield f"cells[{first_index}]: names no key"
     for key in dict.fromkeys(key for _, cell in tables for key in cell):
-        yield from _key_faults(key)
+        yield from _key_faults(key, _RESERVED)
     for index, cell in tables[1:]:
         if cell.keys() != first.keys():
             yield (

@@ -180,8 +180,9 @@ def check_factors(factors: Factors) -> None:
         With every fault, one line each, that types do not show.
 
     >>> check_factors(Factors(design="factorial", factors={"simulation.seed": [1, 2]}))
+    ... # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    sim.errors.StudyError: simulation.seed: is the same in all runs of a study; use --seed
+    sim.errors.StudyError: simulation.seed: pairs the cells of a design, so it can vary in a list only; ...
     """
     faults = factor_faults(factors.model_dump(exclude_unset=True))
     if faults:
