@@ -14,8 +14,9 @@ from experiments.experiment.page import Section, Shown, render
 from experiments.experiment.sums import mean_row, means_by, paired
 from experiments.monte_carlo.contracts import Cell
 from experiments.monte_carlo.design.cells import cells_of
-from experiments.multi_microgrid import gains, mobility, plan, regret, sections, study, table5
+from experiments.multi_microgrid import gains, mobility, plan, regret, sections, study, survival, table5
 from experiments.multi_microgrid.axes import Axis, factorial, labelled
+from experiments.multi_microgrid.scores import ERRORS, scores_table
 from sim.errors import RunFolderError, StudyError
 
 
@@ -40,7 +41,22 @@ def test_every_part_is_a_valid_study() -> None:
     days = plan.days_of_year(plan.FULL.n_days)
     assert len(set(days)) >= 28
     assert {day.weekday() for day in days} == set(range(7))
-    assert plan.FULL.n_stochastic_days >= 7
+    assert [days.count(day) for day in days] == [1] * len(days)
+    parts = {part.name: part for part in plan.parts(plan.FULL)}
+    stochastic = cells_of(parts["stochastic"].factors, parts["stochastic"].scenario)
+    assert len({cell.levels["simulation.start"] for cell in stochastic}) >= 7
+
+
+def test_each_day_has_a_fleet_of_its_own_in_every_part() -> None:
+    """A date goes with one seed, the same in all parts on days of the year, so that they are paired."""
+    seeds: dict[object, set[object]] = {}
+    for part in plan.parts(plan.FULL):
+        for cell in cells_of(part.factors, part.scenario):
+            if "simulation.seed" in cell.levels:
+                seeds.setdefault(cell.levels["simulation.start"], set()).add(cell.levels["simulation.seed"])
+    assert len(seeds) == plan.FULL.n_days
+    assert all(len(of_day) == 1 for of_day in seeds.values())
+    assert len(set.union(*seeds.values())) == plan.FULL.n_days
 
 
 def test_printed_turbine_and_pooling_reach_the_scenario() -> None:
@@ -57,9 +73,8 @@ def test_printed_turbine_and_pooling_reach_the_scenario() -> None:
 def test_fixed_batteries_have_the_cars_size() -> None:
     """All at home, or in equal parts: the fleet's energy and power in sum."""
     scenario = plan.base(plan.FULL)
-    cells = list(plan.mobility_cells(scenario))
-    n_days = len(plan.SEASONS)
-    kinds = dict(zip(plan.MOBILITY, cells[::n_days], strict=True))
+    cells = list(plan.mobility_cells(scenario, plan.FULL))
+    kinds = dict(zip(plan.MOBILITY, cells[:: plan.FULL.n_days], strict=True))
     for kind, places in (("fixed at home", ["home"]), ("fixed everywhere", ["home", "work", "other"])):
         extra = [kinds[kind][f"regions.{place}.batteries"][-1] for place in places]
         assert sum(battery["capacity_kwh"] for battery in extra) == pytest.approx(100 * 30.0)
@@ -186,7 +201,7 @@ def test_gains_of_v2g_by_hand() -> None:
 
 
 def test_mobility_is_what_giving_back_away_from_home_adds() -> None:
-    """Means over the days per fleet; shares of what V2G everywhere saves; per car and year."""
+    """Kinds and days are read from the cells; days are averaged over their fleets, and the interval is over days."""
     cost = {
         "charging only": 100.0,
         "V2G at home": 90.0,
@@ -194,20 +209,58 @@ def test_mobility_is_what_giving_back_away_from_home_adds() -> None:
         "fixed at home": 60.0,
         "fixed everywhere": 50.0,
     }
+    scenario = plan.base(plan.QUICK)
+    cells = [Cell(index=i, levels=c) for i, c in enumerate(plan.mobility_cells(scenario, plan.QUICK))]
+    kinds = mobility.cells_by_kind(cells, scenario)
+    days = plan.days_of_year(plan.QUICK.n_days)
+    assert kinds["kind"].tolist() == [kind for kind in plan.MOBILITY for _ in days]
+    assert kinds["day"].tolist() == days * len(plan.MOBILITY)
+    extra = {
+        day: 4.0 * number for number, day in enumerate(days)
+    }  # V2G everywhere saves less on the second day
     rows = made_up(
         {
-            (i * len(plan.SEASONS) + d, "day-ahead"): [cost[kind] + d, cost[kind] + d + 2]
-            for i, kind in enumerate(plan.MOBILITY)
-            for d in range(len(plan.SEASONS))
+            (cell, "day-ahead"): [base + more, base + more + 2]
+            for cell, kind, day in kinds.itertuples(name=None)
+            for base, more in [(cost[kind], extra[day] if kind == "V2G everywhere" else 0.0)]
         }
     )
-    table = mobility.mobility_gains(rows, 10).set_index("storage")
+    saved = mobility.savings(rows, kinds)
+    assert saved["V2G everywhere"].tolist() == [20.0, 16.0]
+    table = mobility.mobility_gains(saved, 10).set_index("storage")
     row = table.loc["mobility: V2G everywhere less V2G at home"]
-    assert row["gain"] == pytest.approx(10.0)
-    assert row["share"] == pytest.approx(0.5)
-    assert row["per_car_year"] == pytest.approx(365.0)
-    season = mobility.by_season(rows)
-    assert season[season["part"] == "mobility"]["mean"].tolist() == pytest.approx([10.0] * 4)
+    assert row["gain"] == pytest.approx(8.0)
+    assert row["share"] == pytest.approx(8.0 / 18.0)
+    assert row["per car and year"] == pytest.approx(8.0 * 365 / 10)
+    assert row["ci_high"] - row["gain"] == pytest.approx(
+        12.706205 * np.std([10, 6], ddof=1) / np.sqrt(2), rel=1e-6
+    )
+    season = mobility.by_season(saved)
+    assert season[season["part"] == "mobility"]["mean"].tolist() == pytest.approx(
+        [8.0]
+    )  # 1 February, 21 December
+
+
+def test_what_is_left_of_the_optimum_by_hand() -> None:
+    """Share of the day-ahead saving, fleet by fleet; settings of which the optimum was not run are left empty."""
+    labels = pd.DataFrame({"pooling": ["islands", "free"]}, index=pd.Index([0, 1], name="cell"))
+    rolling = made_up(
+        {
+            (0, "uncontrolled"): [100.0, 200.0],
+            (0, "rolling"): [95.0, 190.0],
+            (1, "uncontrolled"): [100.0, 200.0],
+            (1, "rolling"): [90.0, 180.0],
+        }
+    )
+    best_labels = pd.DataFrame({"pooling": ["other", "islands"]}, index=pd.Index([0, 1], name="cell"))
+    best = made_up({(0, "day-ahead"): [1.0, 1.0], (1, "day-ahead"): [90.0, 160.0]})
+    table = survival.savings_left(rolling, labels, best, best_labels).set_index("pooling")
+    assert table.loc["islands", "saved"] == 7.5
+    assert table.loc["islands", "percent"] == pytest.approx(5.0)
+    assert table.loc["islands", "optimum saves"] == 25.0
+    assert table.loc["islands", "share left"] == pytest.approx((0.5 + 0.25) / 2)
+    assert table.loc["free", "saved"] == 15.0
+    assert np.isnan(table.loc["free", "share left"])
 
 
 def test_regret_and_its_split_add_up() -> None:
@@ -218,7 +271,7 @@ def test_regret_and_its_split_add_up() -> None:
     assert table.loc["a", "cheapest days"] == 1
     parts = ("load", "weather", "cars")
     rng = np.random.default_rng(1)
-    known = {frozenset(chosen): pd.Series(rng.random(5)) for chosen in plan._subsets(parts)}
+    known = {frozenset(chosen): pd.Series(rng.random(5)) for chosen in plan.subsets(parts)}
     split = regret.regret_split(known, parts).set_index("part")
     total = (known[frozenset()] - known[frozenset(parts)]).mean()
     assert split.loc["all", "mean"] == pytest.approx(total)
@@ -226,15 +279,79 @@ def test_regret_and_its_split_add_up() -> None:
 
 
 def test_costs_find_their_forecaster() -> None:
-    """Rows become days by forecaster; sets of known parts are told apart."""
+    """Rows become days by forecaster; sets of known parts are told apart, and knowing all is the perfect one."""
     extent = plan.QUICK
-    cells = [Cell(index=i, levels=levels) for i, levels in enumerate(plan.forecast_cells(extent))]
+    days = list(plan.days_with_seeds(plan.base(extent), extent))
+    cells = [Cell(index=i, levels=levels) for i, levels in enumerate(plan.forecast_cells(days, extent))]
     rows = made_up({(cell.index, "rolling"): [float(cell.index)] for cell in cells})
     by_forecaster = regret.costs_by_forecaster(rows, cells)
     assert list(by_forecaster.columns[:4]) == list(plan.FORECASTERS)
     assert len(by_forecaster) == extent.n_days
-    by_known = regret.costs_by_known(rows, cells, "learned")
+    by_known = regret.costs_by_known(rows, cells, "learned", plan.PARTS)
     assert len(by_known) == 2 ** len(plan.PARTS)
+    assert by_known[frozenset(plan.PARTS)].equals(by_forecaster["perfect"].rename(regret.COST))
+    assert by_known[frozenset()].equals(by_forecaster["learned"].rename(regret.COST))
+
+
+def policies_by_day(costs: dict[str, list[float]]) -> pd.DataFrame:
+    """Rows of policies on the first days of January under one forecaster."""
+    rows = made_up({(0, policy): values for policy, values in costs.items()})
+    days = pd.to_datetime("2016-01-01") + pd.to_timedelta(rows["replication"], unit="D")
+    return rows.assign(
+        **{"simulation.start": days.dt.date.astype(str), "forecast.kind": "learned"},
+        departure_shortfall_kwh=0.0,
+        clipped_kwh=0.0,
+    )
+
+
+def test_policies_are_compared_on_the_days_they_ran() -> None:
+    """Regret over a policy's own days; differences to rolling over the days that both have."""
+    rows = policies_by_day({"rolling": [12.0, 15.0, 11.0], "stochastic": [11.0, 17.0]})
+    perfect = pd.Series([10.0, 10.0, 10.0], index=[pd.Timestamp(f"2016-01-0{d}").date() for d in (1, 2, 3)])
+    table = regret.policies_table(rows, perfect).set_index("policy")
+    assert table.loc["rolling", "regret"] == pytest.approx((2 + 5 + 1) / 3)
+    assert table.loc["stochastic", "regret"] == pytest.approx(4.0)
+    assert table.loc["stochastic", "n"] == 2
+    assert table["cheapest days"].to_dict() == {"rolling": 2, "stochastic": 1}
+    change = regret.against_rolling(rows, ("stochastic",)).set_index("figure")
+    assert change.loc["total_cost_net_cny", "mean"] == pytest.approx((-1 + 2) / 2)
+    assert change.loc["total_cost_net_cny", "n"] == 2
+
+
+def test_the_optimum_stands_beside_the_yardstick() -> None:
+    """What the rolling horizon gives away even with perfect forecasts: the optimum's regret is negative."""
+    costs = pd.DataFrame({"perfect": [10.0, 20.0], "a": [12.0, 26.0]}, index=pd.Index(["x", "y"]))
+    table = regret.with_optimum(
+        regret.regrets(costs, "perfect"), costs, pd.Series([9.0, 18.0], index=["x", "y"])
+    )
+    assert table["regret"].tolist() == [-1.5, 0.0, 4.0]
+    assert table["percent"].iloc[0] == pytest.approx(-10.0)
+
+
+def test_scores_become_a_row_per_quantity_and_forecaster() -> None:
+    """Errors, coverage of chosen quantiles and the difference to the reference are taken from the scores."""
+    names = [
+        "quantity",
+        "score",
+        "level",
+        "forecaster",
+        "mean",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "n_days",
+    ]
+    rows = [
+        ("load_kw", "coverage", level, "learned", level + 0.01, 0.0, 0.0, 0.0, 4)
+        for level in (0.05, 0.25, 0.5, 0.95)
+    ]
+    rows += [
+        ("load_kw", name, np.nan, "learned", 1.0 + i, -1.0, -2.0, 0.5, 4) for i, name in enumerate(ERRORS)
+    ]
+    (row,) = scores_table(pd.DataFrame(rows, columns=names)).to_dict("records")
+    assert [row[name] for name in ("MAE", "RMSE", "MASE", "pinball")] == [1.0, 2.0, 3.0, 4.0]
+    assert row["below the 0.05 quantile"] == pytest.approx(0.06)
+    assert (row["MAE less seasonal-naive"], row["ci_low"], row["ci_high"], row["n"]) == (-1.0, -2.0, 0.5, 4)
 
 
 def test_the_page_escapes_folds_and_shows(tmp_path: Path) -> None:
@@ -293,18 +410,22 @@ def test_a_small_experiment_runs_resumes_and_repeats(tmp_path: Path, monkeypatch
         name="quick",
         n_cars=3,
         n_fleets=2,
+        n_fleets_a_day=1,
         n_days=1,
-        n_stochastic_days=1,
+        stochastic_every=1,
         split_every=1,
         n_paths=2,
+        rolling_every=1,
         shortened=plan.QUICK.shortened,
     )
     chosen = ("table5",)
 
-    def made(done, extent, pictures):  # noqa: ANN001, ANN202
+    def made(done, scores, findings, extent, pictures):  # noqa: ANN001, ANN202
         yield sections._paper(done["table5"], pictures)
+        yield sections._audits(findings)
 
     monkeypatch.setattr(study, "QUICK", extent)
+    monkeypatch.setattr(study, "evaluate", lambda n_days, workers: pd.DataFrame({"quantity": ["load_kw"]}))
     monkeypatch.setattr(study, "parts", lambda extent: (p for p in plan.parts(extent) if p.name in chosen))
     monkeypatch.setattr(study, "sections", made)
     first = study.run_experiment(tmp_path / "a", quick=True, workers=0)
@@ -312,7 +433,9 @@ def test_a_small_experiment_runs_resumes_and_repeats(tmp_path: Path, monkeypatch
     again = study.run_experiment(tmp_path / "a", quick=True, resume=True, workers=0)
     assert (again.path / "index.html").read_bytes() == page
     other = study.run_experiment(tmp_path / "b", quick=True, workers=0)
-    for table in ("table5", "policies", "orderings"):
+    assert first.n_audit_findings == 0
+    assert first.tables["audits"]["pass"].tolist() == [1, 1, 1]
+    for table in ("table5", "policies", "orderings", "audits"):
         files = [path / "tables" / f"{table}.csv" for path in (first.path, other.path)]
         assert files[0].read_bytes() == files[1].read_bytes()
     assert list((first.path / "figures").glob("car-*.png"))

@@ -47,6 +47,7 @@ class Extent:
     stochastic_every: int  # of the days, on which the two-stage program is run
     split_every: int  # of the days, on which regret is split
     n_paths: int
+    rolling_every: int  # of the settings that are run in the rolling simulator
     shortened: Mapping[str, tuple[str, ...]]
     """Levels of the designed experiment, by axis, where not all are run."""
 
@@ -60,6 +61,7 @@ FULL: Final = Extent(
     stochastic_every=2,
     split_every=2,
     n_paths=5,
+    rolling_every=1,
     shortened={},
 )
 QUICK: Final = Extent(
@@ -71,6 +73,7 @@ QUICK: Final = Extent(
     stochastic_every=2,
     split_every=2,
     n_paths=2,
+    rolling_every=3,
     shortened={
         "departure": ("0.9", "none"),
         "pooling": ("islands", "free"),
@@ -146,7 +149,7 @@ def parts(extent: Extent) -> Iterator[Part]:
         name="rolling",
         scenario=real,
         policies=("uncontrolled", "rolling"),
-        factors=Factors(design="list", cells=list(rolling_cells(real))),
+        factors=Factors(design="list", cells=list(rolling_cells(real))[:: extent.rolling_every]),
         n_replications=extent.n_fleets,
     )
     yield Part(
