@@ -26,7 +26,7 @@ NOTHING: Final = 1e-9
 class Gains:
     """What each driver gains by a run against another of the same travel."""
 
-    cars: pd.DataFrame  # vehicle_id, bill_saved, wear_more, compensation, gain, discharged_kwh
+    cars: pd.DataFrame  # vehicle_id, takes_part, bill_saved, wear_more, compensation, gain, discharged_kwh
     mean: float
     worst: float
     worst_vehicle_id: int
@@ -64,7 +64,6 @@ def driver_accounts(run: str | Path | Run) -> pd.DataFrame:
         bill=segment_bills(segments, opened.grid),
         charged_kwh=np.maximum(energy, 0.0),
         discharged_kwh=np.maximum(-energy, 0.0),
-        change_kwh=(segments["energy_end_kwh"] - segments["energy_start_kwh"]).to_numpy(np.float64),
     )
     sums = rows.groupby("vehicle_id")[["bill", "charged_kwh", "discharged_kwh"]].sum()
     ends = segments.groupby("vehicle_id").agg(
@@ -96,6 +95,7 @@ def gains(run: str | Path | Run, against: str | Path | Run) -> Gains:
     ours, theirs = (driver_accounts(opened).set_index("vehicle_id") for opened in (one, other))
     cars = pd.DataFrame(
         {
+            "takes_part": ours["takes_part"].astype(bool),
             "bill_saved": theirs["bill_net"] - ours["bill_net"],
             "wear_more": ours["wear"] - theirs["wear"],
             "ageing_more": ours["ageing_cost"] - theirs["ageing_cost"],
@@ -104,13 +104,24 @@ def gains(run: str | Path | Run, against: str | Path | Run) -> Gains:
         }
     )
     cars["gain"] = cars["bill_saved"] - cars["wear_more"] + cars["compensation"]
-    worst = int(cars["gain"].to_numpy().argmin()) if len(cars) else 0
+    return _of_cars(cars.reset_index())
+
+
+def taking_part(found: Gains) -> Gains:
+    """Gains of those drivers alone who take part."""
+    return _of_cars(found.cars[found.cars["takes_part"]].reset_index(drop=True))
+
+
+def _of_cars(cars: pd.DataFrame) -> Gains:
+    """Sums over cars; zeros where there are none."""
+    gain = cars["gain"].to_numpy(np.float64)
+    worst = int(gain.argmin()) if len(cars) else 0
     return Gains(
-        cars=cars.reset_index(),
-        mean=float(cars["gain"].mean()) if len(cars) else 0.0,
-        worst=float(cars["gain"].iloc[worst]) if len(cars) else 0.0,
-        worst_vehicle_id=int(cars.index[worst]) if len(cars) else -1,
-        losing_share=float((cars["gain"] < -NOTHING).mean()) if len(cars) else 0.0,
+        cars=cars,
+        mean=float(gain.mean()) if len(cars) else 0.0,
+        worst=float(gain[worst]) if len(cars) else 0.0,
+        worst_vehicle_id=int(cars["vehicle_id"].iloc[worst]) if len(cars) else -1,
+        losing_share=float((gain < -NOTHING).mean()) if len(cars) else 0.0,
         no_loser_per_kwh=no_loser_per_kwh(
             (cars["bill_saved"] - cars["wear_more"]).to_numpy(np.float64),
             cars["discharged_kwh"].to_numpy(np.float64),

@@ -38,9 +38,7 @@ def frame_table(frame: pd.DataFrame, *, title: str) -> Table:
     """A frame as it stands, numbers to the right."""
     table = Table(title=title, title_justify="left")
     for name, dtype in frame.dtypes.items():
-        table.add_column(
-            str(name).strip(), justify="right" if pd.api.types.is_numeric_dtype(dtype) else "left"
-        )
+        table.add_column(str(name), justify="right" if pd.api.types.is_numeric_dtype(dtype) else "left")
     for row in frame.itertuples(index=False, name=None):
         table.add_row(*(cell_text(value) for value in row))
     return table

@@ -70,7 +70,7 @@ def _table(shown: Shown) -> dict[str, object]:
     return {
         "caption": shown.caption,
         "is_folded": shown.is_folded,
-        "head": [str(name).strip() for name in table.columns],
+        "head": [str(name) for name in table.columns],
         "rows": [[cell_text(value) for value in row] for row in table.itertuples(index=False, name=None)],
         "numeric": [pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes],
     }

@@ -87,8 +87,9 @@ def bridge_figure(bridge: pd.DataFrame) -> Figure:
     figure, (axis,) = _blank(9.0, 0.36 * len(bridge) + 0.9)
     rows = bridge.iloc[::-1].reset_index(drop=True)
     is_printed = rows["n"].isna().to_numpy()
-    axis.barh(rows.index, rows["saved %"], color=np.where(is_printed, LOAD, GRID), height=0.65)
     known = rows[~is_printed]
+    for mask, colour, label in ((is_printed, LOAD, "printed"), (~is_printed, GRID, "ours, 95 % interval")):
+        axis.barh(rows.index[mask], rows["saved %"][mask], color=colour, height=0.65, label=label)
     axis.errorbar(
         known["saved %"],
         known.index,
@@ -99,6 +100,7 @@ def bridge_figure(bridge: pd.DataFrame) -> Figure:
     )
     axis.set_yticks(rows.index, rows["assumption"])
     axis.set_xlabel("total cost saved by scenario 3 against scenario 1 [%]")
+    axis.legend(fontsize="small", loc="lower right")
     axis.grid(visible=False, axis="y")
     return figure
 
@@ -120,7 +122,8 @@ def gain_figure(gains: pd.DataFrame) -> Figure:
         axis.set_title(f"other assumptions: {others}", loc="left")
         axis.grid(visible=False, axis="x")
     axes[0].set_ylabel("gain of V2G [CNY a day]")
-    axes[-1].legend(title="pooling", fontsize="small")
+    handles, names = axes[-1].get_legend_handles_labels()
+    figure.legend(handles, names, title="pooling", fontsize="small", loc="outside right center")
     return figure
 
 

@@ -143,9 +143,9 @@ def _terms(table: pd.DataFrame, figure: str) -> pd.DataFrame:
                 "term": term,
                 "share": float(group["share"].iloc[0]),
                 "lowest effect": float(least["effect"]),
-                "at": least["level"],
+                "lowest at": least["level"],
                 "highest effect": float(most["effect"]),
-                "at ": most["level"],
+                "highest at": most["level"],
                 "swing": float(most["effect"] - least["effect"]),
                 "significant": bool(((group["ci_low"] > 0) | (group["ci_high"] < 0)).any()),
             }

@@ -25,6 +25,8 @@ BRIDGE: Final = (
     "saved % low",
     "saved % high",
     "moves by % points",
+    "moves low",
+    "moves high",
     "saved",
     "saved low",
     "saved high",
@@ -223,7 +225,7 @@ def _side_by_side(first: pd.DataFrame, second: pd.DataFrame, third: pd.DataFrame
 def _row(label: str, saved: pd.DataFrame, default: pd.DataFrame) -> dict[str, object]:
     names = ("cost 1", "cost 3", "bill 1", "bill 2", "bill 3", "renewables 3 - 1")
     money, percent = mean_row(saved["saved"]), mean_row(saved["saved %"])
-    moved = saved.set_index("replication")["saved %"] - default["saved %"]
+    moved = mean_row(saved.set_index("replication")["saved %"] - default["saved %"])
     return {
         "assumption": label,
         **{name: float(saved[name].mean()) for name in names},
@@ -233,7 +235,9 @@ def _row(label: str, saved: pd.DataFrame, default: pd.DataFrame) -> dict[str, ob
         "saved %": percent["mean"],
         "saved % low": percent["ci_low"],
         "saved % high": percent["ci_high"],
-        "moves by % points": float(moved.mean()),
+        "moves by % points": moved["mean"],
+        "moves low": moved["ci_low"],
+        "moves high": moved["ci_high"],
         "n": money["n"],
     }
 
