@@ -23,7 +23,7 @@ def drivers(
     """What each driver pays, gets and wears down, and gains against another policy."""
     from experiments.driver_accounts import driver_accounts, gains
     from experiments.reading import read_run
-    from experiments.tables import frame_table
+    from experiments.tables import statistics_table
 
     opened = read_run(run)
     accounts = driver_accounts(opened)
@@ -37,8 +37,8 @@ def drivers(
         typer.echo(table.to_csv(index=False), nl=False)
         return
     numbers = table.drop(columns="vehicle_id").select_dtypes("number")
-    summary = numbers.agg(["mean", "min", "median", "max"]).T.reset_index(names="per car")
-    console().print(frame_table(summary, title=f"{len(table)} drivers, money in {opened.currency}"))
+    summary = numbers.agg(["mean", "min", "median", "max"]).T.rename_axis("per car")
+    console().print(statistics_table(summary, title=f"{len(table)} drivers, money in {opened.currency}"))
     if compared is not None:
         typer.echo(
             f"gain against {against}: {compared.mean:,.2f} a driver; worst off is vehicle {compared.worst_vehicle_id} "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from rich.table import Table
+
+DIGITS: Final = 5
+"""Of the largest number of a column."""
 
 ROUNDING: Final = 1e-9
 """A smaller number is what sums leave of nothing."""
@@ -39,24 +42,62 @@ def frame_table(frame: pd.DataFrame, *, title: str) -> Table:
     table = Table(title=title, title_justify="left")
     for name, dtype in frame.dtypes.items():
         table.add_column(str(name), justify="right" if pd.api.types.is_numeric_dtype(dtype) else "left")
-    for row in frame.itertuples(index=False, name=None):
-        table.add_row(*(cell_text(value) for value in row))
+    for row in frame_texts(frame):
+        table.add_row(*row)
     return table
 
 
-def cell_text(value: object) -> str:
-    """Text of a table's cell; nothing where there is no number.
+def statistics_table(frame: pd.DataFrame, *, title: str) -> Table:
+    """A frame whose rows are figures of different kinds, named by its index: each number for itself."""
+    table = Table(title=title, title_justify="left")
+    table.add_column(str(frame.index.name))
+    for name in frame.columns:
+        table.add_column(str(name), justify="right")
+    for label, row in frame.iterrows():
+        table.add_row(str(label), *(readable(float(value)) for value in row))
+    return table
 
-    >>> cell_text(1234.5), cell_text(float("nan")), cell_text("a"), cell_text(3), cell_text(True)
-    ('1,234.50', '', 'a', '3', 'yes')
-    >>> cell_text(float("inf")), cell_text(-4e-11)
-    ('inf', '0')
+
+def frame_texts(frame: pd.DataFrame) -> list[list[str]]:
+    """Texts of a frame's cells, row by row; numbers of a column have the same decimals.
+
+    >>> frame_texts(pd.DataFrame({"a": ["x", "y"], "b": [1234.5, 0.25], "n": [20.0, float("nan")]}))
+    [['x', '1,234.5', '20'], ['y', '0.2', '']]
     """
+    columns = [column_texts(frame.iloc[:, index]) for index in range(frame.shape[1])]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def column_texts(column: pd.Series[Any]) -> list[str]:
+    """Texts of a column: numbers with five figures of the largest; nothing where there is no number.
+
+    >>> column_texts(pd.Series([0.0001527, 3.227])), column_texts(pd.Series([True, False]))
+    (['0.0002', '3.2270'], ['yes', 'no'])
+    >>> column_texts(pd.Series([-4e-11, float("inf"), 62549.0])), column_texts(pd.Series([12, 5000]))
+    (['0', 'inf', '62,549'], ['12', '5,000'])
+    """
+    values = column.tolist()
+    floats = [value for value in values if isinstance(value, float) and np.isfinite(value)]
+    decimals = _decimals(floats)
+    return [_text(value, decimals) for value in values]
+
+
+def _decimals(values: Sequence[float]) -> int:
+    largest = max((abs(value) for value in values), default=0.0)
+    if largest < ROUNDING or all(value == int(value) for value in values):
+        return 0
+    return int(np.clip(DIGITS - 1 - np.floor(np.log10(largest)), 0, 6))
+
+
+def _text(value: object, decimals: int) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return "" if pd.isna(value) else str(value) if np.isinf(value) else readable(float(value))
-    return str(value)
+    if isinstance(value, float):
+        if np.isnan(value):
+            return ""
+        text = f"{value:,.{decimals}f}"
+        return text[1:] if text.startswith("-") and not text.strip("-0.,") else text
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def readable(value: float) -> str:

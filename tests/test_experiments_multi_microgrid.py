@@ -372,7 +372,7 @@ def test_the_page_escapes_folds_and_shows(tmp_path: Path) -> None:
         ],
     )
     assert "&lt;b&gt;" in text
-    assert "1,234.50" in text
+    assert "1,234.5" in text
     assert text.count("<details>") == 1
     assert "http" not in text.replace("http-equiv", "")
 

@@ -11,7 +11,7 @@ import jinja2
 import pandas as pd
 
 from experiments.page import TEMPLATES
-from experiments.tables import cell_text
+from experiments.tables import frame_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,7 +71,7 @@ def _table(shown: Shown) -> dict[str, object]:
         "caption": shown.caption,
         "is_folded": shown.is_folded,
         "head": [str(name) for name in table.columns],
-        "rows": [[cell_text(value) for value in row] for row in table.itertuples(index=False, name=None)],
+        "rows": frame_texts(table),
         "numeric": [pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes],
     }
 

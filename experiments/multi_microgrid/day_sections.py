@@ -23,7 +23,7 @@ def mobile_or_fixed(study: Study, extent: Extent, pictures: Path) -> Section:
         question=(
             "The same cars where they may give back everywhere, at home only or nowhere, and fixed batteries with the "
             f"cars' energy and power beside cars that only charge; day-ahead optimum on {len(saved)} days of the year, "
-            f"each with {extent.n_fleets_a_day} fleets of its own."
+            f"{extent.n_fleets_a_day} of its own fleets on each."
         ),
         tables=(
             Shown(
