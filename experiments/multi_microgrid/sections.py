@@ -165,8 +165,8 @@ def _rolling(study: Study, factorial: Study, extent: Extent) -> Section:
         title="The same settings in the rolling simulator",
         question=(
             "A dozen of the settings with decisions every 15 minutes on yesterday's forecasts: what the rolling policy "
-            "saves against uncontrolled charging (its stationary storage scheduled on the same forecasts), and how much "
-            "that is of what the day-ahead optimum with perfect foresight saves for the same fleets."
+            "saves against uncontrolled charging (its stationary storage scheduled on the same forecasts), how much "
+            "that is of what the day-ahead optimum with perfect foresight saves."
         ),
         tables=(
             Shown(
