@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from sim.contracts import FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.metrics import FloatArray
 from experiments.reading import Run, records
 from sim.clock import STEP_S
+from sim.contracts import FloatArray
 from sim.trace import MARGINALS
 
 NOTHING_KWH = 1e-6

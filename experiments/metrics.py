@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from sim.clock import DAY_S, STEP_H, STEP_S
+from sim.contracts import FloatArray
 from sim.key_figures import KEY_FIGURES
 from sim.microgrid import build_turbines
 from sim.scenario import Scenario
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Tables = Mapping[str, pd.DataFrame | pa.Table]
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from experiments.car_domain import CarLimits, Line, car_domain
-from experiments.metrics import FloatArray
 from experiments.palette import LAYERS, REGIONS, Layer
 from experiments.reading import Run, records
 from experiments.report_explanations import explanations
 from sim.clock import STEP_S
+from sim.contracts import FloatArray
 
 MAX_CARS: Final = 200
 """Cars that the report's chooser holds."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 Level = Any
 """A value that TOML can hold: a level of a factor."""
-
-SEEDED: Final = ("simulation.seed", "simulation.replication")
-"""Keys that no factor may change: the study sets them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,10 +135,6 @@ class Engine(Protocol):
 
     An engine keeps no record of a study: what it loses is sent again.
     """
-
-    @property
-    def name(self) -> str:
-        """Word for people and for the summary."""
 
     @property
     def n_workers(self) -> int:

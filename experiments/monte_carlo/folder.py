@@ -49,7 +49,6 @@ DERIVED: Final = (
     "statistics.csv",
     "differences.csv",
     "effects.csv",
-    "indices.csv",
     "summary.json",
     "study.html",
 )

@@ -18,11 +18,11 @@ from threadpoolctl import threadpool_limits
 
 from experiments.monte_carlo.analysis.intervals import (
     CONFIDENCE,
-    FloatArray,
     bootstrap_interval,
     moments,
     t_interval,
 )
+from sim.contracts import FloatArray
 from sim.randomness import Stream, generator
 
 KEYS: Final = ["cell", "policy", "replication"]

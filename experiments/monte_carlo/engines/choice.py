@@ -22,8 +22,8 @@ def engine_for(*, workers: int | None = None, cluster: str | None = None) -> Eng
     StudyError
         When both are given, a number is impossible, or the cluster does not answer.
 
-    >>> engine_for(workers=0).name
-    'in-process'
+    >>> type(engine_for(workers=0)).__name__
+    'InProcessEngine'
     """
     if cluster is not None:
         if workers is not None:

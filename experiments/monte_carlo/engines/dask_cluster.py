@@ -71,8 +71,6 @@ class DaskEngine:
         When ``distributed`` is not installed, when no scheduler answers there, or when it has no workers.
     """
 
-    name = "dask"
-
     def __init__(self, address: str) -> None:
         self._address = _checked(address)
         self._distributed = _distributed()

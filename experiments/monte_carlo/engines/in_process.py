@@ -12,7 +12,6 @@ from experiments.monte_carlo.work import run_piece
 class InProcessEngine:
     """Runs a piece when its result is asked for; a debugger stops where the simulation is."""
 
-    name = "in-process"
     n_workers = 1
 
     def __init__(self) -> None:

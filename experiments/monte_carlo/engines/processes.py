@@ -87,8 +87,6 @@ class ProcessEngine:
         When the number is not positive, or when this process may not start others.
     """
 
-    name: Final = "processes"
-
     def __init__(self, n_workers: int | None = None) -> None:
         if n_workers is not None and n_workers < 1:
             raise StudyError(f"workers: {n_workers} is less than 1")

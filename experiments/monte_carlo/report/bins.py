@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from experiments.monte_carlo.analysis.intervals import FloatArray
+from sim.contracts import FloatArray
 
 MOST_BINS: Final = 60
 """In a chart: more are hairlines."""
