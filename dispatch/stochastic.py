@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dispatch.bound_prices import bound_prices, expected_prices
 from dispatch.decision import Decided, decision_row, runs_turbines, turbines_down
@@ -87,13 +87,10 @@ def decide(session: ScenarioSession, relaxed: SolvedPaths, options: DispatchOpti
     iterations = relaxed.outcome.iterations + (0 if chosen is relaxed else chosen.outcome.iterations)
     bound, true_cost = relaxed.outcome.bound, chosen.true_cost
     if options.turbine == "convex" and any(runs_turbines(path) for path in relaxed.paths):
-        off = session.solve_variant(relaxed, lambda path: turbines_down(path.problem, path.assembly))
-        other = off if isinstance(off, Failure) else _exclusive(session, off)
-        if isinstance(off, Failure) or isinstance(other, Failure):
-            return Failure(reason="turbines down", iterations=iterations)
-        iterations += off.outcome.iterations + (0 if other is off else other.outcome.iterations)
-        if other.true_cost < true_cost:
-            chosen, bound, true_cost = other, off.outcome.bound, other.true_cost
+        other, spent = _compared(session, relaxed)
+        iterations += spent
+        if other is not None and other.answer.true_cost < true_cost:
+            chosen, bound, true_cost = other.answer, other.bound, other.answer.true_cost
     decision = decision_row(
         objective=chosen.outcome.objective,
         bound=bound,
@@ -110,6 +107,28 @@ def decide(session: ScenarioSession, relaxed: SolvedPaths, options: DispatchOpti
         decision=decision,
         program="two-stage",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Compared:
+    answer: SolvedPaths
+    bound: float
+
+
+def _compared(session: ScenarioSession, relaxed: SolvedPaths) -> tuple[_Compared | None, int]:
+    """Answer with the turbines ramped down on every path, and iterations spent on it.
+
+    None where it cannot be solved: the answer with turbines is executable all the same, and `turbine_gap` bounds what
+    the comparison might have gained.
+    """
+    off = session.solve_variant(relaxed, lambda path: turbines_down(path.problem, path.assembly))
+    if isinstance(off, Failure):
+        return None, off.iterations
+    other = _exclusive(session, off)
+    if isinstance(other, Failure):
+        return None, off.outcome.iterations + other.iterations
+    spent = off.outcome.iterations + (0 if other is off else other.outcome.iterations)
+    return _Compared(answer=other, bound=off.outcome.bound), spent
 
 
 def _exclusive(session: ScenarioSession, relaxed: SolvedPaths) -> SolvedPaths | Failure:

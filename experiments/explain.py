@@ -114,7 +114,7 @@ def _by_prices(book: Book, car: CarBook, facts: StepFacts, row: Any) -> Explanat
         *words.of_the_battery(row, book.currency),
         *words.of_the_margins(book, car, facts, row),
         *words.of_later(facts, row),
-        *words.of_the_departure(facts, row, book.currency),
+        *words.of_the_departure(book, facts, row),
         *words.of_doubt(row),
     ]
     parts = (row.terminal_value_per_kwh, row.requirement_duals_per_kwh, row.full_duals_per_kwh)
@@ -162,6 +162,7 @@ def _of_facts(facts: StepFacts) -> dict[str, float | int | str | None]:
         "energy_start_kwh": facts.energy_start_kwh,
         "energy_end_kwh": facts.energy_end_kwh,
         "departure_s": None if facts.departure is None else facts.departure.planned_depart_s,
+        "declared_departure_s": None if facts.departure is None else facts.departure.declared_depart_s,
         "required_kwh": None if facts.departure is None else facts.departure.required_kwh,
     }
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dispatch.baselines import OwnCost
+from dispatch.margin import Margin
 from experiments.reading import Run, records
 from sim.clock import STEP_S
 from sim.contracts import FloatArray
@@ -40,6 +42,9 @@ class Book:
     run: Run
     policy: str
     is_own_policy: bool
+    knows_trips: bool  # whether its decisions are given the true trips, not what drivers declare
+    departure_margin_s: float  # by which declared departures are taken to be earlier
+    undeclared_soc: float  # wanted as soon as possible where no departure is declared
     currency: str
     wear_per_kwh: float
     n_steps: int
@@ -73,10 +78,14 @@ def open_book(run: Run, vehicle_ids: Iterable[int]) -> Book:
         columns=[column.name for column in MARGINALS.columns]
     )  # of an older run, too
     own = marginals["vehicle_id"].isna()
-    policy = str(run.scenario["dispatch"]["policy"])
+    dispatch, forecast = run.scenario["dispatch"], run.scenario["forecast"]
+    policy = str(dispatch["policy"])
     return Book(
         run=run,
         policy=policy,
+        knows_trips=policy == OwnCost.name or forecast["kind"] == "perfect" or "cars" in forecast["known"],
+        departure_margin_s=60.0 * dispatch["departure_margin_min"] if policy == Margin.name else 0.0,
+        undeclared_soc=float(run.scenario["fleet"]["drivers"]["undeclared_soc"]),
         is_own_policy=":" in policy or bool(run.manifest.get("policy_is_own_object")),
         currency=run.currency,
         wear_per_kwh=float(run.scenario["economics"]["throughput_price_per_kwh"]),
@@ -148,6 +157,18 @@ def step_facts(car: CarBook, step_s: int) -> StepFacts | None:
         is_full=energy >= vehicle.soc_max * vehicle.battery_kwh - NOTHING_KWH,
         is_empty=energy <= vehicle.soc_min * vehicle.battery_kwh + NOTHING_KWH,
     )
+
+
+def planned_for_s(book: Book, trip: Any, step_s: int) -> float | None:
+    """Instant of a departure that a decision planned with; None where the driver had declared none.
+
+    A departure that is overdue is taken to be at the next boundary, and no margin brings one before it.
+    """
+    said_s = trip.planned_depart_s if book.knows_trips else trip.declared_depart_s
+    if said_s is None:
+        return None
+    due_s = said_s if said_s > step_s else step_s + STEP_S
+    return float(max(due_s - book.departure_margin_s, min(due_s, step_s + STEP_S)))
 
 
 def _departs_s(trip: Any) -> int:

@@ -7,15 +7,19 @@ from typing import Final
 import numpy as np
 
 from experiments.explain_facts import Book, StepFacts
-from experiments.explain_words import minute
+from experiments.explain_words import next_departure
 from sim.clock import STEP_S, label
 
 RULES: Final = {
     "uncontrolled": "Rule uncontrolled: charge at full power from plug-in until full.",
     "own-cost": "Rule own-cost: each car alone charges where its own bill over the next 24 h is least, and never "
     "gives back.",
-    "valley-first": "Rule valley-first: charge in the cheapest hours of the stay.",
-    "least-laxity": "Rule least-laxity: the car with the least time to spare before its departure charges first.",
+    "valley-first": "Rule valley-first: charge at full power while no later step of the stay, as declared and within "
+    "24 h, is forecast to be cheaper; else only what later full charging could not make up for.",
+    "least-laxity": "Rule least-laxity: first what later full charging could not make up for; with the power that the "
+    "region's limit leaves, cars charge in the order of the time they have to spare before their declared departure.",
+    "day-ahead": "Plan day-ahead: the whole run was planned once, with loads, weather and trips as they truly come; "
+    "it records no prices of single steps.",
 }
 CHEAPER: Final = 3
 """Cheaper later steps that are named."""
@@ -30,21 +34,17 @@ def of_the_rule(book: Book) -> str:
 
 def of_the_facts(book: Book, facts: StepFacts) -> list[str]:
     """Whether it is full, what its departure needs, and the price now against those of the stay."""
-    return [*_energy(facts), *_prices(book, facts)]
+    return [*_energy(book, facts), *_prices(book, facts)]
 
 
-def _energy(facts: StepFacts) -> list[str]:
+def _energy(book: Book, facts: StepFacts) -> list[str]:
     sentences = ["It is full."] if facts.is_full else []
     trip = facts.departure
     if trip is None:
         return [*sentences, "The run's tables have no later departure of this car."]
     lacks = trip.required_kwh - facts.energy_end_kwh
-    state = f"{lacks:.2f} kWh are still lacking" if lacks > 0 else "it has that"
-    leaves = minute(trip.planned_depart_s)
-    return [
-        *sentences,
-        f"Next departure at {leaves} to {trip.destination}, needing {trip.required_kwh:.2f} kWh: {state}.",
-    ]
+    state = f"{lacks:.2f} kWh are still lacking" if lacks > 0 else "it has what it needs"
+    return [*sentences, *next_departure(book, trip), f"At the step's end {state}."]
 
 
 def _prices(book: Book, facts: StepFacts) -> list[str]:

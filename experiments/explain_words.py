@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from experiments.explain_facts import Book, CarBook, StepFacts
+from experiments.explain_facts import Book, CarBook, StepFacts, planned_for_s
 from sim.clock import STEP_S, label
 
 POWER_KW: Final = 5e-4
@@ -129,22 +129,41 @@ def of_the_margins(book: Book, car: CarBook, facts: StepFacts, row: Any) -> list
     return sentences
 
 
-def of_the_departure(facts: StepFacts, row: Any, currency: str) -> list[str]:
+def of_the_departure(book: Book, facts: StepFacts, row: Any) -> list[str]:
     """The departure ahead, what it needs, and the price of that need."""
     trip = facts.departure
     if trip is None:
         return ["The run's tables have no later departure of this car."]
-    leaves_s = trip.planned_depart_s
-    text = f"Next departure at {minute(leaves_s)} to {trip.destination}, needing {trip.required_kwh:.2f} kWh"
+    said, planned_s = next_departure(book, trip), planned_for_s(book, trip, facts.step_s)
     if row.requirement_duals_per_kwh <= VALUE:
-        return [text + "; that need has no price now."]
-    dearest = row.dearest_departure_s
-    if dearest is None:
-        return [text + "; dearer is the least energy it must hold at any time."]
-    if row.protected_departure_s is not None and abs(row.protected_departure_s - leaves_s) < STEP_S:
-        text += f"; a kWh less needed would save {row.departure_dual_per_kwh:.3f} {currency}"
-    same = abs(dearest - leaves_s) < STEP_S
-    return [text + ("." if same else f"; the dearest need is that of the departure at {minute(dearest)}.")]
+        return [*said, "That need has no price now."]
+    if planned_s is None:
+        return [*said, "What it must hold has a price now."]
+    dearest_s = row.dearest_departure_s
+    if dearest_s is None:
+        return [*said, "Dearer than that need is the least energy it must hold at any time."]
+    if row.protected_departure_s is not None and abs(row.protected_departure_s - planned_s) < STEP_S:
+        worth = f"{row.departure_dual_per_kwh:.3f} {book.currency}"
+        said.append(f"A kWh less needed there would save {worth}.")
+    if abs(dearest_s - planned_s) >= STEP_S:
+        said.append(f"The dearest need is that of the departure at {minute(dearest_s)}.")
+    return said
+
+
+def next_departure(book: Book, trip: Any) -> list[str]:
+    """When a car leaves next, for where and with what, and what its driver had said of it."""
+    leaves = minute(trip.planned_depart_s)
+    to = f"Next departure at {leaves} to {trip.destination}, needing {trip.required_kwh:.2f} kWh"
+    if book.knows_trips or trip.declared_depart_s == trip.planned_depart_s:
+        taken = ""
+        if book.departure_margin_s:
+            taken = f"; it is taken to be {book.departure_margin_s / 60:g} min earlier"
+        return [f"{to}{taken}."]
+    if trip.declared_depart_s is None:
+        wanted = f"{100 * book.undeclared_soc:.0f} % of the battery was wanted as soon as possible"
+        return [f"{to}; no departure was declared, so {wanted}."]
+    taken = f" and taken to be {book.departure_margin_s / 60:g} min earlier" if book.departure_margin_s else ""
+    return [f"{to}; it was declared for {minute(trip.declared_depart_s)}{taken}, and that is what counted."]
 
 
 def of_later(facts: StepFacts, row: Any) -> list[str]:

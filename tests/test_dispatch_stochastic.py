@@ -14,7 +14,8 @@ from forecast_cases import with_paths
 from dispatch.assembly import Assembly
 from dispatch.problem import Problem
 from dispatch.rolling_horizon import RollingHorizon
-from dispatch.session import Session, Solved
+from dispatch.scenarios import ScenarioSession
+from dispatch.session import Failure, Session, Solved
 from dispatch.stationary import no_cars
 from dispatch.stochastic import Stochastic, path_forecasts
 from sim.contracts import Forecast, Paths, Schedule, Snapshot
@@ -225,6 +226,26 @@ def test_turbine_runs_only_if_cheaper_at_true_expected_cost() -> None:
     assert both.decision.objective == pytest.approx(off.decision.objective, rel=1e-9)
     assert not both.turbine_kw.any()
     assert any(decide(started(dear), dear).turbine_kw.any() for dear.step in (60, 64, 68))
+
+
+def test_a_failed_comparison_keeps_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the program with turbines off cannot be solved, the plan with turbines is executed, not the fallback."""
+    made = world(2, 1, import_limit_kw=np.full(3, 330.0))
+    made.step = 60
+    whole = decide(started(made), made)
+    calls = []
+
+    def fails(*_: object) -> Failure:
+        calls.append(1)
+        return Failure(reason="iteration_limit", iterations=7)
+
+    monkeypatch.setattr(ScenarioSession, "solve_variant", fails)
+    alone = decide(started(made), made)
+    assert len(calls) == 1
+    assert not alone.decision.fallback
+    assert alone.turbine_kw.any()
+    assert alone.decision.turbine_bound == pytest.approx(whole.decision.turbine_bound, rel=1e-9)
+    assert alone.decision.turbine_gap >= whole.decision.turbine_gap
 
 
 def test_runs_are_bit_identical() -> None:

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from experiments import Run, read_run, run
 from experiments.explain import Explanation, explain, explain_at, instant_of, print_explanation
-from experiments.explain_facts import open_book, step_facts
+from experiments.explain_facts import open_book, planned_for_s, step_facts
+from experiments.explain_words import minute
 from experiments.report_data import report_data
 from sim.clock import DAY_S, STEP_H, STEP_S
 from sim.errors import RunFolderError, VoltwalkError
@@ -30,6 +31,24 @@ WANTED = {
     "perfect": ("multi-microgrid", ("forecast.kind=perfect",)),
     "limited": ("import-limited", ()),
     "one way": ("multi-microgrid", ("economics.throughput_price_per_kwh=0",)),
+    "unsure": (
+        "multi-microgrid",
+        (
+            'fleet.drivers.departure_error_min={family="norm", scale=45.0}',
+            "fleet.drivers.missing_share=0.3",
+            "dispatch.departing_energy_value=0.2",
+        ),
+    ),
+    "unsure margin": (
+        "multi-microgrid",
+        (
+            'fleet.drivers.departure_error_min={family="norm", scale=45.0}',
+            "dispatch.policy=margin",
+            "dispatch.departure_margin_min=40",
+            "dispatch.departing_energy_value=0.2",
+        ),
+    ),
+    "day-ahead": ("multi-microgrid", ("dispatch.policy=day-ahead", "forecast.kind=perfect")),
     "own-cost": ("multi-microgrid", ("dispatch.policy=own-cost",)),
     "uncontrolled": ("multi-microgrid", ("dispatch.policy=uncontrolled",)),
 }
@@ -142,6 +161,44 @@ def test_sentences_by_hand(two_cars: Path, rewrite: Rewrite) -> None:
     assert made.check == "0.300000 + 0.300000 - 0.200000 = 0.400000, recorded 0.400000"
 
 
+@pytest.mark.parametrize("name", ["unsure", "unsure margin"])
+def test_what_counts_is_what_was_declared(run_of: Callable[[str], Run], name: str) -> None:
+    """A need that has a price is that of the departure as declared (less the margin), wherever the true one is."""
+    book = open_book(run_of(name), run_of(name).vehicles["vehicle_id"])
+    n_wrong = 0
+    for car in book.cars.values():
+        for step_s, row in car.marginals.items():
+            facts = step_facts(car, step_s)
+            assert facts is not None
+            if row.dearest_departure_s is None or facts.departure is None:
+                continue
+            planned_s = planned_for_s(book, facts.departure, step_s)
+            assert planned_s is not None
+            assert abs(row.dearest_departure_s - planned_s) < STEP_S
+            text = " ".join(explain_at(book, car, step_s).sentences)
+            assert "The dearest need is that of" not in text
+            said_s, true_s = facts.departure.declared_depart_s, facts.departure.planned_depart_s
+            assert (f"it was declared for {minute(said_s)}" in text) == (said_s != true_s)
+            n_wrong += abs(row.dearest_departure_s - true_s) >= STEP_S
+    assert n_wrong > 10
+
+
+def test_a_departure_that_nobody_declared_is_told(run_of: Callable[[str], Run]) -> None:
+    """Where the driver is silent the words say so, and what was wanted instead."""
+    book = open_book(run_of("unsure"), run_of("unsure").vehicles["vehicle_id"])
+    silent = 0
+    for car in book.cars.values():
+        for step_s in car.marginals:
+            facts = step_facts(car, step_s)
+            assert facts is not None
+            if facts.departure is not None and facts.departure.declared_depart_s is None:
+                text = " ".join(explain_at(book, car, step_s).sentences)
+                assert "no departure was declared, so 0 % of the battery" not in text
+                assert "of the battery was wanted as soon as possible" in text
+                silent += 1
+    assert silent > 10
+
+
 def test_a_set_point_that_was_not_kept_is_told(two_cars: Path, rewrite: Rewrite) -> None:
     """Decided and real power are told apart where they differ."""
     told(rewrite, two_cars, set_point_kw=2.0)
@@ -183,7 +240,8 @@ def test_times_in_three_forms(two_cars: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rule"), [("own-cost", "Rule own-cost"), ("uncontrolled", "Rule uncontrolled")]
+    ("name", "rule"),
+    [("own-cost", "Rule own-cost"), ("uncontrolled", "Rule uncontrolled"), ("day-ahead", "Plan day-ahead")],
 )
 def test_rules_and_the_facts_that_made_them_act(run_of: Callable[[str], Run], name: str, rule: str) -> None:
     """A policy without prices is explained by its rule, the price against the stay's, and the departure."""

@@ -16,10 +16,12 @@ def copula_normals(
 ) -> FloatArray:
     """Standard normals (4, S, K, R): AR(1) along steps, one part common to all regions.
 
-    Paths come in pairs of opposite sign, so that their mean is near the median. The draws depend on nothing but
-    seed, replication, the step of the decision and the shape.
+    Paths come in pairs of opposite sign; an odd number holds the median path (zeros) besides, and its pairs are
+    stretched by ``sqrt(S / (S - 1))``. So over the paths the mean of each normal is 0 and its expected square is 1,
+    but for one path alone, which is the median. The draws depend on nothing but seed, replication, the step of the
+    decision and the shape.
     """
-    n_pairs = -(-n_paths // 2)
+    n_pairs = n_paths // 2
     rng = generator(seed, replication, Stream.FORECAST, 0, step)
     drawn = rng.standard_normal((n_steps, 4, n_pairs, n_regions + 1))
     common = likeness.correlation[:, None, None]
@@ -29,8 +31,13 @@ def copula_normals(
     z[0] = innovations[0]
     for k in range(1, n_steps):
         z[k] = persistence * z[k - 1] + np.sqrt(1.0 - persistence**2) * innovations[k]
-    both = np.concatenate([z, -z], axis=2)[:, :, :n_paths]
-    return np.moveaxis(both, 0, 2)
+    if n_paths % 2:
+        median = np.zeros((n_steps, 4, 1, n_regions))
+        stretch = np.sqrt(n_paths / max(n_paths - 1, 1))
+        paths = np.concatenate([median, stretch * z, -stretch * z], axis=2)
+    else:
+        paths = np.concatenate([z, -z], axis=2)
+    return np.moveaxis(paths, 0, 2)
 
 
 def through_quantiles(normals: FloatArray, quantiles: FloatArray, levels: FloatArray) -> FloatArray:
