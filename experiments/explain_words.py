@@ -162,7 +162,9 @@ def next_departure(book: Book, trip: Any) -> list[str]:
     if trip.declared_depart_s is None:
         wanted = f"{100 * book.undeclared_soc:.0f} % of the battery was wanted as soon as possible"
         return [f"{to}; no departure was declared, so {wanted}."]
-    taken = f" and taken to be {book.departure_margin_s / 60:g} min earlier" if book.departure_margin_s else ""
+    taken = (
+        f" and taken to be {book.departure_margin_s / 60:g} min earlier" if book.departure_margin_s else ""
+    )
     return [f"{to}; it was declared for {minute(trip.declared_depart_s)}{taken}, and that is what counted."]
 
 

@@ -46,8 +46,9 @@ def test_summary_by_hand() -> None:
     expected |= {"q75": 4.0, "q95": 8.8, "max": 10.0, "ci_low": 4.0 - 2.7764451 * 2.5**0.5}
     assert {name: found.loc["x", name] for name in expected} == pytest.approx(expected, rel=1e-7)
     assert 1.0 <= found.loc["x", "boot_low"] < 4.0 < found.loc["x", "boot_high"] <= 10.0
-    constant = found.loc["y"].drop(["cell", "policy", "n", "sd"])
+    constant = found.loc["y"].drop(["cell", "policy", "n", "sd", "n_alike"])
     assert set(constant) == {0.1}
+    assert found["n_alike"].to_dict() == {"x": 1, "y": 5}
     assert found.loc["y", "sd"] == 0.0
 
 

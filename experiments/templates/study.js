@@ -86,10 +86,19 @@
         return [data.series[k].label, num(detail(k).n), of("mean"), of("sd"), interval(k, "ci"), interval(k, "boot"),
           ...["min", "q05", "q25", "median", "q75", "q95", "max"].map(of)];
       }));
+    alikeNote("statistics-note", POLICIES);
   }
   function interval(k, kind) {
     const low = stat(k, kind + "_low"), high = stat(k, kind + "_high");
-    return low === null ? NONE : num(low, edge(k)) + " to " + num(high, edge(k));
+    return low === null ? NONE : num(low, edge(k)) + " to " + num(high, edge(k)) + (mostlyAlike(k) ? " *" : "");
+  }
+  function mostlyAlike(k) {  // but for few replications: intervals rest on those and cover too little
+    const alike = stat(k, "n_alike"), n = detail(k).n;
+    return alike < n && alike > n / 2;
+  }
+  function alikeNote(id, series) {
+    at(id).textContent = series.some(mostlyAlike)
+      ? "* More than half of the replications have the same value: the interval rests on the few others and covers the true mean less often than it says." : "";
   }
   function differencesTable() {
     table("differences", ["difference", "#n", "#mean", "#sd", "#95 % interval (t)", "#95 % interval (bootstrap)", "#below 0 in", "#variance removed"],
@@ -98,6 +107,7 @@
         return [data.series[k].label, num(detail(k).n), of("mean"), of("sd"), interval(k, "ci"), interval(k, "boot"),
           num(stat(k, "n_below")), percent(stat(k, "variance_removed"))];
       }));
+    alikeNote("differences-note", PAIRS);
   }
 
   /* Distributions: a row per series with its histogram and, below it, its quantiles and mean. */

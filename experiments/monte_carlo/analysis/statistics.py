@@ -29,7 +29,7 @@ KEYS: Final = ["cell", "policy", "replication"]
 
 QUANTILES: Final = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
 
-ESTIMATE: Final = ["n", "mean", "sd", "ci_low", "ci_high", "boot_low", "boot_high"]
+ESTIMATE: Final = ["n", "mean", "sd", "ci_low", "ci_high", "boot_low", "boot_high", "n_alike"]
 
 MAD_TO_SD: Final = 1.4826
 """Standard deviation over median absolute deviation of the normal law, 1 / Phi^-1(3/4)."""
@@ -66,8 +66,10 @@ def summary(results: pd.DataFrame, figures: Sequence[str], seed: int) -> pd.Data
     -------
     DataFrame
         ``cell``, ``policy``, ``figure``; ``n``, ``mean``, ``sd`` (n - 1 below the line), 95 % interval of the mean by
-        Student (``ci_low``, ``ci_high``) and by the bootstrap (``boot_low``, ``boot_high``); ``min`` to ``max`` with
-        quantiles between (linear between order statistics: Hyndman and Fan 1996, type 7). NaN where there are too few
+        Student (``ci_low``, ``ci_high``) and by the bootstrap (``boot_low``, ``boot_high``); ``n_alike``: in how many
+        the value is the median (to 1e-9 of it or of 1); where most are alike, both intervals rest on the few others
+        and cover too little; ``min`` to ``max`` with quantiles between (linear between order statistics: Hyndman and
+        Fan 1996, type 7). NaN where there are too few
         values or one is not finite.
     """
     tables = []
@@ -221,7 +223,8 @@ def _estimates(values: FloatArray, seed: int, cell: int) -> pd.DataFrame:
     mean, sd = moments(values)
     rng = generator(seed, 0, Stream.BOOTSTRAP, cell, -1)
     ends = [*t_interval(values), *bootstrap_interval(values, rng)]
-    return pd.DataFrame(dict(zip(ESTIMATE, [values.shape[1], mean, sd, *ends], strict=True)))
+    n_alike = (_distance(values, np.median(values, axis=1)) == 0.0).sum(axis=1)
+    return pd.DataFrame(dict(zip(ESTIMATE, [values.shape[1], mean, sd, *ends, n_alike], strict=True)))
 
 
 def _variance_removed(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -237,12 +240,19 @@ def _scores(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     known = np.where(finite, values, np.nan)
     known[~finite.any(axis=1)] = 0.0  # no row without a number: its median would warn
     median = np.nanmedian(known, axis=1)
-    distance = np.abs(known - median[:, None])
-    distance[distance <= ROUNDING * np.maximum(1.0, np.abs(median))[:, None]] = 0.0
+    distance = _distance(known, median)
     spread = MAD_TO_SD * np.nanmedian(distance, axis=1)
     spread = np.where(spread > 0.0, spread, MEAN_AD_TO_SD * np.nanmean(distance, axis=1))
     scores = distance / np.where(spread > 0.0, spread, 1.0)[:, None]
     return median, np.where(finite, scores, np.inf)
+
+
+def _distance(values: FloatArray, median: FloatArray) -> FloatArray:
+    """Distance of each value to its row's median, 0 where it is rounding."""
+    with np.errstate(invalid="ignore"):
+        distance: FloatArray = np.abs(values - median[:, None])
+        distance[distance <= ROUNDING * np.maximum(1.0, np.abs(median))[:, None]] = 0.0
+    return distance
 
 
 def _stacked(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
