@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import pandas as pd
@@ -59,6 +60,7 @@ def test_kept_runs_are_audited_and_timed(tmp_path: Path) -> None:
 
 
 def test_calls_keep_their_order_among_processes() -> None:
-    """Two processes give the results of one, in the order of the inputs."""
+    """Two processes give the results of one, in the order of the inputs, and are gone afterwards."""
     values = list(range(-20, 0))
     assert in_processes(abs, values, workers=2) == in_processes(abs, values, workers=0)
+    assert multiprocessing.active_children() == []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
 from experiments.monte_carlo.engines.processes import available_cores
 
@@ -16,7 +17,7 @@ Found = TypeVar("Found")
 def in_processes(
     call: Callable[[Given], Found], inputs: Iterable[Given], *, workers: int | None
 ) -> list[Found]:
-    """Results of a call on each input, in the order of the inputs.
+    """Results of a call on each input, in the order of the inputs; the processes end with it.
 
     Parameters
     ----------
@@ -31,4 +32,7 @@ def in_processes(
     n_processes = available_cores() if workers is None else workers
     if n_processes == 0:
         return [call(value) for value in inputs]
-    return list(Parallel(n_jobs=n_processes)(delayed(call)(value) for value in inputs))
+    try:
+        return list(Parallel(n_jobs=n_processes)(delayed(call)(value) for value in inputs))
+    finally:  # joblib keeps its processes for the next call, which may never come
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
