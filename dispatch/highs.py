@@ -1,4 +1,4 @@
-"""The only import of a solver: linear programs in, outcomes as data out.
+"""The only import of a solver here: linear programs in, outcomes as data out.
 
 One `Solver` belongs to one run and is born cold. All options are deterministic (one thread, no wall-clock limit), so
 the same sequence of programs gives the same sequence of answers, bit for bit.

@@ -208,28 +208,25 @@ def _reach(
     draft: _Draft, cars: Cars, start_kwh: FloatArray, last_step: IntArray, leaves: BoolArray, step_s: int
 ) -> Itinerary:
     """Bounds that full charging can keep: requirements lowered and trips helped where it cannot."""
-    per_step = cars.charge_efficiency * cars.charge_limit_kw * step_s / 3600.0
-    lower, upper, floor = (np.empty_like(draft.fraction) for _ in range(3))
-    energy, at_least = start_kwh.astype(float), cars.energy_min_kwh
-    highest, lowered, helped = start_kwh.astype(float), 0.0, 0.0
-    for k in range(len(draft.fraction) if cars.n else 0):  # of no cars, every array is empty already
-        full = np.maximum(np.minimum(highest + per_step * draft.fraction[k], cars.energy_max_kwh), highest)
-        after = full - draft.leaving_kwh[k]
-        help_kwh = np.where(draft.leaving_kwh[k] > 0, np.maximum(cars.energy_min_kwh - after, 0.0), 0.0)
-        draft.leaving_kwh[k] -= help_kwh
-        highest = after + help_kwh
-        short = np.maximum(draft.required_kwh[k] - highest, 0.0)
-        short[short <= 1e-9] = 0.0
-        lowered += float(short[draft.is_known[k]].sum())
-        helped += float(help_kwh.sum())
-        draft.required_kwh[k] = np.minimum(draft.required_kwh[k], highest)
-        energy = np.maximum(energy - draft.leaving_kwh[k], np.minimum(energy, at_least))
-        floor[k] = np.minimum(at_least, energy)
-        wanted = np.maximum(draft.required_kwh[k], draft.soonest_kwh)
-        lower[k] = np.minimum(np.maximum(wanted, cars.energy_min_kwh), highest)
-        upper[k] = np.maximum(cars.energy_max_kwh - np.maximum(draft.leaving_kwh[k], 0.0), highest)
-    if cars.n:
-        _pass_over_gaps(draft, lower)
+    gain_kwh = cars.charge_efficiency * cars.charge_limit_kw * step_s / 3600.0 * draft.fraction
+    highest, help_kwh = np.empty_like(gain_kwh), np.zeros_like(gain_kwh)
+    reached = start_kwh.astype(float)
+    for k, leaving_kwh in enumerate(draft.leaving_kwh):
+        full = np.maximum(np.minimum(reached + gain_kwh[k], cars.energy_max_kwh), reached)
+        reached = full - leaving_kwh
+        if leaving_kwh.any():
+            help_kwh[k] = np.where(leaving_kwh > 0, np.maximum(cars.energy_min_kwh - reached, 0.0), 0.0)
+            reached += help_kwh[k]
+        highest[k] = reached
+    draft.leaving_kwh -= help_kwh
+    short = np.maximum(draft.required_kwh - highest, 0.0)
+    lowered = float(short[draft.is_known & (short > 1e-9)].sum())
+    np.minimum(draft.required_kwh, highest, out=draft.required_kwh)
+    wanted = np.maximum(draft.required_kwh, draft.soonest_kwh)
+    lower = np.minimum(np.maximum(wanted, cars.energy_min_kwh), highest)
+    upper = np.maximum(cars.energy_max_kwh - np.maximum(draft.leaving_kwh, 0.0), highest)
+    floor = _floor(draft.leaving_kwh, start_kwh, cars.energy_min_kwh)
+    _pass_over_gaps(draft, lower)
     return Itinerary(
         is_known=draft.is_known,
         fraction=draft.fraction,
@@ -244,8 +241,18 @@ def _reach(
         last_step=last_step,
         departs_with_value=leaves,
         lowered_kwh=lowered,
-        help_kwh=helped,
+        help_kwh=float(help_kwh.sum()),
     )
+
+
+def _floor(leaving_kwh: FloatArray, start_kwh: FloatArray, at_least_kwh: FloatArray) -> FloatArray:
+    """Lowest energies that can be asked for: the cars' least, or what a car that never charges has left below it."""
+    floor, energy = np.empty_like(leaving_kwh), start_kwh.astype(float)
+    for k, leaving in enumerate(leaving_kwh):
+        if leaving.any():
+            energy = np.maximum(energy - leaving, np.minimum(energy, at_least_kwh))
+        floor[k] = energy
+    return np.minimum(floor, at_least_kwh)
 
 
 def _pass_over_gaps(draft: _Draft, lower: FloatArray) -> None:
@@ -256,8 +263,10 @@ def _pass_over_gaps(draft: _Draft, lower: FloatArray) -> None:
     n_steps, n_cars = draft.fraction.shape
     gaps = draft.is_known & (draft.fraction <= 0)
     gaps[-1:] = False
+    beside: BoolArray = np.any(gaps, axis=1)
+    after = np.append(beside[1:], False)  # a known step before a gap is asked for what the gap needs
     needed, departure = np.full(n_cars, -np.inf), np.full(n_cars, NEVER_S)
-    for k in reversed(range(n_steps)):
+    for k in np.flatnonzero(beside | after)[::-1]:
         gap = gaps[k]
         asked = np.where(gap, -np.inf, needed)
         binds = asked > lower[k]
@@ -268,7 +277,7 @@ def _pass_over_gaps(draft: _Draft, lower: FloatArray) -> None:
         departure = np.where(departs & (draft.departure_s[k] != NEVER_S), draft.departure_s[k], departure)
         needed = np.where(gap, np.maximum(needed, lower[k]) + draft.leaving_kwh[k], -np.inf)
     taken = np.zeros(n_cars)
-    for k in range(n_steps):
+    for k in np.flatnonzero(beside | np.append(False, beside[:-1])):
         taken = taken + draft.leaving_kwh[k]
         draft.leaving_kwh[k] = np.where(gaps[k], 0.0, taken)
         taken = np.where(gaps[k], taken, 0.0)

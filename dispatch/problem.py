@@ -242,18 +242,17 @@ def reachable_pools(stores: Stores, n_steps: int, step_s: int) -> Pools:
     loss = stores.discharge_limit_kw[part] * step_s / 3600.0 / stores.discharge_efficiency
     leaving_min, leaving_max = stores.leaving_min_kwh[part].copy(), stores.leaving_max_kwh[part].copy()
     lower, upper = stores.energy_min_kwh[part].copy(), stores.energy_max_kwh[part].copy()
-    highest, lowest, lowered = np.zeros(lower.shape[1]), np.zeros(lower.shape[1]), 0.0
+    highest, lowest = np.zeros(lower.shape[1]), np.zeros(lower.shape[1])
     for k in range(len(lower)):
         full = highest + gain[k] + stores.arriving_kwh[k]
         leaving_min[k] = np.minimum(leaving_min[k], full)
         lower[k] = np.minimum(lower[k], full - leaving_min[k])
-        short = stores.leaving_min_kwh[k] - leaving_min[k] + stores.energy_min_kwh[k] - lower[k]
-        lowered += float(short[short > 1e-9].sum())
         empty = np.maximum(lowest - loss[k], 0.0) + stores.arriving_kwh[k]
         leaving_max[k] = np.maximum(leaving_max[k], leaving_min[k])
         upper[k] = np.maximum(np.maximum(upper[k], lower[k]), empty - leaving_max[k])
         highest = np.minimum(full - leaving_min[k], upper[k])
         lowest = np.maximum(lower[k], empty - leaving_max[k])
+    short = stores.leaving_min_kwh[part] - leaving_min + stores.energy_min_kwh[part] - lower
     return Pools(
         charge_limit_kw=stores.charge_limit_kw[part],
         discharge_limit_kw=stores.discharge_limit_kw[part],
@@ -264,5 +263,5 @@ def reachable_pools(stores: Stores, n_steps: int, step_s: int) -> Pools:
         upper_kwh=upper,
         charge_efficiency=stores.charge_efficiency,
         discharge_efficiency=stores.discharge_efficiency,
-        lowered_kwh=lowered,
+        lowered_kwh=float(short[short > 1e-9].sum()),
     )

@@ -59,7 +59,7 @@ class Session:
         self.fuel = fuel_envelopes(site)
         self.n_slots = n_slots
         self._program = Program(site, cars, n_slots, self.fuel)
-        self.solver = Solver(iteration_limit=iteration_limit)
+        self.solver = Solver(iteration_limit=iteration_limit, presolve=False)  # costs more than it saves
 
     def solve(self, problem: Problem, change: Change | None = None) -> Solved | Failure:
         """Solve a decision's program (changed, if asked) from the last decision's basis, and keep the new one."""

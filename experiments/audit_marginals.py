@@ -15,7 +15,8 @@ from experiments.audit_folder import STEP_S, Folder
 
 TOLERANCE: Final = 1e-6
 """Of a value per kWh: the solver's prices are good to 1e-7 per quarter of an hour."""
-POWER_KW: Final = 1e-5
+POWER_KW: Final = 5e-4
+"""Of a set-point: what the solver's 1e-7 kWh are in a stay that ends within a second."""
 OF_CARS: Final = ("charge_efficiency", "discharge_efficiency", "charge_limit_kw", "discharge_limit_kw")
 NUMBERS: Final = (
     "marginal_value_per_kwh",

@@ -16,6 +16,8 @@ def expected_load(
     next boundary, it takes what it lacks evenly over the ceil(T) whole seconds. Stays follow each other in order: the
     first of each car, then the second, ... each as arrays over the cars.
     """
+    if not len(trips.depart_s) and not cars.is_plugged.any():
+        return np.zeros((n_steps, n_regions))
     ledger = _Ledger(now_s, step_s, n_steps, n_regions)
     energy = (cars.energy_kwh if trips.car_energy_kwh is None else trips.car_energy_kwh).copy()
     first, count = _spans(trips.vehicle_index, cars.n)

@@ -12,11 +12,12 @@ too much battery discharging, then turbines. Balance per region (``sim.trace``):
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
-from sim.contracts import FloatArray, Site, freeze
+from sim.contracts import FloatArray, IntArray, Site, freeze
 from sim.ties import HEADROOM_KW, Need, exchange, net_inflow_kw, tie_loss_kw
 
 ROUNDING_KW: Final = 1e-10  # a lack, an excess or a flow below this is floating-point rounding
@@ -153,8 +154,7 @@ def charging_caps(  # noqa: PLR0917 - as ``settle``
     most_discharge = site.export_limit_kw + base_kw + requested_charge_kw
     charge_cap, discharge_cap = np.maximum(most_charge, 0.0), np.maximum(most_discharge, 0.0)
     too_much = (requested_charge_kw > charge_cap) | (requested_discharge_kw > discharge_cap)
-    carries = site.tie_limit_kw > 0.0  # ties of no capacity join nothing
-    tied = np.union1d(site.tie_from_index[carries], site.tie_to_index[carries])
+    tied = _joined(site)
     if not too_much[tied].any():
         return charge_cap, discharge_cap
     demand_kw = base_kw + requested_charge_kw - requested_discharge_kw
@@ -168,6 +168,13 @@ def charging_caps(  # noqa: PLR0917 - as ``settle``
     is_cut = fitting.car_discharge_cut_kw > ROUNDING_KW
     discharge_cap[tied] = np.where(is_cut, discharge_kw, np.inf)[tied]
     return charge_cap, discharge_cap
+
+
+@lru_cache(maxsize=8)
+def _joined(site: Site) -> IntArray:
+    """Regions that ties join; those of no capacity join nothing."""
+    carries = site.tie_limit_kw > 0.0
+    return np.union1d(site.tie_from_index[carries], site.tie_to_index[carries])
 
 
 def _headroom_kw(site: Site, need: Need, charge_kw: FloatArray, discharge_kw: FloatArray) -> FloatArray:

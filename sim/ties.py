@@ -6,14 +6,14 @@ Only regions that a tie touches take part; the rest of a site is settled region 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from sim.contracts import FloatArray, IntArray, Site
+from sim.small_programs import SmallProgram, solve
 
 OVERLAP_KW: Final = 1e-7  # a flow both ways below this is the solver's rounding
 HEADROOM_KW: Final = 1e5  # more than any chargers draw: a cap this far away does not bind
@@ -80,16 +80,15 @@ def exchange(site: Site, need: Need, *, headroom_value: float = 0.0) -> Exchange
     ArithmeticError
         When the solver fails; the program always has a solution.
     """
-    headroom_kw = HEADROOM_KW if headroom_value > 0.0 else 0.0
-    program = _Program(site, need, headroom_kw)
-    columns = program.fill(headroom_value)
-    solution = program.solve()
-    if program.overlaps(solution):
-        solution = program.solve_one_way()
+    layout = _layout(site)
+    program = _program(site, layout, need, headroom_value)
+    solution = solve(program)
+    if layout.overlaps(solution):
+        solution = _one_way(layout, program)
     by_region = np.zeros((3, site.n_regions))
     for row, name in enumerate(("car_charge_cut", "car_discharge_cut", "headroom")):
-        by_region[row, program.tied] = solution[columns[name]]
-    forward, back = solution[columns["forward"]], solution[columns["back"]]
+        by_region[row, layout.tied] = solution[layout.at(name)]
+    forward, back = solution[layout.at("forward")], solution[layout.at("back")]
     return Exchange(
         flow_kw=forward - back,
         car_charge_cut_kw=by_region[0],
@@ -98,110 +97,126 @@ def exchange(site: Site, need: Need, *, headroom_value: float = 0.0) -> Exchange
     )
 
 
-class _Program:
-    """Columns of the program: each adds to or takes from regions' balances, has a cost and an upper bound."""
+KINDS: Final = {
+    "bought": 1.0,
+    "sold": -1.0,
+    "curtailed": -1.0,
+    "car_charge_cut": 1.0,
+    "car_discharge_cut": -1.0,
+    "headroom": -1.0,
+    "battery_charge_cut": 1.0,
+    "battery_discharge_cut": -1.0,
+    "unserved": 1.0,
+    "turbine_cut": -1.0,
+    "beyond_import": 1.0,
+    "beyond_export": -1.0,
+}
+"""Columns that each tied region has, and their sign in its balance; the ties' columns follow."""
+_PAIRS: Final = (("bought", "sold"), ("forward", "back"))
 
-    def __init__(self, site: Site, need: Need, headroom_kw: float) -> None:
-        self._site, self._need, self._headroom_kw = site, need, headroom_kw
-        self.tied: IntArray = np.unique(np.concatenate([site.tie_from_index, site.tie_to_index]))
-        self._row = {int(region): row for row, region in enumerate(self.tied)}
-        self._matrix: list[FloatArray] = []
-        self._cost: list[FloatArray] = []
-        self._upper: list[FloatArray] = []
-        self._pairs: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
-        at = self.tied
-        demand_kw = np.abs(need.net_kw[at]) + need.renewable_kw[at] + need.car_charge_kw[at]
-        limits_kw = np.concatenate([site.import_limit_kw[at], site.export_limit_kw[at]])
-        # a bound where there is none: more than this nobody can need, send or sell
-        limited_kw = limits_kw[np.isfinite(limits_kw)].sum()
-        self._most_kw = 1.0 + 2.0 * float(demand_kw.sum() + limited_kw + headroom_kw * len(at))
 
-    def fill(self, headroom_value: float) -> dict[str, NDArray[np.intp]]:
-        """Add all columns; where each kind stands."""
-        site, need, at = self._site, self._need, self.tied
-        buy, sell = need.buy_price_per_kwh[at], need.sell_price_per_kwh[at]
-        phi = need.curtailment_price_per_kwh[at]
-        scale = 1.0 + float(max(np.abs(buy).max(), np.abs(sell).max(), phi.max()))
-        price = [scale * _STEP_UP**rank for rank in (1, 2, 3, 4)]
-        bought = self._add(1.0, buy, site.import_limit_kw[at])
-        sold = self._add(-1.0, -sell, site.export_limit_kw[at])
-        self._add(-1.0, phi, need.renewable_kw[at])
-        columns = {
-            "car_charge_cut": self._add(1.0, price[0], need.car_charge_kw[at]),
-            "car_discharge_cut": self._add(-1.0, price[0], need.car_discharge_kw[at]),
-            "headroom": self._add(-1.0, -headroom_value, np.full(len(at), self._headroom_kw)),
-        }
-        self._add(1.0, price[1], need.battery_charge_kw[at])
-        self._add(-1.0, price[1], need.battery_discharge_kw[at])
-        self._add(1.0, price[2], need.load_kw[at])
-        self._add(-1.0, price[2], need.turbine_kw[at])
-        self._add(1.0, price[3], np.full(len(at), np.inf))
-        self._add(-1.0, price[3], np.full(len(at), np.inf))
-        columns["forward"] = self._add_ties(site.tie_from_index, site.tie_to_index, scale)
-        columns["back"] = self._add_ties(site.tie_to_index, site.tie_from_index, scale)
-        self._pairs = [(bought, sold), (columns["forward"], columns["back"])]
-        return columns
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Layout:
+    """What a site's programs share: who takes part, where columns stand, and the balance, (regions, columns)."""
 
-    def solve(self) -> FloatArray:
-        """Least-cost columns; ties may flow both ways and regions buy and sell at once."""
-        return self._solve(np.concatenate(self._upper))
+    tied: IntArray
+    begin: dict[str, int]
+    balance: FloatArray
 
-    def solve_one_way(self) -> FloatArray:
-        """Least-cost columns with each tie flowing one way, each region buying or selling.
-
-        Binaries choose the ways; the flows are then those of the linear program that has these ways only, for
-        a solver's binaries are not exactly 0 and 1.
-        """
-        upper = np.concatenate(self._upper)
-        one, other = (np.concatenate(side) for side in zip(*self._pairs, strict=True))
-        n, m = len(upper), len(one)
-        rows = np.arange(m)
-        ways = np.zeros((2 * m, n + m))  # x_one <= U z, x_other <= U (1 - z)
-        ways[rows, one], ways[rows, n + rows] = 1.0, -upper[one]
-        ways[m + rows, other], ways[m + rows, n + rows] = 1.0, upper[other]
-        ceiling = np.concatenate([np.zeros(m), upper[other]])
-        solution = self._solve(np.concatenate([upper, np.ones(m)]), LinearConstraint(ways, -np.inf, ceiling))
-        is_one = solution[n:] > 0.5
-        upper[one] = np.where(is_one, upper[one], 0.0)
-        upper[other] = np.where(is_one, 0.0, upper[other])
-        return self._solve(upper)
-
-    def _solve(self, upper: FloatArray, ways: LinearConstraint | None = None) -> FloatArray:
-        matrix, cost = np.hstack(self._matrix), np.concatenate(self._cost)
-        n_binaries = len(upper) - len(cost)
-        matrix = np.hstack([matrix, np.zeros((len(matrix), n_binaries))])
-        need_kw = self._need.net_kw[self.tied]
-        balance = LinearConstraint(matrix, need_kw, need_kw)
-        result = milp(
-            np.concatenate([cost, np.zeros(n_binaries)]),
-            integrality=np.repeat([0, 1], [len(cost), n_binaries]),
-            bounds=Bounds(0.0, upper),
-            constraints=balance if ways is None else [balance, ways],
-            options={"mip_rel_gap": 0.0},
-        )
-        if not result.success:
-            raise ArithmeticError(f"settlement over ties found no solution: {result.message}")
-        return np.maximum(np.asarray(result.x, dtype=np.float64), 0.0)
+    def at(self, kind: str) -> slice:
+        """Columns of one kind."""
+        length = (self.balance.shape[1] - self.begin["forward"]) // 2 if kind in _PAIRS[1] else len(self.tied)
+        return slice(self.begin[kind], self.begin[kind] + length)
 
     def overlaps(self, solution: FloatArray) -> bool:
         """Whether some tie flows both ways, or some region imports and exports at once."""
-        return any(bool(np.any(np.minimum(solution[a], solution[b]) > OVERLAP_KW)) for a, b in self._pairs)
+        return any(
+            bool(np.any(np.minimum(solution[self.at(a)], solution[self.at(b)]) > OVERLAP_KW))
+            for a, b in _PAIRS
+        )
 
-    def _add(self, sign: float, cost: FloatArray | float, upper: FloatArray) -> NDArray[np.intp]:
-        n = len(self.tied)
-        return self._append(sign * np.eye(n), np.broadcast_to(np.asarray(cost, dtype=np.float64), n), upper)
 
-    def _add_ties(self, sending: IntArray, receiving: IntArray, scale: float) -> NDArray[np.intp]:
-        site, n_ties = self._site, len(sending)
-        block = np.zeros((len(self.tied), n_ties))
-        for tie in range(n_ties):
-            block[self._row[int(sending[tie])], tie] -= 1.0
-            block[self._row[int(receiving[tie])], tie] += 1.0 - site.tie_loss_fraction[tie]
-        return self._append(block, np.full(n_ties, _FLOW_COST * scale), site.tie_limit_kw)
+@lru_cache(maxsize=8)
+def _layout(site: Site) -> _Layout:
+    tied = np.unique(np.concatenate([site.tie_from_index, site.tie_to_index]))
+    n, n_ties = len(tied), len(site.tie_from_index)
+    sending, receiving = (np.searchsorted(tied, index) for index in (site.tie_from_index, site.tie_to_index))
+    forward, back = np.zeros((n, n_ties)), np.zeros((n, n_ties))
+    ties, arrives = np.arange(n_ties), 1.0 - site.tie_loss_fraction
+    forward[sending, ties], forward[receiving, ties] = -1.0, arrives
+    back[receiving, ties], back[sending, ties] = -1.0, arrives
+    begin = {kind: n * place for place, kind in enumerate(KINDS)}
+    begin |= {"forward": n * len(KINDS), "back": n * len(KINDS) + n_ties}
+    own = [sign * np.eye(n) for sign in KINDS.values()]
+    return _Layout(tied=tied, begin=begin, balance=np.hstack([*own, forward, back]))
 
-    def _append(self, block: FloatArray, cost: FloatArray, upper: FloatArray) -> NDArray[np.intp]:
-        begin = sum(len(part) for part in self._cost)
-        self._matrix.append(block)
-        self._cost.append(cost)
-        self._upper.append(np.minimum(upper, self._most_kw))
-        return np.arange(begin, begin + len(cost))
+
+def _program(site: Site, layout: _Layout, need: Need, headroom_value: float) -> SmallProgram:
+    """Costs and upper bounds of a step; ties may flow both ways and regions buy and sell at once."""
+    at, nothing = layout.tied, np.zeros(len(layout.tied))
+    headroom_kw = HEADROOM_KW if headroom_value > 0.0 else 0.0
+    demand_kw = np.abs(need.net_kw[at]) + need.renewable_kw[at] + need.car_charge_kw[at]
+    limits_kw = np.concatenate([site.import_limit_kw[at], site.export_limit_kw[at]])
+    # a bound where there is none: more than this nobody can need, send or sell
+    limited_kw = limits_kw[np.isfinite(limits_kw)].sum()
+    most_kw = 1.0 + 2.0 * float(demand_kw.sum() + limited_kw + headroom_kw * len(at))
+    buy, sell = need.buy_price_per_kwh[at], need.sell_price_per_kwh[at]
+    phi = need.curtailment_price_per_kwh[at]
+    scale = 1.0 + float(max(np.abs(buy).max(), np.abs(sell).max(), phi.max()))
+    cars, batteries, others, beyond = (nothing + scale * _STEP_UP**rank for rank in (1, 2, 3, 4))
+    columns = {
+        "bought": (buy, site.import_limit_kw[at]),
+        "sold": (-sell, site.export_limit_kw[at]),
+        "curtailed": (phi, need.renewable_kw[at]),
+        "car_charge_cut": (cars, need.car_charge_kw[at]),
+        "car_discharge_cut": (cars, need.car_discharge_kw[at]),
+        "headroom": (nothing - headroom_value, nothing + headroom_kw),
+        "battery_charge_cut": (batteries, need.battery_charge_kw[at]),
+        "battery_discharge_cut": (batteries, need.battery_discharge_kw[at]),
+        "unserved": (others, need.load_kw[at]),
+        "turbine_cut": (others, need.turbine_kw[at]),
+        "beyond_import": (beyond, nothing + np.inf),
+        "beyond_export": (beyond, nothing + np.inf),
+    }
+    flow = np.full(len(site.tie_limit_kw), _FLOW_COST * scale)
+    cost = [columns[kind][0] for kind in KINDS]
+    upper = [columns[kind][1] for kind in KINDS]
+    return SmallProgram(
+        cost=np.concatenate([*cost, flow, flow]),
+        upper=np.minimum(np.concatenate([*upper, site.tie_limit_kw, site.tie_limit_kw]), most_kw),
+        matrix=layout.balance,
+        row_lower=need.net_kw[at],
+        row_upper=need.net_kw[at],
+    )
+
+
+def _one_way(layout: _Layout, program: SmallProgram) -> FloatArray:
+    """Least-cost columns with each tie flowing one way, each region buying or selling.
+
+    Binaries choose the ways; the flows are then those of the linear program that has these ways only, for
+    a solver's binaries are not exactly 0 and 1.
+    """
+    positions = np.arange(len(program.cost))
+    one, other = (
+        np.concatenate([positions[layout.at(kind)] for kind in side]) for side in zip(*_PAIRS, strict=True)
+    )
+    upper, n, m = program.upper.copy(), len(program.cost), len(one)
+    rows = np.arange(m)
+    ways = np.zeros((2 * m, n + m))  # x_one <= U z, x_other <= U (1 - z)
+    ways[rows, one], ways[rows, n + rows] = 1.0, -upper[one]
+    ways[m + rows, other], ways[m + rows, n + rows] = 1.0, upper[other]
+    balance = np.hstack([program.matrix, np.zeros((len(program.matrix), m))])
+    chosen = solve(
+        SmallProgram(
+            cost=np.append(program.cost, np.zeros(m)),
+            upper=np.append(upper, np.ones(m)),
+            matrix=np.vstack([balance, ways]),
+            row_lower=np.append(program.row_lower, np.full(2 * m, -np.inf)),
+            row_upper=np.concatenate([program.row_upper, np.zeros(m), upper[other]]),
+            is_integer=np.arange(n + m) >= n,
+        )
+    )
+    is_one = chosen[n:] > 0.5
+    upper[one] = np.where(is_one, upper[one], 0.0)
+    upper[other] = np.where(is_one, 0.0, upper[other])
+    return solve(replace(program, upper=upper))

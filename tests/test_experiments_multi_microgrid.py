@@ -282,12 +282,19 @@ def test_costs_find_their_forecaster() -> None:
     """Rows become days by forecaster; sets of known parts are told apart, and knowing all is the perfect one."""
     extent = plan.QUICK
     days = list(plan.days_with_seeds(plan.base(extent), extent))
-    cells = [Cell(index=i, levels=levels) for i, levels in enumerate(plan.forecast_cells(days, extent))]
-    rows = made_up({(cell.index, "rolling"): [float(cell.index)] for cell in cells})
-    by_forecaster = regret.costs_by_forecaster(rows, cells)
+    frames = []
+    for levels in (list(plan.forecast_cells(days, extent)), list(plan.by_forecaster(days))):
+        cells = [Cell(index=i, levels=each) for i, each in enumerate(levels)]
+        rows = made_up({(cell.index, "rolling"): [cell.index + 100.0 * len(frames)] for cell in cells})
+        frames.append(regret.with_levels(rows, cells))
+    frame = pd.concat(frames, ignore_index=True)
+    assert len(frame) == len(
+        frame.drop_duplicates([plan.START, regret.KIND, regret.KNOWN, regret.CARS, regret.LEAVING])
+    )
+    by_forecaster = regret.costs_by_forecaster(frame)
     assert list(by_forecaster.columns[:4]) == list(plan.FORECASTERS)
     assert len(by_forecaster) == extent.n_days
-    by_known = regret.costs_by_known(rows, cells, "learned", plan.PARTS)
+    by_known = regret.costs_by_known(frame, "learned", plan.PARTS)
     assert len(by_known) == 2 ** len(plan.PARTS)
     assert by_known[frozenset(plan.PARTS)].equals(by_forecaster["perfect"].rename(regret.COST))
     assert by_known[frozenset()].equals(by_forecaster["learned"].rename(regret.COST))

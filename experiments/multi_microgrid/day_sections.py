@@ -84,11 +84,18 @@ def forecast_scores(scores: pd.DataFrame) -> Section:
     )
 
 
-def what_not_knowing_costs(study: Study, optimum: Study, pictures: Path) -> Section:
-    """Show the regret of each forecaster, and what causes it."""
-    costs = regret.costs_by_forecaster(study.results, study.cells)
+def rolling_costs(forecasts: Study, policies: Study) -> pd.DataFrame:
+    """Net costs of the rolling policy under every forecaster: two of them are run where policies are compared."""
+    parts = (regret.with_levels(part.results, part.cells) for part in (forecasts, policies))
+    both = pd.concat(parts, ignore_index=True)
+    return both[both["policy"] == "rolling"]
+
+
+def what_not_knowing_costs(rolling: pd.DataFrame, optimum: Study, pictures: Path) -> Section:
+    """Show the regret of each forecaster, and what causes it; ``rolling`` is of `rolling_costs`."""
+    costs = regret.costs_by_forecaster(rolling)
     splits = {
-        kind: regret.regret_split(regret.costs_by_known(study.results, study.cells, kind, PARTS), PARTS)
+        kind: regret.regret_split(regret.costs_by_known(rolling, kind, PARTS), PARTS)
         for kind in REAL_FORECASTERS
     }
     plain = regret.regrets(costs, "perfect")
@@ -142,9 +149,8 @@ def what_not_knowing_costs(study: Study, optimum: Study, pictures: Path) -> Sect
     )
 
 
-def policies_compared(study: Study, stochastic: Study, forecasts: Study, pictures: Path) -> Section:
-    """Compare policies under the same forecasts, and their times."""
-    perfect = regret.costs_by_forecaster(forecasts.results, forecasts.cells)["perfect"]
+def policies_compared(study: Study, stochastic: Study, perfect: pd.Series[float], pictures: Path) -> Section:
+    """Compare policies under the same forecasts, and their times; ``perfect`` is the yardstick's net cost by day."""
     rows = pd.concat([study.results, stochastic.results], ignore_index=True)
     table = regret.policies_table(rows, perfect)
     times = pd.concat([decision_seconds(part, regret.KIND) for part in (study, stochastic)])

@@ -58,7 +58,7 @@ FULL: Final = Extent(
     n_fleets=20,
     n_fleets_a_day=4,
     n_days=28,
-    stochastic_every=2,
+    stochastic_every=3,
     split_every=2,
     n_paths=5,
     rolling_every=1,
@@ -301,11 +301,13 @@ def with_real_wind(scenario: Scenario) -> Scenario:
 def forecast_cells(days: Sequence[dict[str, Level]], extent: Extent) -> Iterator[dict[str, Level]]:
     """Each day under each forecaster, and with sets of parts known of those whose regret is split.
 
-    The empty set is the forecaster by itself, and that of all parts the perfect one: neither is run twice.
+    The empty set is the forecaster by itself, and that of all parts the perfect one: neither is run twice. Those by
+    themselves whose regret is split are run where policies are compared.
     """
     for day in days:
         for kind in FORECASTERS:
-            yield day | _forecast(kind)
+            if kind not in REAL_FORECASTERS:
+                yield day | _forecast(kind)
         yield day | _forecast("learned", cars="statistics")
         yield day | _forecast("learned", cars="statistics", leaving="chain_statistics")
     for day in days[:: extent.split_every]:
@@ -316,7 +318,7 @@ def forecast_cells(days: Sequence[dict[str, Level]], extent: Extent) -> Iterator
 def by_forecaster(days: Sequence[dict[str, Level]]) -> Iterator[dict[str, Level]]:
     """Each day under each real forecaster."""
     for day, kind in itertools.product(days, REAL_FORECASTERS):
-        yield day | {"forecast.kind": kind}
+        yield day | _forecast(kind)
 
 
 def _forecast(

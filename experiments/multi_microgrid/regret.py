@@ -12,7 +12,7 @@ import pandas as pd
 
 from experiments.experiment.sums import mean_row, paired
 from experiments.monte_carlo.contracts import Cell
-from experiments.multi_microgrid.plan import START
+from experiments.multi_microgrid.plan import FORECASTERS, START
 
 COST: Final = "total_cost_net_cny"
 KIND, KNOWN = "forecast.kind", "forecast.known"
@@ -123,37 +123,41 @@ def _name(known: frozenset[str]) -> str:
     return "+".join(sorted(known))
 
 
-def costs_by_forecaster(results: pd.DataFrame, cells: Sequence[Cell]) -> pd.DataFrame:
-    """Net cost by day (rows) and forecaster (columns); with statistics of travel, and their prices, by name."""
-    frame = _with_levels(results, cells)
-    own = frame[frame[KNOWN].map(len) == 0]
-    names = own[KIND] + np.where(own[CARS] == "statistics", ", cars by statistics", "")
-    names = names + np.where(own[LEAVING] == "chain_statistics", ", leaving energy too", "")
-    table = own.assign(name=names).pivot(index=START, columns="name", values=COST)
-    return table[list(dict.fromkeys(names))]
-
-
-def costs_by_known(
-    results: pd.DataFrame, cells: Sequence[Cell], kind: str, parts: Sequence[str]
-) -> dict[frozenset[str], pd.Series[float]]:
-    """Net cost by day for each set of parts that one forecaster is given as they will be.
-
-    Given nothing it is itself; given all parts it is the perfect one, for prices are published.
-    """
-    frame = _with_levels(results, cells)
-    plain = frame[(frame[CARS] == "yesterday") & (frame[LEAVING] == "median_price")]
-    own = plain[plain[KIND] == kind]
-    costs = {known: own[own[KNOWN] == known].set_index(START)[COST] for known in dict.fromkeys(own[KNOWN])}
-    return {**costs, frozenset(parts): plain[plain[KIND] == "perfect"].set_index(START)[COST]}
-
-
-def _with_levels(results: pd.DataFrame, cells: Sequence[Cell]) -> pd.DataFrame:
-    """Rows with their cell's levels as Python has them."""
+def with_levels(results: pd.DataFrame, cells: Sequence[Cell]) -> pd.DataFrame:
+    """Net costs with their cell's levels as Python has them."""
     levels = pd.DataFrame(
         [{**cell.levels, KNOWN: frozenset(cell.levels[KNOWN])} for cell in cells],
         index=pd.Index([cell.index for cell in cells], name="cell"),
     )
     return results[["cell", "policy", "replication", COST]].join(levels, on="cell")
+
+
+def costs_by_forecaster(frame: pd.DataFrame) -> pd.DataFrame:
+    """Net cost by day (rows) and forecaster (columns); with statistics of travel, and their prices, by name.
+
+    Parameters
+    ----------
+    frame
+        Of `with_levels`, of one policy.
+    """
+    own = frame[frame[KNOWN].map(len) == 0]
+    names = own[KIND] + np.where(own[CARS] == "statistics", ", cars by statistics", "")
+    names = names + np.where(own[LEAVING] == "chain_statistics", ", leaving energy too", "")
+    table = own.assign(name=names).pivot(index=START, columns="name", values=COST)
+    return table[[*FORECASTERS, *(name for name in dict.fromkeys(names) if name not in FORECASTERS)]]
+
+
+def costs_by_known(
+    frame: pd.DataFrame, kind: str, parts: Sequence[str]
+) -> dict[frozenset[str], pd.Series[float]]:
+    """Net cost by day for each set of parts that one forecaster is given as they will be.
+
+    Given nothing it is itself; given all parts it is the perfect one, for prices are published.
+    """
+    plain = frame[(frame[CARS] == "yesterday") & (frame[LEAVING] == "median_price")]
+    own = plain[plain[KIND] == kind]
+    costs = {known: own[own[KNOWN] == known].set_index(START)[COST] for known in dict.fromkeys(own[KNOWN])}
+    return {**costs, frozenset(parts): plain[plain[KIND] == "perfect"].set_index(START)[COST]}
 
 
 def with_optimum(table: pd.DataFrame, costs: pd.DataFrame, optimum: pd.Series[float]) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from experiments.multi_microgrid.plan import (
     design_axes,
     driver_cells,
 )
+from experiments.multi_microgrid.regret import costs_by_forecaster
 
 
 def sections(
@@ -42,8 +43,10 @@ def sections(
     yield _rolling(done["rolling"], done["factorial"], extent)
     yield day_sections.mobile_or_fixed(done["mobility"], extent, pictures)
     yield day_sections.forecast_scores(scores)
-    yield day_sections.what_not_knowing_costs(done["forecasts"], done["optimum"], pictures)
-    yield day_sections.policies_compared(done["policies"], done["stochastic"], done["forecasts"], pictures)
+    rolling = day_sections.rolling_costs(done["forecasts"], done["policies"])
+    yield day_sections.what_not_knowing_costs(rolling, done["optimum"], pictures)
+    perfect = costs_by_forecaster(rolling)["perfect"]
+    yield day_sections.policies_compared(done["policies"], done["stochastic"], perfect, pictures)
     yield _drivers(done["drivers"], pictures)
     yield _audits(findings)
 
