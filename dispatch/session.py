@@ -53,13 +53,17 @@ class Session:
         Longest horizon.
     iteration_limit
         Simplex iterations of one solve.
+    presolve
+        Whether cold solves are presolved; over a whole run that costs more than it saves.
     """
 
-    def __init__(self, site: Site, cars: Cars, n_slots: int, *, iteration_limit: int) -> None:
+    def __init__(
+        self, site: Site, cars: Cars, n_slots: int, *, iteration_limit: int, presolve: bool = True
+    ) -> None:
         self.fuel = fuel_envelopes(site)
         self.n_slots = n_slots
         self._program = Program(site, cars, n_slots, self.fuel)
-        self.solver = Solver(iteration_limit=iteration_limit, presolve=False)  # costs more than it saves
+        self.solver = Solver(iteration_limit=iteration_limit, presolve=presolve)
 
     def solve(self, problem: Problem, change: Change | None = None) -> Solved | Failure:
         """Solve a decision's program (changed, if asked) from the last decision's basis, and keep the new one."""

@@ -98,7 +98,13 @@ class DayAhead:
             departing_energy_value=self._options.departing_energy_value,
             is_shrinking=True,
         )
-        session = Session(site, problem.cars, problem.n_steps, iteration_limit=self._options.iteration_limit)
+        session = Session(
+            site,
+            problem.cars,
+            problem.n_steps,
+            iteration_limit=self._options.iteration_limit,
+            presolve=False,
+        )
         return _Plan(problem=problem, decided=decide(session, problem, self._options))
 
 
