@@ -55,6 +55,21 @@ def until(claim: Callable[[], bool], within_s: float = 60.0) -> None:
         time.sleep(0.02)
 
 
+def test_a_working_folder_does_not_hide_the_program(
+    engine: ProcessEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker takes this program's packages, not a folder of the same name that happens to be where one works."""
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "__init__.py").write_text("raise ImportError('not this one')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = list(sys.path)
+    engine.submit(one("Full"))
+    (result,) = collected(engine, 1)
+    assert isinstance(result, Done)
+    assert sys.path == before
+
+
 def test_a_workers_figures_are_those_of_this_process_bit_for_bit(engine: ProcessEngine) -> None:
     """The same piece has the same rows in a worker and in this process."""
     piece, here = one("Full", n=3), InProcessEngine()
