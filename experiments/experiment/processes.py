@@ -8,6 +8,7 @@ from typing import TypeVar
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 
+from experiments.import_path import without_working_folder
 from experiments.monte_carlo.engines.processes import available_cores
 
 Given = TypeVar("Given")
@@ -33,6 +34,7 @@ def in_processes(
     if n_processes == 0:
         return [call(value) for value in inputs]
     try:
-        return list(Parallel(n_jobs=n_processes)(delayed(call)(value) for value in inputs))
+        with without_working_folder():
+            return list(Parallel(n_jobs=n_processes)(delayed(call)(value) for value in inputs))
     finally:  # joblib keeps its processes for the next call, which may never come
         get_reusable_executor().shutdown(wait=True, kill_workers=True)

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from multiprocessing import connection, current_process, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from threading import Thread
 from time import monotonic
 from types import ModuleType
 from typing import Any, Final, Self
 
+from experiments.import_path import without_working_folder
 from experiments.monte_carlo.contracts import Done, Lost, Piece, Refused, Result, Setup
 from sim.errors import StudyError, told
 
@@ -33,9 +33,6 @@ hold 64 idle threads for each of its 64 workers."""
 
 STARTS: Final = 3
 """Workers in a row that may end before they are ready to take work; then the engine gives up."""
-
-_SOURCES: Final = Path(__file__).resolve().parents[3]
-"""Folder that holds this program's packages."""
 
 GRACE_S: Final = 2.0
 """Time that a worker has to end when it is asked to, before it is killed [s]."""
@@ -269,21 +266,17 @@ def _apart() -> Iterator[None]:
     study without asking for its ``__name__`` would start studies without end; so it is shown an empty one. Ctrl-C that
     comes meanwhile is kept for the parent, and reaches it on leaving. The parent's environment is as before then.
 
-    The working folder is left off the path: where this program is installed as links to its sources, a folder there
-    of the name of one of its packages would be taken instead. A user's own modules come with the piece.
+    Where a user's own modules are looked for comes with the piece, when this program's are loaded.
     """
     resource_tracker.ensure_running()  # starting it would let Ctrl-C through again
     main, variables = sys.modules["__main__"], {name: os.environ.get(name) for name in ONE_THREAD}
-    path = list(sys.path)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     sys.modules["__main__"] = ModuleType("__main__")
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    if Path.cwd() != _SOURCES:
-        sys.path[:] = [entry for entry in path if entry not in {"", str(Path.cwd())}]
     try:
-        yield
+        with without_working_folder():
+            yield
     finally:
-        sys.path[:] = path
         for name, value in variables.items():
             if value is None:
                 del os.environ[name]
