@@ -30,23 +30,20 @@ def chain_statistics(scenario: Scenario) -> ChainStatistics:
         When distances follow roads and no road leads where a car goes.
     """
     virtual = _virtual(scenario)
-    population = draw_population(virtual, place_choices(virtual), Stream.CHAIN_POPULATION)
+    population = draw_population(
+        virtual, place_choices(virtual), scenario.forecast.statistics_cars, Stream.CHAIN_POPULATION
+    )
     itineraries = sample_itineraries(virtual, population, Stream.CHAIN_STATISTICS)
     plan = plan_travel(virtual, population, itineraries)
-    return _statistics(plan, population, scenario.fleet.size / virtual.fleet.size)
+    return _statistics(plan, population, scenario.fleet.n_drawn / population.n)
 
 
 def _virtual(scenario: Scenario) -> Scenario:
-    """The scenario with other cars, for the week that begins on a Monday."""
+    """The scenario for the week that begins on a Monday."""
     simulation = scenario.simulation
     monday = simulation.start - timedelta(days=simulation.start.weekday())
     update = {"start": monday, "days": _WEEK_DAYS, "replication": 0}
-    return scenario.model_copy(
-        update={
-            "simulation": simulation.model_copy(update=update),
-            "fleet": scenario.fleet.model_copy(update={"size": scenario.forecast.statistics_cars}),
-        }
-    )
+    return scenario.model_copy(update={"simulation": simulation.model_copy(update=update)})
 
 
 def _statistics(plan: TravelPlan, population: Population, cars_per_virtual_car: float) -> ChainStatistics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import simpy
@@ -24,14 +25,26 @@ class ChargerQueue:
         How many there are.
     plug_in
         Called with the vehicle_id when a charger is its own.
+    most_waiting
+        A car that finds so many waiting does not queue, unless it waits for energy.
+    turn_away
+        Called with its vehicle_id then.
     """
 
     def __init__(
-        self, environment: simpy.Environment, n_chargers: int, plug_in: Callable[[int], None]
+        self,
+        environment: simpy.Environment,
+        n_chargers: int,
+        plug_in: Callable[[int], None],
+        *,
+        most_waiting: float = math.inf,
+        turn_away: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._environment = environment
         self._resource = simpy.PriorityResource(environment, capacity=n_chargers)
         self._plug_in = plug_in
+        self._most_waiting = most_waiting
+        self._turn_away = turn_away
         self._coming: dict[int, int] = {}  # vehicle_id: priority
         self._requests: dict[int, PriorityRequest] = {}
 
@@ -63,7 +76,14 @@ class ChargerQueue:
     def _serve(self) -> None:
         coming, self._coming = self._coming, {}
         for vehicle_id, priority in sorted(coming.items(), key=lambda item: (item[1], item[0])):
-            self._request(vehicle_id, priority)
+            if priority == _STOPS and self._is_too_long():
+                self._turn_away(vehicle_id)
+            else:
+                self._request(vehicle_id, priority)
+
+    def _is_too_long(self) -> bool:
+        is_taken = self._resource.count >= self._resource.capacity
+        return is_taken and len(self._resource.queue) >= self._most_waiting
 
     def _request(self, vehicle_id: int, priority: int) -> PriorityRequest:
         request = self._resource.request(priority=priority)

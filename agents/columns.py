@@ -45,6 +45,7 @@ class Columns:
         self.stay_required_kwh = np.zeros(n)
         self.declared_departure_s = np.full(n, NEVER_S, dtype=np.int64)
         self.declared_required_kwh = np.zeros(n)
+        self.told_max_kwh = population.energy_max_kwh.copy()  # what the battery is told to hold
         self.plug_s = np.full(n, now_s, dtype=np.int64)
         self.arriving_kwh = population.initial_kwh.copy()
         # Upper bound of the capacity domain: its value at the last plug-in or trip.

@@ -8,7 +8,7 @@ import numpy as np
 
 from agents.itineraries import Itineraries
 from agents.uniforms import uniform_blocks
-from sim.contracts import BoolArray, IntArray, freeze
+from sim.contracts import BoolArray, FloatArray, IntArray, freeze
 from sim.laws import quantile
 from sim.randomness import Stream
 from sim.scenario import Scenario
@@ -23,6 +23,8 @@ class Declarations:
 
     is_missing: BoolArray  # no departure is declared
     error_s: IntArray  # declared minus true departure
+    required_kwh: FloatArray  # declared stored energy at departure; NaN: what it needs
+    limit_kwh: FloatArray  # what the battery is told to hold during the stay; NaN: what it holds
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -46,4 +48,6 @@ def draw_declarations(scenario: Scenario, trips: Itineraries) -> Declarations:
     return Declarations(
         is_missing=uniforms[row, first + _MISSING] < drivers.missing_share,
         error_s=np.rint(60.0 * error_min).astype(np.int64),
+        required_kwh=np.full(trips.n_trips, np.nan),
+        limit_kwh=np.full(trips.n_trips, np.nan),
     )

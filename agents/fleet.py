@@ -8,10 +8,10 @@ event.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mesa
 import numpy as np
@@ -21,12 +21,20 @@ from mesa.agent import Agent
 from agents.capacity_domain import lower_bound, upper_bound
 from agents.charging import ENERGY_TOLERANCE_KWH
 from agents.columns import DRIVING, Columns
-from agents.itineraries import Itineraries
 from agents.itinerary_file import read_itineraries
-from agents.plan import has_chargers, plan_travel
+from agents.plan import TravelPlan, Wishes, has_chargers, plan_travel
 from agents.population import Population, draw_population
 from agents.power import Power
 from agents.recording import SegmentLog
+from agents.session_file import read_sessions
+from agents.sessions import (
+    Sessions,
+    session_columns,
+    session_declarations,
+    session_itineraries,
+    session_population,
+    session_wishes,
+)
 from agents.stops import Stops
 from agents.tables import segment_columns, trip_columns, vehicle_columns
 from agents.travel_chain import sample_itineraries
@@ -34,7 +42,7 @@ from agents.trip_log import TripLog
 from agents.vehicle import Vehicle
 from sim.clock import NEVER_S
 from sim.contracts import BoolArray, Cars, DomainSums, Fleet, FloatArray, Stays, StepEnergy, Trips
-from sim.regions import place_choices
+from sim.regions import PlaceChoice, place_choices
 from sim.scenario import Scenario
 
 
@@ -45,8 +53,8 @@ class VehicleFleet(mesa.Model):
     ----------
     scenario
         Of the run: fleet, travel, regions, seed and replication.
-    base_dir
-        Folder that a relative path of itineraries counts from; the working folder when not given.
+    locate
+        From a file of itineraries or sessions, as the scenario names it, to its path.
     creation_order
         Order in which the agents are made, a permutation of the vehicle_ids. It has no effect on any result:
         processes start in vehicle_id order.
@@ -58,14 +66,19 @@ class VehicleFleet(mesa.Model):
     """
 
     def __init__(
-        self, scenario: Scenario, *, base_dir: Path | None = None, creation_order: Sequence[int] | None = None
+        self,
+        scenario: Scenario,
+        *,
+        locate: Callable[[str], Path] = Path,
+        creation_order: Sequence[int] | None = None,
     ) -> None:
         super().__init__(rng=0)  # mesa's own generators are never used
-        self.n = scenario.fleet.size
         self._settings = scenario
-        self.population, itineraries = _who_and_where(scenario, base_dir or Path())
         self.region_names = scenario.region_names
-        self.plan = plan_travel(scenario, self.population, itineraries)
+        travellers = _travellers(scenario, locate)
+        self.population, self.plan = travellers.population, travellers.plan
+        self._sessions = travellers.sessions
+        self.n = self.population.n
         self._n_regions = len(scenario.regions)
         self._has_chargers = has_chargers(scenario)
         self._stays_short = scenario.fleet.shortage == "wait"
@@ -155,15 +168,17 @@ class VehicleFleet(mesa.Model):
 
     def _cars(self, now_s: int, shown: BoolArray) -> Cars:
         c, p = self.columns, self.population
+        energy_kwh = self._power.energies(now_s)
+        most_kwh = np.where(shown, self._stops.told_max_kwh(energy_kwh), p.energy_max_kwh)
         return Cars(
             vehicle_id=np.arange(self.n),
             region_index=c.region_index,
             is_plugged=shown,
-            energy_kwh=np.where(shown, self._power.energies(now_s), 0.0),
+            energy_kwh=np.where(shown, energy_kwh, 0.0),
             departure_s=np.where(shown, np.maximum(c.declared_departure_s, now_s + 1), NEVER_S),
-            required_kwh=np.where(shown, c.declared_required_kwh, 0.0),
+            required_kwh=np.where(shown, np.minimum(c.declared_required_kwh, most_kwh), 0.0),
             energy_min_kwh=p.energy_min_kwh,
-            energy_max_kwh=p.energy_max_kwh,
+            energy_max_kwh=most_kwh,
             charge_limit_kw=p.charge_limit_kw,
             discharge_limit_kw=p.discharge_limit_kw,
             charge_efficiency=p.charge_efficiency,
@@ -224,6 +239,14 @@ class VehicleFleet(mesa.Model):
         """Columns of ``trips.parquet``: the trips planned to begin within the run."""
         return trip_columns(self._settings, self._trip_log, self._end_s)
 
+    def session_columns(self) -> dict[str, Any]:
+        """Columns of ``sessions.parquet``."""
+        return session_columns(self._settings, self._sessions)
+
+    def queue_columns(self) -> dict[str, Any]:
+        """Columns of ``queue.parquet``."""
+        return self._stops.waits.columns(self._settings, self._end_s)
+
     def segment_columns(self) -> dict[str, Any]:
         """Columns of ``segments.parquet``."""
         return segment_columns(self._settings, self._segments.segments())
@@ -233,8 +256,33 @@ if TYPE_CHECKING:
     _implements: type[Fleet] = VehicleFleet
 
 
-def _who_and_where(scenario: Scenario, base_dir: Path) -> tuple[Population, Itineraries]:
-    population = draw_population(scenario, place_choices(scenario))
+class _Travellers(NamedTuple):
+    """The cars, what they plan, and the sessions that they are, if any."""
+
+    population: Population
+    plan: TravelPlan
+    sessions: Sessions | None = None
+
+
+def _travellers(scenario: Scenario, locate: Callable[[str], Path]) -> _Travellers:
+    choices = place_choices(scenario)
+    if scenario.travel.source == "sessions":
+        return _sessions(scenario, choices, read_sessions(scenario, locate))
+    population = draw_population(scenario, choices, scenario.fleet.n_drawn)
     if scenario.travel.source == "itineraries":
-        return read_itineraries(scenario, population, base_dir)
-    return population, sample_itineraries(scenario, population)
+        population, itineraries = read_itineraries(scenario, population, locate)
+    else:
+        itineraries = sample_itineraries(scenario, population)
+    return _Travellers(population, plan_travel(scenario, population, itineraries))
+
+
+def _sessions(scenario: Scenario, choices: dict[str, PlaceChoice], sessions: Sessions) -> _Travellers:
+    served = sessions.served()
+    rated = draw_population(scenario, choices, len(served.session_id))
+    population = session_population(rated, served)
+    itineraries = session_itineraries(scenario, population.home_index, served)
+    wishes = Wishes(
+        wanted_kwh=session_wishes(population),
+        declarations=session_declarations(population, rated.energy_max_kwh, served),
+    )
+    return _Travellers(population, plan_travel(scenario, population, itineraries, wishes), sessions)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ _BLOCK: Final = 64
 
 
 def read_itineraries(
-    scenario: Scenario, population: Population, base_dir: Path
+    scenario: Scenario, population: Population, locate: Callable[[str], Path]
 ) -> tuple[Population, Itineraries]:
     """Read and check a file of itineraries; return the cars with their homes, and their trips.
 
@@ -45,7 +46,7 @@ def read_itineraries(
     ScenarioError
         With every fault of the file: its name, the row, what is wrong, the value and the bound.
     """
-    file = base_dir / (scenario.travel.itineraries or "")
+    file = locate(scenario.travel.itineraries or "")
     rows, faults = _rows(file, scenario)
     rows.sort(key=lambda row: (row.vehicle, row.depart_s))
     faults += trip_faults(scenario, population, rows)

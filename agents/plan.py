@@ -40,8 +40,21 @@ def _range_kwh(scenario: Scenario, population: Population) -> FloatArray:
     return wanted if range_km > 0.0 else np.zeros(population.n)
 
 
-def plan_travel(scenario: Scenario, population: Population, itineraries: Itineraries) -> TravelPlan:
-    """Derive what the trips ask of each car."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Wishes:
+    """What drivers want and say where the scenario's rules do not tell it; shapes (n_trips,)."""
+
+    wanted_kwh: FloatArray  # stored energy at departure
+    declarations: Declarations
+
+
+def plan_travel(
+    scenario: Scenario, population: Population, itineraries: Itineraries, wishes: Wishes | None = None
+) -> TravelPlan:
+    """Derive what the trips ask of each car.
+
+    With wishes of their own, cars need what is wished where they stand: nothing of it is asked for at stops before.
+    """
     car = itineraries.vehicle_index
     energy = itineraries.distance_km * population.consumption_kwh_per_km[car]
     plugged = itineraries.plugs_in & has_chargers(scenario)[itineraries.destination_index]
@@ -49,19 +62,32 @@ def plan_travel(scenario: Scenario, population: Population, itineraries: Itinera
         itineraries=itineraries,
         energy_kwh=energy,
         is_plugged=plugged,
-        declarations=draw_declarations(scenario, itineraries),
-        required_kwh=required_at_departure(
-            first_trip=itineraries.first_trip,
-            depart_s=itineraries.depart_s,
-            arrive_s=itineraries.arrive_s,
-            energy_kwh=energy,
-            wanted_kwh=np.maximum(
-                np.where(itineraries.is_first_from_home, population.departure_kwh[car], 0.0),
-                _range_kwh(scenario, population)[car],
-            ),
-            plugs_in=plugged,
-            charge_kw=population.charge_limit_kw * population.charge_efficiency,
-            energy_min_kwh=population.energy_min_kwh,
-            energy_max_kwh=population.energy_max_kwh,
+        declarations=draw_declarations(scenario, itineraries) if wishes is None else wishes.declarations,
+        required_kwh=_required_kwh(scenario, population, itineraries, energy, plugged)
+        if wishes is None
+        else np.maximum(wishes.wanted_kwh, energy + population.energy_min_kwh[car]),
+    )
+
+
+def _required_kwh(
+    scenario: Scenario,
+    population: Population,
+    itineraries: Itineraries,
+    energy_kwh: FloatArray,
+    plugged: BoolArray,
+) -> FloatArray:
+    car = itineraries.vehicle_index
+    return required_at_departure(
+        first_trip=itineraries.first_trip,
+        depart_s=itineraries.depart_s,
+        arrive_s=itineraries.arrive_s,
+        energy_kwh=energy_kwh,
+        wanted_kwh=np.maximum(
+            np.where(itineraries.is_first_from_home, population.departure_kwh[car], 0.0),
+            _range_kwh(scenario, population)[car],
         ),
+        plugs_in=plugged,
+        charge_kw=population.charge_limit_kw * population.charge_efficiency,
+        energy_min_kwh=population.energy_min_kwh,
+        energy_max_kwh=population.energy_max_kwh,
     )

@@ -50,10 +50,15 @@ class Population:
 
 
 def draw_population(
-    scenario: Scenario, choices: dict[str, PlaceChoice], stream: Stream = Stream.VEHICLE
+    scenario: Scenario, choices: dict[str, PlaceChoice], n: int, stream: Stream = Stream.VEHICLE
 ) -> Population:
-    """Draw every car's class, home and work region; car i's draws depend on nothing but i."""
-    n = scenario.fleet.size
+    """Draw every car's class, home and work region; car i's draws depend on nothing but i.
+
+    Parameters
+    ----------
+    n
+        Number of cars.
+    """
     simulation = scenario.simulation
     cars = np.arange(n, dtype=np.int64)
     days = np.full(n, _PER_CAR_DAY, dtype=np.int64)

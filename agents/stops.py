@@ -14,10 +14,11 @@ from agents.driver import declare
 from agents.plan import has_chargers
 from agents.population import Population
 from agents.power import Power
+from agents.queue_log import Ending, QueueLog
 from agents.recording import RowLog
 from agents.trip_log import TripLog
 from sim.clock import NEVER_S
-from sim.contracts import BoolArray, IntArray, Stays
+from sim.contracts import BoolArray, FloatArray, IntArray, Stays
 from sim.scenario import Scenario
 
 _HOUR_S = 3600.0
@@ -35,13 +36,13 @@ class Stops:
             for index, region in enumerate(scenario.regions)
             if region.chargers != "unlimited" and 0 < region.chargers < population.n
         }
+        balk_at = scenario.fleet.drivers.balk_at
+        self._most_waiting = math.inf if balk_at == "never" else balk_at
         self._full_on_arrival = scenario.fleet.arrival_power == "full"
-        self._undeclared_kwh = np.clip(
-            scenario.fleet.drivers.undeclared_soc * population.battery_kwh,
-            population.energy_min_kwh,
-            population.energy_max_kwh,
+        self._undeclared_kwh = np.maximum(
+            scenario.fleet.drivers.undeclared_soc * population.battery_kwh, population.energy_min_kwh
         )
-        self._log = RowLog((np.int64, np.int64, np.int64, np.int64, np.float64, np.float64))
+        self._log = RowLog((np.int64, np.int64, np.int64, np.int64, np.float64, np.float64, np.float64))
         self._first_start_s: int | None = None
         self._columns = Columns(population, 0)
 
@@ -61,10 +62,17 @@ class Stops:
         self._wakes: dict[int, simpy.Event] = {}
         power.on_change = self._wake
         self._queues = {
-            region: ChargerQueue(environment, n_chargers, self._plug_in_queued)
+            region: ChargerQueue(
+                environment,
+                n_chargers,
+                self._plug_in_queued,
+                most_waiting=self._most_waiting,
+                turn_away=self._turn_away,
+            )
             for region, n_chargers in self._n_chargers.items()
         }
-        columns.is_plugged[:] = self._plugged_at_start()
+        self.waits = QueueLog(self._population.n)
+        columns.is_plugged[:] = self._plugged_at_start(now)
         if self._first_start_s is None or now <= self._first_start_s:  # a history of its own
             self._first_start_s, before = now, Columns(self._population, now)
             self._log.clear()
@@ -78,13 +86,15 @@ class Stops:
             columns.request_kw[charging] = self._population.charge_limit_kw[charging]
             power.share(now)
 
-    def _plugged_at_start(self) -> BoolArray:
+    def _plugged_at_start(self, now_s: int) -> BoolArray:
         home = self._population.home_index
         plugged: BoolArray = self._has_chargers[home]
         for region, queue in self._queues.items():
             at_home = np.flatnonzero(home == region)
             plugged[at_home] = False
             plugged[queue.take_first(at_home.tolist())] = True
+            for car in at_home[~plugged[at_home]].tolist():
+                self.waits.begin(car, region, now_s)
         return plugged
 
     def _carry_stays(self, before: Columns, now: Columns, now_s: int) -> None:
@@ -106,6 +116,7 @@ class Stops:
             return
         self._power.rest(car, now_s, energy_kwh)
         if plugs_in:
+            self.waits.begin(car, region, now_s)
             self._queues[region].join(car, waits_for_energy=is_short)
 
     def unplug(self, car: int, now_s: int) -> float:
@@ -119,6 +130,7 @@ class Stops:
             c.upper_kwh[car] = min(p.energy_max_kwh.item(car), c.upper_kwh.item(car) + gained)
         if region in self._queues:
             self._queues[region].leave(car)
+            self.waits.end(car, now_s, Ending.LEFT)
         c.is_plugged[car], c.is_waiting[car], c.region_index[car] = False, False, DRIVING
         self._wakes.pop(car, None)
         self._power.rest(car, now_s, energy)
@@ -158,9 +170,16 @@ class Stops:
             energy = self._power.close(car, now_s)
             self._power.request(car, now_s, energy, self._population.charge_limit_kw.item(car))
         elif region in self._queues:
+            self.waits.begin(car, region, now_s)
             self._queues[region].join(car, waits_for_energy=True)
         else:
             self._plug_in(car, now_s, self._power.close(car, now_s))
+
+    def told_max_kwh(self, energy_kwh: FloatArray) -> FloatArray:
+        """What each battery holds, as far as its charger knows: as told, until it is full or holds more; (n,)."""
+        c, holds_kwh = self._columns, self._population.energy_max_kwh
+        is_full = energy_kwh >= holds_kwh - ENERGY_TOLERANCE_KWH
+        return np.where(is_full, holds_kwh, np.maximum(c.told_max_kwh, energy_kwh))
 
     def stays(self, since_s: int) -> Stays:
         """Stays of the cars that take part that began after an instant, open ones included."""
@@ -175,12 +194,13 @@ class Stops:
             never,
             c.arriving_kwh[car],
             c.declared_required_kwh[car],
+            c.told_max_kwh[car],
         ]
         recent = [closed[2] > since_s, still[2] > since_s]
         rows = [np.concatenate([a[recent[0]], b[recent[1]]]) for a, b in zip(closed, still, strict=True)]
         order = np.lexsort((rows[2], rows[0]))
         order = order[p.takes_part[rows[0][order]]]  # the others are load, not cars to schedule
-        vehicle, region, plug, unplug, arriving, required = (values[order] for values in rows)
+        vehicle, region, plug, unplug, arriving, required, told_max = (values[order] for values in rows)
         return Stays(
             vehicle_index=vehicle,
             region_index=region,
@@ -189,15 +209,19 @@ class Stops:
             arriving_kwh=arriving,
             required_kwh=required,
             energy_min_kwh=p.energy_min_kwh[vehicle],
-            energy_max_kwh=p.energy_max_kwh[vehicle],
+            energy_max_kwh=told_max,
             charge_limit_kw=p.charge_limit_kw[vehicle],
             discharge_limit_kw=p.discharge_limit_kw[vehicle],
         )
 
     def _plug_in_queued(self, car: int) -> None:
         now = int(self._environment.now)
+        self.waits.end(car, now, Ending.PLUGGED)
         self._plug_in(car, now, self._power.close(car, now))
         self._wake(np.array([car]))
+
+    def _turn_away(self, car: int) -> None:
+        self.waits.end(car, int(self._environment.now), Ending.BALKED)
 
     def _plug_in(self, car: int, now_s: int, energy_kwh: float) -> None:
         c = self._columns
@@ -211,21 +235,28 @@ class Stops:
 
     def _declare(self, car: int) -> None:
         c = self._columns
-        departure_s, required_kwh = c.departure_s.item(car), self._trips.required_kwh(car)
-        c.stay_departure_s[car], c.stay_required_kwh[car] = departure_s, required_kwh
+        departure_s = c.departure_s.item(car)
+        c.stay_departure_s[car], c.stay_required_kwh[car] = departure_s, self._trips.required_kwh(car)
+        c.told_max_kwh[car] = self._trips.told_max_kwh(car)
         if self._trips.is_undeclared(car):
             c.declared_departure_s[car], c.declared_required_kwh[car] = (
                 NEVER_S,
-                self._undeclared_kwh.item(car),
+                min(self._undeclared_kwh.item(car), c.told_max_kwh.item(car)),
             )
             return
-        word = declare(departure_s, required_kwh, error_s=self._trips.error_s(car), plug_s=c.plug_s.item(car))
+        word = declare(
+            departure_s,
+            self._trips.declared_kwh(car),
+            error_s=self._trips.error_s(car),
+            plug_s=c.plug_s.item(car),
+        )
         c.declared_departure_s[car], c.declared_required_kwh[car] = word
         self._trips.note_declared(car, word.departure_s)
 
     def _record_stay(self, c: Columns, car: int, now_s: int) -> None:
         begun = c.region_index.item(car), c.plug_s.item(car)
-        self._log.append((car, *begun, now_s, c.arriving_kwh.item(car), c.declared_required_kwh.item(car)))
+        told = c.declared_required_kwh.item(car), c.told_max_kwh.item(car)
+        self._log.append((car, *begun, now_s, c.arriving_kwh.item(car), *told))
 
     def _wake(self, cars: IntArray) -> None:
         if self._wakes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from agents.charging import ENERGY_TOLERANCE_KWH
@@ -52,6 +54,21 @@ class TripLog:
         if self._columns.departure_s.item(car) == NEVER_S:
             return 0
         return int(self.plan.declarations.error_s.item(self._columns.next_trip.item(car)))
+
+    def declared_kwh(self, car: int) -> float:
+        """Stored energy that is declared for the car's next departure."""
+        if self._columns.departure_s.item(car) == NEVER_S:
+            return self.required_kwh(car)
+        told = float(self.plan.declarations.required_kwh.item(self._columns.next_trip.item(car)))
+        return self.required_kwh(car) if math.isnan(told) else told
+
+    def told_max_kwh(self, car: int) -> float:
+        """Energy that the battery is told to hold until the car's next departure."""
+        holds = float(self._population.energy_max_kwh.item(car))
+        if self._columns.departure_s.item(car) == NEVER_S:
+            return holds
+        told = float(self.plan.declarations.limit_kwh.item(self._columns.next_trip.item(car)))
+        return holds if math.isnan(told) else told
 
     def note_declared(self, car: int, departure_s: int) -> None:
         """Enter when the driver says that the car will leave on its next trip."""

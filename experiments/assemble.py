@@ -102,7 +102,7 @@ def assemble(
     faults = Faults()
     world = faults.of(lambda: build_world(scenario, locate))
     site = faults.of(lambda: build_site(scenario, locate))
-    fleet = faults.of(lambda: VehicleFleet(scenario))
+    fleet = faults.of(lambda: VehicleFleet(scenario, locate=locate))
     decider = faults.of(lambda: dispatcher_for(scenario, dispatcher))
     faults.raise_any()
     assert world is not None

@@ -32,7 +32,9 @@ from experiments.audit_grid import (
 from experiments.audit_marginals import check_marginals
 from experiments.audit_plugs import check_chargers, check_instants, check_plugs
 from experiments.audit_prices import check_prices
+from experiments.audit_queue import check_queue
 from experiments.audit_required import check_required
+from experiments.audit_sessions import check_sessions
 from experiments.audit_trips import (
     check_drives,
     check_places,
@@ -90,6 +92,8 @@ def _check(folder: Folder, findings: Findings) -> None:
         check_chargers(folder, life, findings)
         check_plugs(folder, life, findings)
         check_instants(folder, life, findings)
+        check_queue(folder, life, trips, findings)
+        check_sessions(folder, trips, findings)
         check_plan(folder, trips, findings)
         check_realised(folder, trips, findings)
         check_places(folder, life, trips, findings)

@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.audit_findings import ENERGY_KWH, BoolArray, Findings, FloatArray, IntArray, clock, differs
 from experiments.audit_folder import Folder
+from experiments.audit_session_cars import class_values, fleet_size
 
 CAR = "vehicle {vehicle}"
 ROW = "vehicle {vehicle} at {start_s}"
@@ -105,7 +106,7 @@ def energy_bounds(folder: Folder) -> tuple[FloatArray, FloatArray]:
 
 def check_vehicles(folder: Folder, findings: Findings) -> bool:
     """Check the fleet against the scenario; False when cars cannot be told apart."""
-    cars, size = folder.vehicles, folder.scenario["fleet"]["size"]
+    cars, size = folder.vehicles, fleet_size(folder)
     ids = cars["vehicle_id"].to_numpy(np.int64)
     if not np.array_equal(ids, np.arange(size)):
         findings.add("fleet", "vehicles", f"{len(ids)} rows, should be one for each of 0..{size - 1}")
@@ -133,7 +134,8 @@ def _check_classes(folder: Folder, findings: Findings) -> bool:
         return False
     for field in sorted(set(folder.vehicles.columns) & set(next(iter(classes.values())))):
         values = per_car(folder, field)
-        expected = np.array([classes[name][field] for name in names], dtype=float)
+        stated = np.array([classes[name][field] for name in names], dtype=float)
+        expected = class_values(folder, field, stated)
         findings.rows(
             differs(values, expected, 1e-12),
             "fleet",

@@ -9,6 +9,7 @@ import numpy as np
 from experiments.audit_cars import Life, energy_bounds, per_car, starts
 from experiments.audit_findings import ENERGY_KWH, SUM_RELATIVE, Findings, FloatArray, IntArray
 from experiments.audit_folder import ABSENT, STEP_S, Folder
+from experiments.audit_session_cars import has_sessions
 from experiments.audit_trips import Itinerary
 
 NEVER_S = 1 << 60
@@ -75,12 +76,13 @@ def check_declarations(folder: Folder, life: Life, trips: Itinerary, findings: F
     silent = said_s == ABSENT
     law = drivers["departure_error_min"]
     errs = (
-        law["family"] != "constant"
+        has_sessions(folder)
+        or law["family"] != "constant"
         or law.get("loc", 0.0) != 0.0
         or folder.scenario["fleet"]["shortage"] == "wait"
     )
     bad = np.zeros(len(trips.vehicle), dtype=bool)
-    bad[trip] = silent & (drivers["missing_share"] == 0.0)
+    bad[trip] = silent & (drivers["missing_share"] == 0.0) & (not has_sessions(folder))
     trips.note(findings, bad, "declarations", "no departure was declared at the plug-in before it")
     bad[:] = False
     bad[trip] = ~silent & (said_s != declared_s) & (not errs)

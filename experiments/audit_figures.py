@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.audit_cars import Life
 from experiments.audit_findings import MONEY_RELATIVE, Findings, FloatArray, number
-from experiments.audit_folder import ABSENT, STEP_H, Folder
+from experiments.audit_folder import ABSENT, STEP_H, Folder, instants
 from experiments.audit_prices import energy_value_per_kwh
 from experiments.audit_series import step_values
 from experiments.audit_trips import Itinerary, energy_at_departure
@@ -101,6 +101,31 @@ def _amounts(folder: Folder, life: Life, trips: Itinerary) -> dict[str, float]:
         "trips": float(begun.sum()),
         "distance_km": float(trips.distance_km[begun].sum()),
         **_emissions(folder),
+        **_sessions(folder),
+        **_queue(folder),
+    }
+
+
+def _sessions(folder: Folder) -> dict[str, float]:
+    arrive_s = instants(folder.sessions["arrive_s"])
+    within = (arrive_s == ABSENT) | ((arrive_s >= 0) & (arrive_s < folder.end_s))
+    counts = folder.sessions["status"][within].value_counts()
+    begun = float((folder.sessions["status"] == "open at the start").sum())
+    known = ("served", "open at the start")
+    return {
+        "sessions_served": float(counts.get("served", 0)),
+        "sessions_open_at_start": begun,
+        "sessions_dropped": float(sum(n for status, n in counts.items() if status not in known)),
+    }
+
+
+def _queue(folder: Folder) -> dict[str, float]:
+    counts = folder.queue["outcome"].value_counts()
+    seconds = int(folder.queue["end_s"].sum()) - int(folder.queue["join_s"].sum())
+    return {
+        "queue_h": seconds / 3600.0,
+        "queued_stops": float(len(folder.queue) - counts.get("balked", 0)),
+        "unplugged_departures": float(counts.get("balked", 0) + counts.get("left", 0)),
     }
 
 

@@ -31,6 +31,8 @@ class Folder:
     vehicles: pd.DataFrame
     trips: pd.DataFrame
     segments: pd.DataFrame
+    sessions: pd.DataFrame
+    queue: pd.DataFrame
     domain: pd.DataFrame
     grid: pd.DataFrame
     storage: pd.DataFrame
@@ -178,6 +180,8 @@ def _ordered(name: str, frame: pd.DataFrame, scenario: dict[str, Any]) -> pd.Dat
         "vehicles": ["vehicle_id"],
         "trips": ["vehicle_id", "planned_depart_s", "day", "trip_index"],
         "segments": ["vehicle_id", "start_s", "end_s"],
+        "sessions": ["vehicle_id"],
+        "queue": ["join_s", "vehicle_id"],
         "storage": ["step_start_s", "unit_id"],
         "ties": ["step_start_s"],
         "forecasts": ["issue_step_s", "target_step_s"],

@@ -7,6 +7,8 @@ import numpy as np
 from experiments.audit_cars import Life, energy_bounds, per_car
 from experiments.audit_findings import ENERGY_KWH, BoolArray, Findings, FloatArray, IntArray
 from experiments.audit_folder import ABSENT, DAY_S, Folder
+from experiments.audit_session_cars import has_sessions
+from experiments.audit_sessions import session_needs_kwh
 from experiments.audit_trips import Itinerary
 
 
@@ -17,7 +19,10 @@ def check_required(folder: Folder, life: Life, trips: Itinerary, findings: Findi
 
     backward over the planned stays (Zhang 2025, section 2.6); exact where the tables tell what plugs in.
     """
-    least, most = required_bounds(folder, life, trips)
+    if has_sessions(folder):
+        least = most = session_needs_kwh(folder, trips)
+    else:
+        least, most = required_bounds(folder, life, trips)
     trips.note(
         findings,
         (trips.required_kwh < least - ENERGY_KWH) | (trips.required_kwh > most + ENERGY_KWH),

@@ -124,6 +124,8 @@ def _tables(recorder: Recorder, fleet: Fleet) -> dict[str, pa.Table]:
         "vehicles": fleet.vehicle_columns(),
         "trips": fleet.trip_columns(),
         "segments": fleet.segment_columns(),
+        "sessions": fleet.session_columns(),
+        "queue": fleet.queue_columns(),
         "domain": recorder.domain_columns(),
         "grid": recorder.grid_columns(),
         "storage": recorder.storage_columns(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,11 @@ from sim.contracts import FloatArray
 from sim.key_figures import KEY_FIGURES
 from sim.microgrid import build_turbines
 from sim.scenario import Scenario
+from sim.trace import OPEN_AT_START, SERVED
 
 Tables = Mapping[str, pd.DataFrame | pa.Table]
+READ: Final = ("trips", "segments", "sessions", "queue", "grid", "storage", "decisions")
+"""Tables that key figures are made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,7 +48,7 @@ def key_figures(
     scenario
         As resolved.
     tables
-        ``trips``, ``segments``, ``grid``, ``storage`` and ``decisions`` as arrow tables or pandas frames.
+        Those of `READ`, as arrow tables or pandas frames.
     energy_value
         lambda: what a kWh stored at the end is worth [currency/kWh].
     grid_kg_per_kwh : ndarray, shape (n_steps,), optional
@@ -57,13 +61,15 @@ def key_figures(
     ValueError
         When the emission factor is a series and none is given, or a region lacks a row in a step.
     """
-    frames = {name: _frame(tables[name]) for name in ("trips", "segments", "grid", "storage", "decisions")}
+    frames = {name: _frame(tables[name]) for name in READ}
     grid = grid_arrays(frames["grid"], scenario.region_names)
     figures: dict[str, float] = {
         **_costs(grid, frames["storage"], scenario),
         **_energies(grid),
         **_cars(frames["trips"], frames["segments"]),
         **_decisions(frames["decisions"]),
+        **_sessions(frames["sessions"], scenario.simulation.days * DAY_S),
+        **_queue(frames["queue"]),
         "emissions_kg": emissions_kg(grid, scenario, grid_kg_per_kwh),
         "battery_stored_change_kwh": battery_change_kwh(frames["storage"], scenario),
         "ev_bill_{cur}": ev_bill(frames["segments"], frames["grid"]),
@@ -260,4 +266,27 @@ def _decisions(decisions: pd.DataFrame) -> dict[str, float]:
         "fallbacks": decisions["fallback"].sum(),
         "max_gap": gaps.max(initial=0.0),
         "lowered_kwh": decisions["lowered_kwh"].sum(),
+    }
+
+
+def _sessions(sessions: pd.DataFrame, end_s: int) -> dict[str, float]:
+    """Counts; of those that come before or after the run none, of those whose arrival cannot be read all."""
+    status = sessions["status"].to_numpy(object)
+    arrive_s = sessions["arrive_s"].to_numpy(np.float64, na_value=0.0)
+    served, open_at_start = status == SERVED, status == OPEN_AT_START
+    comes = (arrive_s >= 0) & (arrive_s < end_s)
+    return {
+        "sessions_served": (served & comes).sum(),
+        "sessions_open_at_start": open_at_start.sum(),
+        "sessions_dropped": (~served & ~open_at_start & comes).sum(),
+    }
+
+
+def _queue(queue: pd.DataFrame) -> dict[str, float]:
+    waited_s = (queue["end_s"] - queue["join_s"]).to_numpy(np.float64)
+    outcome = queue["outcome"].to_numpy(object)
+    return {
+        "queue_h": waited_s.sum() / 3600.0,
+        "queued_stops": (outcome != "balked").sum(),
+        "unplugged_departures": np.isin(outcome, ["left", "balked"]).sum(),
     }

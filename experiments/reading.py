@@ -74,6 +74,16 @@ class Run:
         return self.table("segments")
 
     @cached_property
+    def sessions(self) -> pd.DataFrame:
+        """Charging sessions as their file has them."""
+        return self.table("sessions")
+
+    @cached_property
+    def queue(self) -> pd.DataFrame:
+        """Waits for a charger."""
+        return self.table("queue")
+
+    @cached_property
     def domain(self) -> pd.DataFrame:
         """The plugged fleet's capacity domain by step and region."""
         return self.table("domain")

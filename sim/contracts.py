@@ -463,6 +463,14 @@ class Fleet(Protocol):
         """Columns of ``trips.parquet``; after ``finish``."""
         ...
 
+    def session_columns(self) -> dict[str, Any]:
+        """Columns of ``sessions.parquet``."""
+        ...
+
+    def queue_columns(self) -> dict[str, Any]:
+        """Columns of ``queue.parquet``; after ``finish``."""
+        ...
+
     def segment_columns(self) -> dict[str, Any]:
         """Columns of ``segments.parquet``; after ``finish``."""
         ...

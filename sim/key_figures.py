@@ -88,6 +88,16 @@ KEY_FIGURES: Final[tuple[KeyFigure, ...]] = (
     KeyFigure("emissions_kg", "kg", "CO2 of imported energy and turbine fuel"),
     KeyFigure("trips", "", "trips begun"),
     KeyFigure("distance_km", "km", "distance of the trips begun"),
+    KeyFigure("queue_h", "h", "hours that cars waited for a charger, all regions"),
+    KeyFigure("queued_stops", "", "stops at which a car waited for a charger"),
+    KeyFigure(
+        "unplugged_departures", "", "stops that a car left, or did not queue at, for want of a charger"
+    ),
+    KeyFigure(
+        "sessions_served", "", "charging sessions that come within the run, each a car (travel from sessions)"
+    ),
+    KeyFigure("sessions_open_at_start", "", "charging sessions under way when the run begins; not simulated"),
+    KeyFigure("sessions_dropped", "", "charging sessions within the run that cannot be, left out"),
     KeyFigure("decisions", "", "decisions taken"),
     KeyFigure("fallbacks", "", "decisions taken by the scenario's fallback"),
     KeyFigure("max_gap", "1", "largest relative gap of a decision; 0 when none states one"),

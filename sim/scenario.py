@@ -189,10 +189,32 @@ class ChainMatrices(Part):
     weekend: Annotated[TransitionMatrix, Field(description="The same for Saturday and Sunday.")]
 
 
-class Travel(Part):
-    """How cars travel: sampled from laws, or from a user's own itineraries."""
+class SessionFile(Part):
+    """Charging sessions from a file: each is a car that comes, wants energy, and leaves."""
 
-    source: Annotated[Literal["sampled", "itineraries"], Field(description="Where trips come from.")]
+    file: Annotated[str, Field(description="CSV or Parquet: relative path, absolute, or `shipped:NAME`.")]
+    zone: Annotated[
+        str,
+        Field(
+            description="IANA zone whose wall clock the instants show, `UTC`, or `scenario`: not converted."
+        ),
+    ]
+    faults: Annotated[
+        Literal["refuse", "drop"],
+        Field(description="Sessions that cannot be: refuse the file, or leave them out and count them."),
+    ]
+    regions: Annotated[
+        dict[str, str],
+        Field(description="Region of each value of the column `site`; other sites' sessions are left out."),
+    ] = {}
+
+
+class Travel(Part):
+    """How cars travel: sampled from laws, or from a user's own itineraries or sessions."""
+
+    source: Annotated[
+        Literal["sampled", "itineraries", "sessions"], Field(description="Where trips come from.")
+    ]
     itineraries: Annotated[
         str | None, Field(description="CSV: vehicle, depart, arrive, from, to, km (source = itineraries).")
     ] = None
@@ -200,6 +222,9 @@ class Travel(Part):
         Literal["repeat", "stay"],
         Field(description="Days that the file does not cover: repeat the nearest day, or stay at home."),
     ] = "repeat"
+    sessions: Annotated[SessionFile | None, Field(description="Charging sessions (source = sessions).")] = (
+        None
+    )
     home: Annotated[str, Field(description="Place type where days begin and end.")]
     work: Annotated[str, Field(description="Place type of which each car has one fixed region.")]
     distance: Annotated[
@@ -275,6 +300,12 @@ class Drivers(Part):
     departure_error_min: Annotated[
         Law, Field(description="Declared minus true departure in minutes, drawn once per stop.")
     ]
+    balk_at: Annotated[
+        Annotated[int, Field(ge=0)] | Literal["never"],
+        Field(
+            description="A driver who finds all chargers taken and so many cars waiting parks without queueing."
+        ),
+    ]
     min_range_km: Annotated[
         NonNegative, Field(description="Range above the least energy that drivers want at every departure.")
     ]
@@ -286,7 +317,10 @@ class Drivers(Part):
 class FleetPart(Part):
     """How many cars, of which classes, and what their drivers want."""
 
-    size: Annotated[int, Field(ge=0, le=5_000_000, description="Number of cars; 0 is legal.")]
+    size: Annotated[
+        Annotated[int, Field(ge=0, le=5_000_000)] | Literal["sessions"],
+        Field(description="Number of cars; 0 is legal. `sessions`: one for each session of the file."),
+    ]
     shortage: Annotated[
         Literal["help", "wait"],
         Field(
@@ -314,6 +348,11 @@ class FleetPart(Part):
         list[VehicleClass],
         Field(min_length=1, description="Classes of cars; each car draws its own by the shares."),
     ]
+
+    @property
+    def n_drawn(self) -> int:
+        """Number of cars that are drawn: none where sessions are the cars."""
+        return 0 if self.size == "sessions" else self.size
 
 
 class SeriesRef(Part):

@@ -23,7 +23,7 @@ from sim.scenario import (
 from sim.scenario_inputs import series_inputs
 from sim.scenario_messages import did_you_mean
 from sim.scenario_trade import unbounded_trade
-from sim.scenario_travel import chains, laws, longest_trip, place_types
+from sim.scenario_travel import chains, laws, longest_trip, place_types, sessions
 from sim.series_time import SCENARIO_ZONE, zone_fault
 from sim.tariff import period_faults
 
@@ -168,7 +168,7 @@ def _statistics(scenario: Scenario) -> Iterator[str]:
         ("dispatch.departing_energy_value", scenario.dispatch.departing_energy_value, "chain_statistics"),
     ):
         if value == name:
-            yield f'{place}: {name} needs laws of travel (travel.source = "sampled"); itineraries have none'
+            yield f'{place}: {name} needs laws of travel (travel.source = "sampled")'
 
 
 def _ending(column: str) -> str:
@@ -192,4 +192,5 @@ _CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
     (("travel",), chains),
     (("travel",), laws),
     (("travel", "fleet"), longest_trip),
+    (("regions", "travel", "fleet"), sessions),
 )

@@ -105,6 +105,8 @@ def named_files(scenario: Scenario) -> list[tuple[str, str]]:
         named.append(("tariff.file", tariff.file))
     if travel is not None and travel.source == "itineraries" and travel.itineraries is not None:
         named.append(("travel.itineraries", travel.itineraries))
+    if travel is not None and travel.source == "sessions" and travel.sessions is not None:
+        named.append(("travel.sessions.file", travel.sessions.file))
     return named
 
 

@@ -63,9 +63,9 @@ tables that may be repeated. Money is in the currency that `scenario.currency` n
 
 Besides these, a file may hold
 
-- `extends = "NAME"`: a shipped scenario or a path, one level deep. Tables merge key by key; lists and single
-  values replace. A table that names its `kind`, `family` or `file` replaces the base's whole table, and so
-  does a row of a transition matrix.
+- `extends = "NAME"`: a shipped scenario or a path; that may extend another one in turn. Tables merge key by key;
+  lists and single values replace. A table that names its `kind`, `family` or `file` replaces the base's whole
+  table, and so does a row of a transition matrix.
 - `[set]`: single changes after that, by dotted path in quotes: `"regions.home.import_limit_kw" = 150.0`. A
 region
   (or class, or any entry with a name) is meant by name, `regions.home`, by index, `regions[0]`, and all of

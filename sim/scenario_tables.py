@@ -46,12 +46,8 @@ def read_tables(path: Path, overrides: Sequence[str], find_scenario: FindScenari
     ScenarioError
         When a file is missing or broken, or an override leads nowhere.
     """
-    tables = _read_toml(path)
-    base_name, changes = tables.pop("extends", None), tables.pop("set", {})
-    if base_name is not None:
-        tables = merge(_read_base(base_name, path, find_scenario), tables)
-    faults = _apply_set(tables, changes, path.parent.resolve())
-    faults += apply_overrides(tables, overrides)
+    tables = _with_base(path, find_scenario, ())
+    faults = apply_overrides(tables, overrides)
     if faults:
         raise ScenarioError(faults)
     return tables
@@ -205,18 +201,21 @@ def _override(tables: dict[str, Any], text: str) -> list[str]:
     return set_entry(tables, key.strip(), absolute_value(key.strip(), parsed, Path.cwd()))
 
 
-def _read_base(name: Any, path: Path, find_scenario: FindScenario) -> dict[str, Any]:
-    if not isinstance(name, str):
-        raise ScenarioError([f"extends: must be the name or path of a scenario, is {name!r}"])
-    base_path = find_scenario(name, path.parent)
-    base = _read_toml(base_path)
-    deeper = base.pop("extends", None)
-    if deeper is not None:
-        raise ScenarioError([f"extends: {base_path.name} itself extends {deeper!r}, but one level is all"])
-    faults = _apply_set(base, base.pop("set", {}), base_path.parent.resolve())
+def _with_base(path: Path, find_scenario: FindScenario, above: tuple[Path, ...]) -> dict[str, Any]:
+    """Tables of a file over those of what it extends, and so on; ``above`` are the files that led here."""
+    chain = (*above, path.resolve())
+    if path.resolve() in above:
+        raise ScenarioError([f"extends: goes in a circle ({' -> '.join(file.name for file in chain)})"])
+    tables = _read_toml(path)
+    name, changes = tables.pop("extends", None), tables.pop("set", {})
+    if name is not None:
+        if not isinstance(name, str):
+            raise ScenarioError([f"extends: must be the name or path of a scenario, is {name!r}"])
+        tables = merge(_with_base(find_scenario(name, path.parent), find_scenario, chain), tables)
+    faults = _apply_set(tables, changes, path.parent.resolve())
     if faults:
         raise ScenarioError(faults)
-    return base
+    return tables
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import Final
 
 from sim.errors import ScenarioError
 from sim.laws import quantile
-from sim.scenario import Law, Scenario, TransitionMatrix, TripClass
+from sim.scenario import Law, Scenario, SessionFile, TransitionMatrix, TripClass
 from sim.scenario_messages import did_you_mean
+from sim.series_time import SCENARIO_ZONE, zone_fault
 
 _ROW_TOLERANCE: Final = 1e-6
 _MINUTES_PER_HOUR: Final = 60.0
@@ -24,14 +25,15 @@ def place_types(scenario: Scenario) -> Iterator[str]:
             asked.append((f"travel.chain.{day}", matrix))
             asked += [(f"travel.chain.{day}.{name}", row) for name, row in matrix.items()]
         asked.append(("travel.dwell_min", travel.dwell_min))
-    asked.append(("fleet.plug_in_probability", scenario.fleet.plug_in_probability))
+    if travel.source != "sessions":  # who comes to charge, does
+        asked.append(("fleet.plug_in_probability", scenario.fleet.plug_in_probability))
     for place, names in asked:
         for name in names:
             if name not in known:
                 meant = did_you_mean(name, known)
                 yield f"{place}: no region has the place type {name!r} ({', '.join(known)}){meant}"
     for name in known:
-        if name not in scenario.fleet.plug_in_probability:
+        if name not in scenario.fleet.plug_in_probability and travel.source != "sessions":
             yield f"fleet.plug_in_probability.{name}: is missing (the place type of a region)"
 
 
@@ -42,6 +44,10 @@ def chains(scenario: Scenario) -> Iterator[str]:
         if travel.itineraries is None:
             yield 'travel.itineraries: is missing (source = "itineraries")'
         return
+    if travel.source == "sessions":
+        if travel.sessions is None:
+            yield 'travel.sessions: is missing (source = "sessions")'
+        return
     for day, matrix in (("weekday", travel.chain.weekday), ("weekend", travel.chain.weekend)):
         yield from _matrix(f"travel.chain.{day}", matrix, travel.home)
         if travel.distance == "road":
@@ -49,6 +55,54 @@ def chains(scenario: Scenario) -> Iterator[str]:
         for name in sorted(_reachable(matrix, travel.home) - travel.dwell_min.keys()):
             if name != travel.home or travel.leave_again_probability > 0.0:
                 yield f"travel.dwell_min.{name}: is missing (travel.chain.{day} goes there)"
+
+
+def sessions(scenario: Scenario) -> Iterator[str]:
+    """Say what does not go together with sessions from a file, which tell all that drivers do and declare."""
+    travel, fleet = scenario.travel, scenario.fleet
+    if travel.source != "sessions":
+        if fleet.size == "sessions":
+            yield 'fleet.size: "sessions" needs travel.source = "sessions"'
+        return
+    if fleet.size != "sessions":
+        yield f'fleet.size: must be "sessions" with travel.source = "sessions", is {fleet.size}'
+    if len(fleet.classes) != 1:
+        yield f"fleet.classes: must be one with sessions, which are all of it; there are {len(fleet.classes)}"
+    away = [region for region in scenario.regions if region.place_type == travel.home]
+    if len(away) != 1 or away[0].chargers != 0:
+        told = ", ".join(f"{region.name} ({region.chargers})" for region in away)
+        yield (
+            f"regions: sessions come from one region of type travel.home {travel.home!r} without chargers; "
+            f"there is {told or 'none'}"
+        )
+    drivers = fleet.drivers
+    error = drivers.departure_error_min
+    for place, value, needed in (
+        ("departure_soc", fleet.departure_soc, "none"),
+        ("drivers.missing_share", drivers.missing_share, 0.0),
+        ("drivers.min_range_km", drivers.min_range_km, 0.0),
+    ):
+        if value != needed:
+            yield f"fleet.{place}: must be {needed!r} with sessions, which tell it themselves; is {value!r}"
+    if error.family != "constant" or error.loc != 0.0:
+        yield "fleet.drivers.departure_error_min: must be constant 0 with sessions, which tell it themselves"
+    if travel.sessions is not None:
+        yield from _session_regions(scenario, travel.sessions)
+
+
+def _session_regions(scenario: Scenario, file: SessionFile) -> Iterator[str]:
+    home, named = scenario.travel.home, {region.name: region for region in scenario.regions}
+    for site, name in file.regions.items():
+        if name not in named:
+            meant = did_you_mean(name, tuple(named))
+            yield f"travel.sessions.regions.{site}: no region is called {name!r} ({', '.join(named)}){meant}"
+        elif named[name].place_type == home:
+            yield f"travel.sessions.regions.{site}: {name!r} is where cars come from (travel.home)"
+    places = [region.name for region in scenario.regions if region.place_type != home]
+    if not file.regions and len(places) != 1:
+        yield f"travel.sessions.regions: is missing; which of {', '.join(places)} are the sessions of?"
+    if file.zone != SCENARIO_ZONE and (fault := zone_fault(file.zone)):
+        yield f'travel.sessions.zone: {fault}; "scenario" means clock hours that are not converted'
 
 
 def _matrix(place: str, matrix: TransitionMatrix, home: str) -> Iterator[str]:

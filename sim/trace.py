@@ -155,6 +155,43 @@ SEGMENTS: Final = _table(
     ("energy_start_kwh", "float64", "kWh", "stored at the beginning"),
     ("energy_end_kwh", "float64", "kWh", "stored at the end"),
 )
+SERVED: Final = "served"
+OPEN_AT_START: Final = "open at the start"
+SESSIONS: Final = _table(
+    "sessions",
+    "Charging sessions around the run, as their file has them (no rows where travel has another source).",
+    ("session_id", "string", "", "as in the file"),
+    (
+        "status",
+        "string",
+        "",
+        "served, open at the start (not simulated), or what is wrong with it: unreadable, time zone, order, "
+        "declaration, battery, energy beyond the stay, duplicate, overlap",
+    ),
+    ("vehicle_id", "int64", "", "car that the session is; null when it is not simulated", True),
+    ("region", "string", "", "where it charges"),
+    ("arrive_s", "int64", "s", "arrival; null when not readable", True),
+    ("depart_s", "int64", "s", "departure; null when not readable", True),
+    ("energy_kwh", "float64", "kWh", "taken at the bus, which is its need; null when not readable", True),
+    ("declared_depart_s", "int64", "s", "departure as the driver estimated it; null when none was", True),
+    ("declared_kwh", "float64", "kWh", "energy at the bus as asked for; null when none was", True),
+    ("charge_limit_kw", "float64", "kW", "largest charging power of car and charger"),
+)
+QUEUE: Final = _table(
+    "queue",
+    "Waits for a charger where there are fewer than cars (no row where one was free at once).",
+    ("vehicle_id", "int64", "", "car"),
+    ("region", "string", "", "where it waits"),
+    ("join_s", "int64", "s", "from when on"),
+    ("end_s", "int64", "s", "until when"),
+    (
+        "outcome",
+        "string",
+        "",
+        "plugged; left (unplugged, at its departure); balked (found too many waiting, and parks unplugged); "
+        "waiting (at the run's end)",
+    ),
+)
 DOMAIN: Final = _table(
     "domain",
     "The plugged fleet's capacity domain at each step's beginning, summed by region.",
@@ -340,6 +377,6 @@ FORECASTS: Final = _table(
 )
 
 ALL_TABLES: Final[tuple[Table, ...]] = (
-    VEHICLES, TRIPS, SEGMENTS, DOMAIN, GRID, STORAGE, TIES, DECISIONS, MARGINALS, FORECASTS,
+    VEHICLES, TRIPS, SEGMENTS, SESSIONS, QUEUE, DOMAIN, GRID, STORAGE, TIES, DECISIONS, MARGINALS, FORECASTS,
 )  # fmt: skip
 BY_NAME: Final[dict[str, Table]] = {table.name: table for table in ALL_TABLES}

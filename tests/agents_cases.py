@@ -62,7 +62,9 @@ class Run:
         yesterday: bool = True,
         fleet: VehicleFleet | None = None,
     ) -> None:
-        self.fleet = fleet or VehicleFleet(scenario, base_dir=base_dir, creation_order=creation_order)
+        self.fleet = fleet or VehicleFleet(
+            scenario, locate=lambda file: (base_dir or Path()) / file, creation_order=creation_order
+        )
         self.n_regions = len(scenario.regions)
         self.end_s = scenario.simulation.days * DAY_S
         self.decide, self.caps = decide, caps

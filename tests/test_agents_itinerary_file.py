@@ -26,7 +26,7 @@ def own(tmp_path: Path, text: str, changes: dict[str, Any] | None = None) -> Veh
     """Build a fleet of three from a file's text."""
     (tmp_path / "mine.csv").write_text(text, encoding="utf-8")
     base = {"fleet.size": 3, "travel.source": "itineraries", "travel.itineraries": "mine.csv"}
-    return VehicleFleet(scenario_of(base | (changes or {})), base_dir=tmp_path)
+    return VehicleFleet(scenario_of(base | (changes or {})), locate=lambda file: tmp_path / file)
 
 
 def faults(tmp_path: Path, text: str, changes: dict[str, Any] | None = None) -> list[str]:

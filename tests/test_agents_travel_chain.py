@@ -25,7 +25,9 @@ FIELDS = ("vehicle_index", "day", "trip_index", "origin_index", "destination_ind
 def sampled(changes: dict[str, object] | None = None) -> Itineraries:
     """Sample a scenario's itineraries."""
     scenario = scenario_of(changes)
-    return sample_itineraries(scenario, draw_population(scenario, place_choices(scenario)))
+    return sample_itineraries(
+        scenario, draw_population(scenario, place_choices(scenario), scenario.fleet.size)
+    )
 
 
 def chains(trips: Itineraries, days: int = 3) -> list[str]:
@@ -248,7 +250,9 @@ def road_town(**changes: object) -> Scenario:
 def test_road_distances_and_durations() -> None:
     """Kilometres and minutes are the graph's: from a to d 18 km in 30 minutes, by c."""
     scenario = road_town()
-    trips = sample_itineraries(scenario, draw_population(scenario, place_choices(scenario)))
+    trips = sample_itineraries(
+        scenario, draw_population(scenario, place_choices(scenario), scenario.fleet.size)
+    )
     here = (trips.origin_index == 0) & (trips.destination_index == 3)
     assert here.sum() > 5
     assert (trips.distance_km[here] == 18.0).all()
@@ -259,5 +263,5 @@ def test_a_missing_road_is_a_fault() -> None:
     """Regions that cars travel between and no road joins are named."""
     scenario = road_town(roads=[{"from_region": "a", "to_region": "c", "km": 1.0, "speed_kmh": 30.0}])
     with pytest.raises(ScenarioError, match="no road leads from 'a' to 'd'") as caught:
-        sample_itineraries(scenario, draw_population(scenario, place_choices(scenario)))
+        sample_itineraries(scenario, draw_population(scenario, place_choices(scenario), scenario.fleet.size))
     assert len(caught.value.faults) > 3

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.metrics import emissions_kg, energy_at_departure_kwh, ev_bill, grid_arrays, key_figures
+from experiments.metrics import READ, emissions_kg, energy_at_departure_kwh, ev_bill, grid_arrays, key_figures
 from experiments.reading import read_run
 from sim.key_figures import KEY_FIGURES
 from sim.scenario import Scenario
@@ -25,7 +25,7 @@ def figures_of(folder: Path) -> dict[str, float]:
     """Compute the key figures of a folder."""
     run = read_run(folder)
     scenario = Scenario.model_validate(tomllib.loads((folder / "scenario.toml").read_text(encoding="utf-8")))
-    tables = {name: getattr(run, name) for name in ("trips", "segments", "grid", "storage", "decisions")}
+    tables = {name: getattr(run, name) for name in READ}
     return key_figures(scenario, tables, energy_value=0.25)
 
 

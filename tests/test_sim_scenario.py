@@ -54,9 +54,9 @@ ONE_MISTAKE: dict[str, str] = {
     "regions[1].pv.rated_kW=3.0": "regions[1].pv.rated_kW: unknown key; did you mean 'rated_kw'?",
     "travel.dwell_min.W.shap=0.4": "travel.dwell_min.W.shap: unknown key; did you mean 'shape'?",
     "regions.home.load.series.colum=3": "regions[0].load.series.colum: unknown key; did you mean 'column'?",
-    "fleet.size=many": 'fleet.size: must be a whole number, is "many"',
-    "fleet.size=1.5": "fleet.size: must be a whole number, is 1.5",
-    "fleet.size=true": "fleet.size: must be a whole number, is true",
+    "fleet.size=many": 'fleet.size: must be a whole number or "sessions", is "many"',
+    "fleet.size=1.5": 'fleet.size: must be a whole number or "sessions", is 1.5',
+    "fleet.size=true": 'fleet.size: must be a whole number or "sessions", is true',
     "fleet.size=-1": "fleet.size: must be at least 0, is -1",
     "simulation.days=0": "simulation.days: must be at least 1, is 0",
     "simulation.start=tomorrow": (
@@ -349,11 +349,13 @@ def test_extends_changes_only_what_is_named(tmp_path: Path) -> None:
     assert read(path).model_dump() == base
 
 
-def test_extends_a_file_beside_it_but_no_deeper(tmp_path: Path) -> None:
-    """The base may be a path relative to the file; a base that extends another is refused."""
-    written(tmp_path, f'extends = "{BASE}"\n[fleet]\nsize = 7\n', "middle.toml")
-    path = written(tmp_path, 'extends = "middle.toml"\n')
-    assert complaint(path) == "extends: middle.toml itself extends 'multi-microgrid', but one level is all"
+def test_extends_a_file_beside_it_that_extends_another(tmp_path: Path) -> None:
+    """The base may be a path relative to the file, and have a base of its own; the nearest word counts."""
+    written(tmp_path, f'extends = "{BASE}"\n[fleet]\nsize = 7\ndeparture_soc = 0.8\n', "middle.toml")
+    path = written(tmp_path, 'extends = "middle.toml"\n[fleet]\ndeparture_soc = 0.7\n')
+    assert (read(path).fleet.size, read(path).fleet.departure_soc) == (7, 0.7)
+    written(tmp_path, 'extends = "mine.toml"\n', "middle.toml")
+    assert complaint(path) == "extends: goes in a circle (mine.toml -> middle.toml -> mine.toml)"
     (tmp_path / "whole.toml").write_text(dump_scenario(load_scenario(BASE)), encoding="utf-8")
     path = written(tmp_path, 'extends = "whole.toml"\n[fleet]\nsize = 8\n')
     assert read(path).fleet.size == 8

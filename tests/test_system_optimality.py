@@ -52,6 +52,8 @@ def key_figures_of(simulation: Simulation, scenario, actors) -> dict[str, float]
     columns = {
         "trips": actors.fleet.trip_columns(),
         "segments": actors.fleet.segment_columns(),
+        "sessions": actors.fleet.session_columns(),
+        "queue": actors.fleet.queue_columns(),
         "grid": recorder.grid_columns(),
         "storage": recorder.storage_columns(),
         "decisions": recorder.decision_columns(),

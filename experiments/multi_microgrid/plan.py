@@ -260,7 +260,7 @@ def storage_levels(scenario: Scenario, kind: str) -> dict[str, Level]:
 
 def _as_battery(scenario: Scenario, share: float) -> dict[str, Any]:
     """A share of the whole fleet as one stationary battery."""
-    car, n = scenario.fleet.classes[0], share * scenario.fleet.size
+    car, n = scenario.fleet.classes[0], share * scenario.fleet.n_drawn
     return {
         "capacity_kwh": n * car.battery_kwh,
         "charge_limit_kw": n * car.charge_limit_kw,

@@ -252,7 +252,7 @@ def swing_kwh(scenario: Scenario) -> float:
     total = 0.0
     shares = sum(item.share for item in scenario.fleet.classes)
     for item in scenario.fleet.classes:
-        n = scenario.fleet.size * item.share / shares
+        n = scenario.fleet.n_drawn * item.share / shares
         total += n * item.battery_kwh * (item.soc_max - item.soc_min) / item.charge_efficiency
     for region in scenario.regions:
         for unit in region.batteries:

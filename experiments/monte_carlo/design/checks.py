@@ -214,7 +214,7 @@ def _itineraries_key(scenario: Scenario) -> str:
 
 def _itinerary_faults(scenario: Scenario) -> Sequence[str]:
     try:
-        VehicleFleet(scenario)
+        VehicleFleet(scenario, locate=locate)
     except ScenarioError as error:
         return error.faults
     return ()
