@@ -40,7 +40,7 @@ def test_every_field_is_listed() -> None:
 def test_the_example_shows_the_shipped_values() -> None:
     """With a scenario the page has its values, and lists stand by their first entry."""
     page = scenario_reference(load_scenario("multi-microgrid"))
-    assert "| `size` | whole number >= 0, <= 5000000 |  | Number of cars; 0 is legal. | `100` |" in page
+    assert '| `size` | whole number >= 0, <= 5000000 or "sessions" |  | Number of cars; 0 is legal.' in page
     assert re.search(r"^\| `rated_kw` \| number >= 0 \| kW \|.*\| `450` \|$", page, re.MULTILINE)
 
 
