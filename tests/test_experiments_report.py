@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from experiments.page import script_json
@@ -126,21 +124,3 @@ def test_a_full_disk_keeps_the_old_report(two_cars: Path, monkeypatch: pytest.Mo
         write_report(two_cars, file)
     assert file.read_bytes() == before
     assert sorted(two_cars.iterdir()) == names
-
-
-def test_report_of_a_hundred_cars_takes_under_a_second(two_cars: Path, rewrite: Any) -> None:
-    """A hundred cars' report is written in under a second."""
-
-    def many(frame: pd.DataFrame) -> pd.DataFrame:
-        copies = [frame.assign(vehicle_id=frame["vehicle_id"] + 2 * i) for i in range(50)]
-        return pd.concat(copies, ignore_index=True)
-
-    for table in ("vehicles", "trips", "segments"):
-        rewrite(two_cars, table, many)
-    write_report(two_cars, two_cars / "warm.html")
-    best = np.inf
-    for _ in range(3):
-        begin = perf_counter()
-        write_report(two_cars, two_cars / "report.html")
-        best = min(best, perf_counter() - begin)
-    assert best < 1.0
