@@ -16,6 +16,8 @@ from sim.contracts import FloatArray
 Second = Literal["peak_valley_kw", "emission_kg"]
 _SLACK: Final = 1e-9
 """By which an end point's own value is loosened, relatively, when the other objective is minimised at it."""
+_GAP_OF_AN_END: Final = 5e-3
+"""At which the least of the second objective counts as found: where a front ends; its points have gaps of their own."""
 _SHARE_OF_COST: Final = 1e-5
 """Weight of cost where the second objective is minimised, relatively: energy is not thrown away for nothing."""
 
@@ -72,12 +74,20 @@ def front(
     cheapest = cheap.optimum()
     cost, high = cheapest.reached.total_cost, float(getattr(cheapest.reached, second))
     price = _SHARE_OF_COST * max(abs(high), 1.0) / max(abs(cost), 1.0)
-    flat = StationSolver(day, load_of, Weights(cost=price, **{second: 1.0}))
-    least = float(getattr(flat.optimum().reached, second))
-    most = float(getattr(flat.optimum(Bounds(cost=cost + _SLACK * max(1.0, abs(cost)))).reached, second))
+    weights = Weights(cost=price, **{second: 1.0})
+    flat = StationSolver(day, load_of, weights, relative_gap=_GAP_OF_AN_END, cuts=cheap.cuts)
+    flattest = flat.optimum()
+    at_cost = flat.optimum(Bounds(cost=cost + _SLACK * max(1.0, abs(cost))), near=cheapest)
+    most, least = (float(getattr(one.reached, second)) for one in (at_cost, flattest))
     limits = np.linspace(most, least, n_points)
-    loosened = limits + _SLACK * np.maximum(1.0, np.abs(limits))
-    optima = [cheap.optimum(Bounds(**{second: float(limit)})) for limit in loosened]
+    optima: list[Optimum] = []
+    cheap = StationSolver(day, load_of, Weights(cost=1.0), cuts=flat.cuts)
+    near = flattest
+    for limit in (limits + _SLACK * np.maximum(1.0, np.abs(limits)))[
+        ::-1
+    ]:  # each one's plan is kept by the next
+        near = cheap.optimum(Bounds(**{second: float(limit)}), near=near)
+        optima.insert(0, near)
     return Front(second=second, optima=tuple(optima))
 
 

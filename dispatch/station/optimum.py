@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.highs import Outcome, Solver
+from dispatch.highs import Basis, Solver
+from dispatch.station.car_flow import CarFlow, Steps
 from dispatch.station.day import LoadOf, StationDay
 from dispatch.station.plan import Objectives, StationPlan, objectives, rule_breach_kw
-from dispatch.station.program import Bounds, StationProgram, Weights, build
+from dispatch.station.program import Bounds, Sums, Ways, Weights, build, sums_of
 from sim.contracts import FloatArray
 
 RELATIVE_GAP: Final = 1e-7
 """At which an optimum counts as found: below the 1e-6 that points of a front are certified to."""
 ALLOWED_KW: Final = 1e-6
 """Breach of a rule that is rounding."""
+_SHARED_KWH: Final = 1e-7
+"""By which sums may exceed what the cars can take: rounding."""
 _ITERATIONS: Final = 10_000_000
 _ROUNDS: Final = 12
 
@@ -45,22 +49,24 @@ class InfeasibleError(ArithmeticError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Candidate:
-    """A plan that keeps all rules."""
+class _Point:
+    """An optimum of a linear program whose sums the cars can share."""
 
-    plan: StationPlan
     objective: float
     values: FloatArray
+    sums: Sums
+    car_kw: FloatArray  # (K, n)
 
 
 class StationSolver:
-    """Solves programs of one day one after the other: the model is kept, bounds are changed.
+    """Solves programs of one day one after the other: the model and its cuts are kept, bounds are changed.
 
     1. Binaries relaxed. Where that plan keeps the rules, it is the optimum and its own certificate.
     2. Otherwise the steps that break a rule are fixed as that plan leans, until a plan keeps all: a candidate.
        Where it is as good as the relaxed optimum, it is the optimum.
     3. Otherwise the mixed-integer program, binary only in steps that broke a rule so far: a better bound, and its
-       plan, mended as in 2, a better candidate; more steps become binary until bound and candidate meet.
+       plan, mended as in 2, a better candidate; more steps become binary, and cuts come, until bound and candidate
+       meet.
 
     Parameters
     ----------
@@ -72,97 +78,148 @@ class StationSolver:
         Of the objectives in the sum.
     relative_gap
         At which bound and candidate count as one.
+    cuts
+        Found by another solver of the same day.
     """
 
     def __init__(
-        self, day: StationDay, load_of: LoadOf, weights: Weights, *, relative_gap: float = RELATIVE_GAP
+        self,
+        day: StationDay,
+        load_of: LoadOf,
+        weights: Weights,
+        *,
+        relative_gap: float = RELATIVE_GAP,
+        cuts: Sequence[Steps] = (),
     ) -> None:
         self._day, self._load_of, self._gap = day, load_of, relative_gap
+        self.cuts: list[Steps] = list(cuts)
         self._program = build(day, load_of, weights)
+        if cuts:
+            self._program = self._program.with_cuts(day, cuts)
+        self._flow = CarFlow(day)
         self._solver = Solver(iteration_limit=_ITERATIONS, presolve=False)
-        self._last: Outcome | None = None
+        self._basis: Basis | None = None
 
-    def optimum(self, bounds: Bounds = Bounds()) -> Optimum:  # noqa: B008 - frozen
+    def optimum(
+        self,
+        bounds: Bounds = Bounds(),  # noqa: B008 - frozen
+        *,
+        near: Optimum | None = None,
+    ) -> Optimum:
         """Best plan within bounds on the objectives.
+
+        Parameters
+        ----------
+        near
+            A plan whose ways may do for a candidate, such as a neighbour's on a front.
 
         Raises
         ------
         InfeasibleError
             When no plan keeps them.
         """
-        program = self._program.bounded(bounds)
-        relaxed = self._linear(program)
+        nothing = np.full(self._day.n_steps, np.nan)
+        relaxed = self._point(bounds, nothing, nothing)
         if relaxed is None:
             raise InfeasibleError(f"no plan keeps {bounds}")
-        bound, binary = relaxed.objective, self._broken(program, relaxed.values)
+        bound, binary = relaxed.objective, self._broken(relaxed.sums)
         if not binary.any():
-            return self._answer(program, relaxed.values, relaxed.objective, bound, 0)
-        best = self._mended(program, relaxed)
+            return self._answer(relaxed, bound, 0)
+        best = self._mended(bounds, relaxed.sums)
+        if near is not None and (best is None or not self._meets(best.objective, bound)):
+            best = _better(best, self._mended(bounds, sums_of(near.plan)))
         while best is None or not self._meets(best.objective, bound):
+            n_cuts = self._program.n_cuts
             found = Solver(iteration_limit=_ITERATIONS).solve_integer(
-                program.strict(binary).program,
-                relative_gap=0.1 * self._gap,
+                self._program.bounded(bounds).strict(binary).program,
+                relative_gap=self._gap,
                 node_limit=None,
                 start=None if best is None else best.values,
             )
             if not found.has_values:
                 raise InfeasibleError(f"no plan keeps {bounds} and the rules ({found.status})")
             bound = max(bound, found.bound)
-            better = self._mended(program, found)
-            if better is not None and (best is None or better.objective < best.objective):
-                best = better
-            more = self._broken(program, found.values) & ~binary
-            if not more.any():
-                break
+            sums = self._program.sums(found.values)
+            self._cut(sums)
+            best = _better(best, self._mended(bounds, sums, self._program.ways(found.values, binary)))
+            more = self._broken(sums) & ~binary
             binary |= more
+            if not more.any() and self._program.n_cuts == n_cuts:
+                break
         if best is None:
             raise InfeasibleError(f"no plan keeps {bounds} and the rules")
-        return self._answer(
-            program, best.values, best.objective, min(bound, best.objective), 2 * int(binary.sum())
-        )
+        return self._answer(best, min(bound, best.objective), 2 * int(binary.sum()))
 
-    def _linear(self, program: StationProgram) -> Outcome | None:
-        basis = None if self._last is None else self._last.basis
-        outcome = self._solver.solve(program.program, basis, warm_method="dual")
-        if outcome.status != "optimal":
-            self._last = None
-            return None
-        self._last = outcome
-        return outcome
-
-    def _mended(self, program: StationProgram, found: Outcome) -> _Candidate | None:
-        """A plan near one that keeps all rules: steps that break one are fixed as they lean."""
-        stores, has_spare = (np.full(self._day.n_steps, np.nan) for _ in range(2))
-        outcome: Outcome | None = found
-        for _ in range(_ROUNDS):
-            if outcome is None:
+    def _point(self, bounds: Bounds, stores: FloatArray, has_spare: FloatArray) -> _Point | None:
+        """Optimum with binaries fixed where they are not NaN, cut until the cars can share its sums."""
+        while True:
+            program = self._program.bounded(bounds).fixed(stores, has_spare)
+            basis = None if self._basis is None else program.start(self._basis)
+            outcome = self._solver.solve(program.program, basis, warm_method="dual")
+            if outcome.status != "optimal":
+                self._basis = None
                 return None
-            plan = program.plan(outcome.values)
-            broken = rule_breach_kw(self._day, plan) > ALLOWED_KW
-            if not broken.any():
-                return _Candidate(plan=plan, objective=outcome.objective, values=outcome.values)
-            ways = plan.charge_kw >= plan.discharge_kw
-            stores = np.where(broken & np.isnan(stores), ways, stores)
-            leans = plan.car_kw.sum(axis=1) <= self._day.pv_kw
-            ruled = broken & ~self._day.is_grid_charging_hour
-            has_spare = np.where(ruled & np.isnan(has_spare), leans, has_spare)
-            outcome = self._linear(program.fixed(stores, has_spare))
+            self._basis = outcome.basis
+            sums = program.sums(outcome.values)
+            car_kw = self._cut(sums)
+            if car_kw is not None:
+                return _Point(objective=outcome.objective, values=outcome.values, sums=sums, car_kw=car_kw)
+
+    def _cut(self, sums: Sums) -> FloatArray | None:
+        """The cars' powers where they can share the sums; otherwise nothing, and a cut more."""
+        shared = self._flow.share(sums.cars_kw)
+        if shared.excess_kwh <= _SHARED_KWH:
+            return shared.car_kw
+        self.cuts.append(shared.cut)
+        self._program = self._program.with_cuts(self._day, [shared.cut])
         return None
 
-    def _broken(self, program: StationProgram, values: FloatArray) -> Mask:
-        return np.asarray(rule_breach_kw(self._day, program.plan(values)) > ALLOWED_KW)
+    def _mended(self, bounds: Bounds, sums: Sums, ways: Ways | None = None) -> _Point | None:
+        """A point near given sums that keeps all rules: steps that break one are fixed as they lean.
+
+        Some steps may be fixed beforehand, as a mixed-integer program chose.
+        """
+        nothing = np.full(self._day.n_steps, np.nan)
+        stores, has_spare = (nothing, nothing) if ways is None else (ways.stores, ways.has_spare)
+        for _ in range(_ROUNDS):
+            broken = self._broken(sums)
+            charges, leans = sums.charge_kw >= sums.discharge_kw, sums.cars_kw <= self._day.pv_kw
+            stores = np.where(np.isnan(stores) & (broken | self._used(sums)), charges, stores)
+            ruled = ~self._day.is_grid_charging_hour & (broken | (sums.charge_kw > ALLOWED_KW))
+            has_spare = np.where(np.isnan(has_spare) & ruled, leans, has_spare)
+            point = self._point(bounds, stores, has_spare)
+            if point is None or not self._broken(point.sums).any():
+                return point
+            sums = point.sums
+        return None
+
+    def _used(self, sums: Sums) -> Mask:
+        return np.asarray(np.maximum(sums.charge_kw, sums.discharge_kw) > ALLOWED_KW)
+
+    def _broken(self, sums: Sums) -> Mask:
+        breach = rule_breach_kw(self._day, sums.cars_kw, sums.charge_kw, sums.discharge_kw)
+        return np.asarray(breach > ALLOWED_KW)
 
     def _meets(self, objective: float, bound: float) -> bool:
         return objective - bound <= self._gap * max(1.0, abs(objective))
 
-    def _answer(
-        self, program: StationProgram, values: FloatArray, objective: float, bound: float, binaries: int
-    ) -> Optimum:
-        plan = program.plan(values)
+    def _answer(self, point: _Point, bound: float, binaries: int) -> Optimum:
+        plan = StationPlan(
+            car_kw=point.car_kw,
+            charge_kw=point.sums.charge_kw,
+            discharge_kw=point.sums.discharge_kw,
+            curtailed_kw=point.sums.curtailed_kw,
+        )
         return Optimum(
             plan=plan,
             reached=objectives(self._day, plan, self._load_of),
-            objective=objective,
+            objective=point.objective,
             bound=bound,
             binaries=binaries,
         )
+
+
+def _better(one: _Point | None, other: _Point | None) -> _Point | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return other if other.objective < one.objective else one

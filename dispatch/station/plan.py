@@ -90,11 +90,13 @@ def _station_deficit_kw(day: StationDay, plan: StationPlan) -> FloatArray:
     return np.asarray(np.maximum(wanted - day.pv_kw + plan.curtailed_kw - plan.discharge_kw, 0.0))
 
 
-def rule_breach_kw(day: StationDay, plan: StationPlan) -> FloatArray:
+def rule_breach_kw(
+    day: StationDay, cars_kw: FloatArray, charge_kw: FloatArray, discharge_kw: FloatArray
+) -> FloatArray:
     """By how much each step breaks what is not convex: one way at a time, and the valley rule of Fig. 2; (K,)."""
-    spare_kw = np.maximum(day.pv_kw - plan.car_kw.sum(axis=1), 0.0)
-    beyond_kw = np.where(day.is_grid_charging_hour, 0.0, plan.charge_kw - spare_kw)
-    return np.maximum(np.minimum(plan.charge_kw, plan.discharge_kw), beyond_kw)
+    spare_kw = np.maximum(day.pv_kw - cars_kw, 0.0)
+    beyond_kw = np.where(day.is_grid_charging_hour, 0.0, charge_kw - spare_kw)
+    return np.maximum(np.minimum(charge_kw, discharge_kw), beyond_kw)
 
 
 def violation_kw(day: StationDay, plan: StationPlan) -> float:
@@ -111,7 +113,7 @@ def violation_kw(day: StationDay, plan: StationPlan) -> float:
         -plan.discharge_kw,
         plan.charge_kw - unit.charge_limit_kw,
         plan.discharge_kw - unit.discharge_limit_kw,
-        rule_breach_kw(day, plan),
+        rule_breach_kw(day, plan.car_kw.sum(axis=1), plan.charge_kw, plan.discharge_kw),
         (low - stored) / h,
         (stored - high) / h,
         (unit.initial_soc * unit.capacity_kwh - stored[-1:]) / h,
