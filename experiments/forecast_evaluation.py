@@ -115,9 +115,15 @@ def evaluate(
         interval, and mean paired difference to the reference with its own.
     """
     chosen = evaluation_scenario() if scenario is None else scenario
-    days = np.unique(np.linspace(0, chosen.simulation.days - 2, n_days).round().astype(int))
-    score = partial(_scores_of_day, chosen, forecasters)
-    return summary(pd.concat(in_processes(score, days.tolist(), workers=workers), ignore_index=True))
+    score = partial(day_scores, chosen, forecasters)
+    days = origin_days(chosen, n_days)
+    return summary(pd.concat(in_processes(score, days, workers=workers), ignore_index=True))
+
+
+def origin_days(scenario: Scenario, n: int) -> list[int]:
+    """Numbers of days spread over the scenario's, the last but one at most."""
+    spread = np.linspace(0, scenario.simulation.days - 2, n).round().astype(int)
+    return [int(day) for day in np.unique(spread)]
 
 
 def summary(scores: pd.DataFrame) -> pd.DataFrame:
@@ -160,12 +166,13 @@ def student_interval(values: FloatArray) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-def _scores_of_day(scenario: Scenario, forecasters: tuple[str, ...], day: int) -> pd.DataFrame:
+def day_scores(scenario: Scenario, forecasters: tuple[str, ...], day: int) -> pd.DataFrame:
+    """Scores of forecasters on one day, a row per forecaster, quantity, score and level."""
     world = build_world(scenario, locate)
-    return pd.DataFrame(row for kind in forecasters for row in _day_scores(scenario, world, kind, day))
+    return pd.DataFrame(row for kind in forecasters for row in _kind_scores(scenario, world, kind, day))
 
 
-def _day_scores(scenario: Scenario, world: World, kind: str, day: int) -> Iterator[dict[str, object]]:
+def _kind_scores(scenario: Scenario, world: World, kind: str, day: int) -> Iterator[dict[str, object]]:
     """Scores of one forecaster on one day, over its issues, steps and regions."""
     levels = np.array(scenario.forecast.quantile_levels)
     actual, expected, quantiles = _issued(scenario, world, kind, day)

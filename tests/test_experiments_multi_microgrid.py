@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from experiments.cli import main
+from experiments.experiment.conduct import conduct
 from experiments.experiment.folder import open_experiment
 from experiments.experiment.page import Section, Shown, render
 from experiments.experiment.sums import mean_row, means_by, paired
@@ -431,15 +432,14 @@ def test_a_small_experiment_runs_resumes_and_repeats(tmp_path: Path, monkeypatch
         yield sections._paper(done["table5"], pictures)
         yield sections._audits(findings)
 
-    monkeypatch.setattr(study, "QUICK", extent)
-    monkeypatch.setattr(study, "evaluate", lambda n_days, workers: pd.DataFrame({"quantity": ["load_kw"]}))
     monkeypatch.setattr(study, "parts", lambda extent: (p for p in plan.parts(extent) if p.name in chosen))
     monkeypatch.setattr(study, "sections", made)
-    first = study.run_experiment(tmp_path / "a", quick=True, workers=0)
+    small = study.of_extent(extent)
+    first = conduct(small, tmp_path / "a", workers=0)
     page = (first.path / "index.html").read_bytes()
-    again = study.run_experiment(tmp_path / "a", quick=True, resume=True, workers=0)
+    again = conduct(small, tmp_path / "a", resume=True, workers=0)
     assert (again.path / "index.html").read_bytes() == page
-    other = study.run_experiment(tmp_path / "b", quick=True, workers=0)
+    other = conduct(small, tmp_path / "b", workers=0)
     assert first.n_audit_findings == 0
     assert first.tables["audits"]["pass"].tolist() == [1, 1, 1]
     for table in ("table5", "policies", "orderings", "audits"):

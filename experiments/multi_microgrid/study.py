@@ -1,24 +1,18 @@
-"""The study of model 1 from start to end: parts run or resumed, tables, figures, page."""
+"""The study of model 1 as an experiment."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from io import BytesIO
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
-from experiments.atomic import write_whole
-from experiments.experiment.folder import open_experiment, write_tables
-from experiments.experiment.kept import audit_findings
-from experiments.experiment.page import render
-from experiments.experiment.parts import Hooks, run_parts
-from experiments.forecast_evaluation import evaluate
-from experiments.monte_carlo.reading import Study
+from experiments.experiment.conduct import Experiment, Ran
+from experiments.experiment.page import Section
+from experiments.experiment.sheets import Sheet
+from experiments.forecast_evaluation import FORECASTERS, day_scores, evaluation_scenario, origin_days, summary
 from experiments.multi_microgrid.plan import FULL, QUICK, Extent, parts
 from experiments.multi_microgrid.sections import sections
-from sim.errors import StudyError
 
 NAME: Final = "multi-microgrid"
 TITLE: Final = "What mobile storage is worth"
@@ -28,81 +22,37 @@ LEAD: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """A finished experiment: its folder, its parts, its tables."""
-
-    path: Path
-    parts: dict[str, Study]
-    tables: dict[str, pd.DataFrame]
-    n_audit_findings: int  # kept runs that do not pass
+def experiment(*, quick: bool = False) -> Experiment:
+    """The study; quick: a few small fleets and days, to see that all works, not to learn from."""
+    return of_extent(QUICK if quick else FULL)
 
 
-def run_experiment(
-    out: str | Path,
-    *,
-    quick: bool = False,
-    resume: bool = False,
-    workers: int | None = None,
-    hooks: Hooks | None = None,
-) -> Finished:
-    """Run the study, or go on with it.
+def of_extent(extent: Extent) -> Experiment:
+    """The study at an extent."""
 
-    Parameters
-    ----------
-    out
-        The folder to make: ``parts/`` with a Monte Carlo study each, ``tables/`` as CSV (the same whenever the study
-        is repeated), ``timings/`` (of this machine), ``figures/`` as PNG, and ``index.html``.
-    quick
-        A few small fleets and days: to see that all works, not to learn from.
-    resume
-        Go on with the folder if it exists.
-    workers
-        Processes, by default one per core.
-    hooks
-        Told about each part and its progress.
+    def made(ran: Ran, pictures: Path) -> Iterator[Section]:
+        return sections(ran.parts, summary(ran.sheets["forecast-scores"]), ran.findings, extent, pictures)
 
-    Raises
-    ------
-    StudyError, RunFolderError
-        Each with one clear message.
-    StudyInterrupted
-        After Ctrl-C or SIGTERM; what was done is written.
-    """
-    folder, extent = Path(out), QUICK if quick else FULL
-    told = hooks or Hooks()
-    open_experiment(folder, NAME, extent.name, resume=resume)
-    done = run_parts(folder, parts(extent), workers=workers, hooks=told)
-    told.on_part("forecast scores")
-    scores = _scores(folder / "parts" / "forecast-scores.parquet", extent, workers)
-    told.on_part("audit")
-    findings = audit_findings(done, workers=workers)
-    (folder / "figures").mkdir(exist_ok=True)
-    made = list(sections(done, scores, findings, extent, folder / "figures"))
-    shown = [table for section in made for table in section.tables]
-    tables = {table.name: table.frame for table in shown if not table.is_of_machine}
-    write_tables(folder / "tables", tables)
-    write_tables(folder / "timings", {table.name: table.frame for table in shown if table.is_of_machine})
-    _write(folder / "index.html", render(TITLE, _lead(extent), made).encode())
-    return Finished(
-        path=folder, parts=done, tables=tables, n_audit_findings=int((findings["finding"] != "").sum())
+    return Experiment(
+        name=NAME,
+        title=TITLE,
+        lead=_lead(extent),
+        extent=extent.name,
+        parts=lambda: parts(extent),
+        sheets=lambda: [_scores(extent)],
+        sections=made,
+        headlines={"table5": "Table 5 beside ours", "bridge": "from their numbers to ours"},
     )
 
 
-def _scores(file: Path, extent: Extent, workers: int | None) -> pd.DataFrame:
-    """Scores of the forecasters, made once."""
-    if not file.exists():
-        buffer = BytesIO()
-        evaluate(extent.n_days, workers=workers).to_parquet(buffer, index=False)
-        _write(file, buffer.getvalue())
-    return pd.read_parquet(file)
-
-
-def _write(file: Path, content: bytes) -> None:
-    try:
-        write_whole(file, content)
-    except OSError as error:
-        raise StudyError(f"{file}: {error.strerror or error}") from error
+def _scores(extent: Extent) -> Sheet:
+    """Scores of the forecasters, day by day."""
+    scenario = evaluation_scenario()
+    return Sheet(
+        name="forecast-scores",
+        call=partial(day_scores, scenario, FORECASTERS),
+        inputs=origin_days(scenario, extent.n_days),
+    )
 
 
 def _lead(extent: Extent) -> str:
