@@ -10,7 +10,7 @@ from dispatch.baselines import OwnCost, Uncontrolled
 from dispatch.margin import Margin
 from dispatch.options import DispatchOptions
 from dispatch.rolling_horizon import RollingHorizon
-from dispatch.rules import LeastLaxity, ValleyFirst
+from dispatch.rules import EarliestDeadline, FirstCome, LeastLaxity, ValleyFirst
 from dispatch.stochastic import Stochastic
 from dispatch.whole_run import DayAhead
 from sim.contracts import Dispatcher
@@ -18,6 +18,8 @@ from sim.errors import PolicyError, VoltwalkError, told
 
 BUILT_IN: dict[str, Callable[[DispatchOptions], Dispatcher]] = {
     "day-ahead": DayAhead,
+    "earliest-deadline": EarliestDeadline,
+    "first-come": FirstCome,
     "least-laxity": LeastLaxity,
     "margin": Margin,
     "own-cost": lambda options: OwnCost(options.window),

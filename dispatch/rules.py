@@ -1,13 +1,15 @@
-"""Rules of thumb, the yardsticks that need no program: charging in the valley, and least laxity under a limit."""
+"""Rules of thumb, the yardsticks that need no program: charging in the valley, and in an order under a limit."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
 
 import numpy as np
 
 from dispatch.fallback import full_power, least_power
 from dispatch.options import DispatchOptions
 from dispatch.problem import total_load_kw
-from sim.clock import STEPS_PER_DAY
+from sim.clock import NEVER_S, STEPS_PER_DAY
 from sim.contracts import BoolArray, FloatArray, Forecast, IntArray, Schedule, Site, Snapshot
 from sim.errors import PolicyError
 
@@ -50,11 +52,10 @@ def is_cheapest_now(snapshot: Snapshot, forecast: Forecast, step_s: int) -> Bool
     return cheapest
 
 
-class LeastLaxity:
-    """Cars charge in order of laxity, as many as a limit of their region's total power lets.
+class WithinRoom(ABC):
+    """Cars charge in an order, as many as a limit of their region's total power lets.
 
-    What must be charged now comes first. The limit is `dispatch.car_limit_kw`, and what the region's connection is
-    forecast to leave.
+    The limit is `dispatch.car_limit_kw`, and what the region's connection is forecast to leave.
 
     Parameters
     ----------
@@ -62,7 +63,8 @@ class LeastLaxity:
         The scenario's `dispatch` part.
     """
 
-    name = "least-laxity"
+    name: str
+    serves_needs_first: bool  # whether what must be charged by now goes before all else, in the same order
     needs_own_chain = False
     charges_on_arrival = False
 
@@ -74,20 +76,72 @@ class LeastLaxity:
         """Note the site."""
         self._site = site
 
+    @abstractmethod
+    def order(self, snapshot: Snapshot) -> IntArray:
+        """Cars, the first to be served first; shape (n,)."""
+
     def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
-        """Must-charge powers, then up to full power, both in order of laxity within each region's limit."""
+        """Power up to full (before it, what must be charged by now) in the cars' order within each region's limit."""
         if self._site is None:
-            raise PolicyError("policy least-laxity: decide was called before start")
+            raise PolicyError(f"policy {self.name}: decide was called before start")
         site, cars = self._site, snapshot.cars
         net_load = total_load_kw(forecast)[0] - forecast.pv_kw[0] - forecast.wind_kw[0]
         room = np.minimum(self._limit_kw, np.maximum(site.import_limit_kw - net_load, 0.0))
-        order = np.argsort(laxity_s(snapshot), kind="stable")
+        order = self.order(snapshot)
         region = np.where(cars.is_plugged, cars.region_index, -1)
         useful = _useful_power(snapshot, site.step_s)
+        if not self.serves_needs_first:
+            return Schedule(car_power_kw=shared_out(useful, region, order, room))
         must = shared_out(np.minimum(least_power(snapshot, site.step_s), useful), region, order, room)
         taken = np.bincount(np.maximum(region, 0), must, site.n_regions)
         more = shared_out(useful - must, region, order, np.maximum(room - taken, 0.0))
         return Schedule(car_power_kw=must + more)
+
+
+class LeastLaxity(WithinRoom):
+    """Who has least time to spare before the declared departure is served first; what must be charged before all."""
+
+    name = "least-laxity"
+    serves_needs_first = True
+
+    def order(self, snapshot: Snapshot) -> IntArray:
+        """By laxity."""
+        return np.argsort(laxity_s(snapshot), kind="stable")
+
+
+class EarliestDeadline(WithinRoom):
+    """Who declares to leave first is served first; who declares nothing, last."""
+
+    name = "earliest-deadline"
+    serves_needs_first = False
+
+    def order(self, snapshot: Snapshot) -> IntArray:
+        """By declared departure."""
+        return np.argsort(snapshot.cars.departure_s, kind="stable")
+
+
+class FirstCome(WithinRoom):
+    """Who was plugged in first is served first; of those who came within one step, by number."""
+
+    name = "first-come"
+    serves_needs_first = False
+
+    def __init__(self, options: DispatchOptions) -> None:
+        super().__init__(options)
+        self._since_s: IntArray | None = None
+
+    def start(self, site: Site) -> None:
+        """Forget who came when."""
+        super().start(site)
+        self._since_s = None
+
+    def order(self, snapshot: Snapshot) -> IntArray:
+        """By the decision at which each was first seen plugged in."""
+        plugged = snapshot.cars.is_plugged
+        before = np.full(len(plugged), NEVER_S) if self._since_s is None else self._since_s
+        since = np.where(plugged, np.minimum(before, snapshot.now_s), NEVER_S)
+        self._since_s = since
+        return np.argsort(since, kind="stable")
 
 
 def laxity_s(snapshot: Snapshot) -> FloatArray:

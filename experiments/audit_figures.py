@@ -14,6 +14,9 @@ from experiments.audit_prices import energy_value_per_kwh
 from experiments.audit_series import step_values
 from experiments.audit_trips import Itinerary, energy_at_departure
 
+MET_KWH = 0.1
+"""By which a departure may lack what it requires and still counts as served."""
+
 STATED_ONLY = ("clipped_kwh", "emissions_kg")
 """Figures of what is not in the tables, or may not be: a series of factors whose file is not at hand."""
 
@@ -83,6 +86,7 @@ def _amounts(folder: Folder, life: Life, trips: Itinerary) -> dict[str, float]:
         "energy_import_kwh": kwh("import_kw"),
         "energy_export_kwh": kwh("export_kw"),
         "peak_import_kw": float(folder.by_step("import_kw").sum(axis=1).max(initial=0.0)),
+        "peak_valley_kw": _peak_valley(folder),
         "renewables_used_kwh": kwh("pv_kw") + kwh("wind_kw") - curtailed,
         "curtailed_kwh": curtailed,
         "ev_charged_kwh": kwh("ev_charge_kw"),
@@ -91,6 +95,7 @@ def _amounts(folder: Folder, life: Life, trips: Itinerary) -> dict[str, float]:
         "battery_stored_change_kwh": _battery_change(folder),
         "unmet_kwh": float(trips.unmet_kwh.sum()),
         "departure_shortfall_kwh": float(lacking[begun].sum()),
+        **_served(trips.required_kwh[begun].tolist(), lacking[begun].tolist()),
         "early_departures": float(
             (
                 trips.begun & (trips.declared_depart_s != ABSENT) & (trips.depart_s < trips.declared_depart_s)
@@ -103,6 +108,23 @@ def _amounts(folder: Folder, life: Life, trips: Itinerary) -> dict[str, float]:
         **_emissions(folder),
         **_sessions(folder),
         **_queue(folder),
+    }
+
+
+def _peak_valley(folder: Folder) -> float:
+    exchange = (folder.by_step("import_kw") - folder.by_step("export_kw")).sum(axis=1)
+    return float(exchange.max() - exchange.min())
+
+
+def _served(required_kwh: list[float], lacking_kwh: list[float]) -> dict[str, float]:
+    """Share of departures that had what they require, and Jain's index of how much of it they had."""
+    asking = [(need, lack) for need, lack in zip(required_kwh, lacking_kwh, strict=True) if need > 0]
+    had = [1.0 - lack / need for need, lack in asking]
+    squares = sum(x * x for x in had)
+    met = sum(lack <= MET_KWH for _, lack in asking)
+    return {
+        "departures_met_share": met / len(asking) if asking else 1.0,
+        "departures_jain": sum(had) ** 2 / (len(had) * squares) if squares else 1.0,
     }
 
 

@@ -18,6 +18,10 @@ RULES: Final = {
     "24 h, is forecast to be cheaper; else only what later full charging could not make up for.",
     "least-laxity": "Rule least-laxity: first what later full charging could not make up for; with the power that the "
     "region's limit leaves, cars charge in the order of the time they have to spare before their declared departure.",
+    "earliest-deadline": "Rule earliest-deadline: with the power that the region's limit leaves, cars charge in the "
+    "order of their declared departures.",
+    "first-come": "Rule first-come: with the power that the region's limit leaves, cars charge in the order in which "
+    "they were plugged in.",
     "day-ahead": "Plan day-ahead: the whole run was planned once, with loads, weather and trips as they truly come; "
     "it records no prices of single steps.",
 }

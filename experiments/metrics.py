@@ -17,6 +17,9 @@ from sim.microgrid import build_turbines
 from sim.scenario import Scenario
 from sim.trace import OPEN_AT_START, SERVED
 
+MET_KWH: Final = 0.1
+"""By which a departure may lack what it requires and still counts as served."""
+
 Tables = Mapping[str, pd.DataFrame | pa.Table]
 READ: Final = ("trips", "segments", "sessions", "queue", "grid", "storage", "decisions")
 """Tables that key figures are made of."""
@@ -230,6 +233,7 @@ def _energies(grid: GridArrays) -> dict[str, float]:
         "energy_import_kwh": total_import_kw.sum() * STEP_H,
         "energy_export_kwh": grid["export_kw"].sum() * STEP_H,
         "peak_import_kw": total_import_kw.max(initial=0.0),
+        "peak_valley_kw": np.ptp(total_import_kw - grid["export_kw"].sum(axis=1)),
         "renewables_used_kwh": (grid["pv_kw"] + grid["wind_kw"]).sum() * STEP_H - curtailed_kwh,
         "curtailed_kwh": curtailed_kwh,
         "ev_charged_kwh": grid["ev_charge_kw"].sum() * STEP_H,
@@ -242,7 +246,8 @@ def _cars(trips: pd.DataFrame, segments: pd.DataFrame) -> dict[str, float]:
     begun = trips["depart_s"].notna().to_numpy()
     depart_s = trips["depart_s"].to_numpy(np.float64, na_value=np.inf)
     declared_s = trips["declared_depart_s"].to_numpy(np.float64, na_value=-np.inf)
-    shortfall_kwh = trips["required_kwh"].to_numpy(np.float64) - energy_at_departure_kwh(trips, segments)
+    required_kwh = trips["required_kwh"].to_numpy(np.float64)[begun]
+    stored_kwh = energy_at_departure_kwh(trips, segments)[begun]
     end_s = segments["end_s"].max() if len(segments) else 0
     first = (segments["start_s"] == 0).to_numpy()
     last = (segments["end_s"] == end_s).to_numpy()
@@ -250,12 +255,35 @@ def _cars(trips: pd.DataFrame, segments: pd.DataFrame) -> dict[str, float]:
         "ev_stored_change_kwh": segments["energy_end_kwh"][last].sum()
         - segments["energy_start_kwh"][first].sum(),
         "unmet_kwh": trips["unmet_kwh"].sum(),
-        "departure_shortfall_kwh": np.maximum(shortfall_kwh[begun], 0.0).sum(),
+        "departure_shortfall_kwh": np.maximum(required_kwh - stored_kwh, 0.0).sum(),
+        **_served(required_kwh, stored_kwh),
         "late_departures": (depart_s > trips["planned_depart_s"].to_numpy(np.float64)).sum(),
         "early_departures": (depart_s < declared_s).sum(),
         "trips": begun.sum(),
         "distance_km": trips["distance_km"][begun].sum(),
     }
+
+
+def _served(required_kwh: FloatArray, stored_kwh: FloatArray) -> dict[str, float]:
+    """How departures that require energy were served, and how evenly (Jain, Chiu and Hawe 1984)."""
+    asks = required_kwh > 0.0
+    if not asks.any():
+        return {"departures_met_share": 1.0, "departures_jain": 1.0}
+    lacking_kwh = (required_kwh - stored_kwh)[asks]
+    return {
+        "departures_met_share": (lacking_kwh <= MET_KWH).mean(),
+        "departures_jain": jain(np.clip(stored_kwh[asks] / required_kwh[asks], 0.0, 1.0)),
+    }
+
+
+def jain(shares: FloatArray) -> float:
+    """Jain's fairness index (sum x)^2 / (n sum x^2): 1 where all are alike, 1/n where one has all.
+
+    >>> jain(np.array([1.0, 0.0, 0.0, 0.0]))
+    0.25
+    """
+    squares = float((shares**2).sum())
+    return float(shares.sum()) ** 2 / (len(shares) * squares) if squares > 0.0 else 1.0
 
 
 def _decisions(decisions: pd.DataFrame) -> dict[str, float]:

@@ -72,6 +72,9 @@ KEY_FIGURES: Final[tuple[KeyFigure, ...]] = (
     KeyFigure("energy_import_kwh", "kWh", "bought from the grid, all regions"),
     KeyFigure("energy_export_kwh", "kWh", "sold to the grid, all regions"),
     KeyFigure("peak_import_kw", "kW", "largest import of a step, summed over the regions"),
+    KeyFigure(
+        "peak_valley_kw", "kW", "largest less least exchange of a step, import less export over the regions"
+    ),
     KeyFigure("renewables_used_kwh", "kWh", "PV and wind after curtailment"),
     KeyFigure("curtailed_kwh", "kWh", "PV and wind not used"),
     KeyFigure("ev_charged_kwh", "kWh", "taken by cars, at the bus"),
@@ -82,6 +85,16 @@ KEY_FIGURES: Final[tuple[KeyFigure, ...]] = (
     ),
     KeyFigure("unmet_kwh", "kWh", "energy that cars were helped out with"),
     KeyFigure("departure_shortfall_kwh", "kWh", "sum over departures of max(0, required - stored)"),
+    KeyFigure(
+        "departures_met_share",
+        "1",
+        "of trips begun that require energy, the share that had it to 0.1 kWh; 1 where none does",
+    ),
+    KeyFigure(
+        "departures_jain",
+        "1",
+        "Jain's fairness index of min(1, stored / required) over the same trips; 1: all alike",
+    ),
     KeyFigure("late_departures", "", "trips begun later than planned, or planned and not begun by the end"),
     KeyFigure("early_departures", "", "trips begun before the departure that was declared at the plug-in"),
     KeyFigure("unserved_kwh", "kWh", "load not served"),

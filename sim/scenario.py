@@ -671,6 +671,31 @@ class Emissions(Part):
     gas_kg_per_m3: Annotated[NonNegative, Field(description="Of turbine fuel.")]
 
 
+class StationDayPlan(Part):
+    """How a region's day is planned and judged as a whole (model 2, ``docs/background/station.md``)."""
+
+    region: Annotated[
+        str, Field(min_length=1, description="Which region is the station; it has one battery.")
+    ]
+    peak_valley_of: Annotated[
+        Literal["building and cars", "with storage", "grid"],
+        Field(
+            description="Whose peak and valley equation (8) is about: the building's and the cars' load, that with "
+            "the storage's, or the exchange with the grid."
+        ),
+    ]
+    grid_charging_share: Annotated[
+        Fraction,
+        Field(
+            description="Storage may be charged from the grid in this cheapest share of a day's steps (Fig. 2: the "
+            "valley hours); 1: always."
+        ),
+    ]
+    station_adder_per_kwh: Annotated[
+        NonNegative, Field(description="c_e less c_b: what cars and storage pay above the building's price.")
+    ]
+
+
 class Dispatch(Part):
     """Which policy decides, and how its program is set."""
 
@@ -678,6 +703,7 @@ class Dispatch(Part):
         str,
         Field(
             description="uncontrolled, own-cost, rolling, margin, stochastic, valley-first, least-laxity, "
+            "earliest-deadline, first-come, "
             "or package.module:Class."
         ),
     ]
@@ -725,7 +751,9 @@ class Dispatch(Part):
     ]
     car_limit_kw: Annotated[
         NonNegative | Unlimited,
-        Field(description="least-laxity: limit of each region's total car charging."),
+        Field(
+            description="least-laxity, earliest-deadline, first-come: limit of each region's total car charging."
+        ),
     ]
 
 
@@ -799,6 +827,10 @@ class Scenario(Part):
     ties: Annotated[list[Tie], Field(description="Electrical ties; none by default.")] = []
     roads: Annotated[list[Road], Field(description="Roads, for distance = road; none by default.")] = []
     output: Annotated[Output, Field(description="Which heavy files a run writes.")]
+    station: Annotated[
+        StationDayPlan | None,
+        Field(description="A station planned a day ahead; for its study alone, a run has no use for it."),
+    ] = None
 
     @property
     def region_names(self) -> tuple[str, ...]:

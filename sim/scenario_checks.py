@@ -175,6 +175,20 @@ def _ending(column: str) -> str:
     return column.rpartition("_")[2]
 
 
+def _station(scenario: Scenario) -> Iterator[str]:
+    if scenario.station is None:
+        return
+    name = scenario.station.region
+    if name not in scenario.region_names:
+        yield f"station.region: no region is called {name!r}{did_you_mean(name, scenario.region_names)}"
+        return
+    region = scenario.regions[scenario.region_names.index(name)]
+    if len(region.batteries) != 1:
+        yield f"station.region: {name} has {len(region.batteries)} batteries, a station has one"
+    if region.pv is None or region.load is None:
+        yield f"station.region: {name} needs a load and PV"
+
+
 _CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
     (("simulation",), _clock),
     (("regions",), _names),
@@ -193,4 +207,5 @@ _CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
     (("travel",), laws),
     (("travel", "fleet"), longest_trip),
     (("regions", "travel", "fleet"), sessions),
+    (("regions", "station"), _station),
 )

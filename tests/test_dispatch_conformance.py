@@ -9,7 +9,7 @@ from dispatch.conformance import check_dispatcher
 from dispatch.margin import Margin
 from dispatch.policies import BUILT_IN, load_policy
 from dispatch.rolling_horizon import RollingHorizon
-from dispatch.rules import LeastLaxity, ValleyFirst
+from dispatch.rules import EarliestDeadline, FirstCome, LeastLaxity, ValleyFirst
 from dispatch.stationary import WithStationary
 from dispatch.stochastic import Stochastic
 from sim.contracts import Dispatcher, Forecast, Schedule, Site, Snapshot
@@ -124,6 +124,8 @@ class AlwaysRefuses(Base):
         OwnCost,
         ValleyFirst,
         lambda: LeastLaxity(OPTIONS),
+        lambda: EarliestDeadline(OPTIONS),
+        lambda: FirstCome(OPTIONS),
         lambda: RollingHorizon(OPTIONS),
         lambda: Margin(OPTIONS),
         lambda: Stochastic(OPTIONS),
@@ -219,7 +221,7 @@ def test_policies_that_cannot_be_made_are_told(tmp_path, monkeypatch) -> None:
         ("roling", "unknown policy 'roling'; did you mean 'rolling'"),
         (
             "zzz",
-            r"unknown policy 'zzz' \(known: day-ahead, least-laxity, margin, own-cost, rolling, stochastic",
+            r"unknown policy 'zzz' \(known: day-ahead, earliest-deadline, first-come, least-laxity, margin, own-cost, ",
         ),
         ("no_such_module:Class", "cannot import no_such_module"),
         (":Class", "write package.module:Class"),

@@ -10,7 +10,7 @@ from dispatch_cases import OPTIONS, World, site, world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.rules import LeastLaxity, ValleyFirst, laxity_s, shared_out
+from dispatch.rules import EarliestDeadline, FirstCome, LeastLaxity, ValleyFirst, laxity_s, shared_out
 from sim.clock import NEVER_S
 from sim.contracts import Forecast, Snapshot
 from sim.errors import PolicyError
@@ -123,6 +123,37 @@ def test_least_laxity_keeps_the_connection_by_forecast() -> None:
         assert policy.decide(snapshot, given_forecast).car_power_kw.sum() == pytest.approx(expected)
 
 
+def test_earliest_deadline_by_hand() -> None:
+    """Who leaves first is served first although another must charge now; who declares nothing comes last."""
+    made = world(3, 1)
+    policy = EarliestDeadline(replace(OPTIONS, car_limit_kw=7.0))
+    policy.start(made.site)
+    must = 10.0 + 0.9 * 5.0 * 2.0  # of the second: full power until 02:00
+    snapshot = parked(made, [NEVER_S, 7200, 3600], [10.0, 10.0, 10.0], [6.0, must, 6.0])
+    power = policy.decide(snapshot, made.forecast(perfect=False)).car_power_kw
+    assert power == pytest.approx([0.0, 2.0, 5.0])
+
+
+def test_first_come_by_hand() -> None:
+    """Who was plugged in before is served before; who comes back after leaving has come anew."""
+    made = world(3, 1)
+    policy = FirstCome(replace(OPTIONS, car_limit_kw=7.0))
+    policy.start(made.site)
+    snapshot = parked(made, [7200, 7200, 7200], [10.0, 10.0, 10.0], [6.0, 6.0, 6.0])
+
+    def served(now_s: int, plugged: list[bool]) -> list[float]:
+        cars = replace(snapshot.cars, is_plugged=np.array(plugged))
+        at = replace(snapshot, now_s=now_s, cars=cars)
+        return policy.decide(at, made.forecast(perfect=False)).car_power_kw.round(9).tolist()
+
+    assert served(0, [False, False, True]) == [0.0, 0.0, 5.0]
+    assert served(900, [False, True, True]) == [0.0, 2.0, 5.0]
+    assert served(1800, [True, True, False]) == [2.0, 5.0, 0.0]
+    assert served(2700, [True, True, True]) == [2.0, 5.0, 0.0]
+    policy.start(made.site)
+    assert served(0, [True, True, True]) == [5.0, 2.0, 0.0]
+
+
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 12))
 def test_sharing_out_keeps_room_and_order(seed: int, n: int) -> None:
     """Nobody gets more than wanted, no region more than its room, and who waits behind gets nothing before."""
@@ -140,7 +171,7 @@ def test_sharing_out_keeps_room_and_order(seed: int, n: int) -> None:
             assert not got[queue][short[0] + 1 :].any()
 
 
-@pytest.mark.parametrize("policy", [ValleyFirst(), LeastLaxity(OPTIONS)])
+@pytest.mark.parametrize("policy", [ValleyFirst(), LeastLaxity(OPTIONS), FirstCome(OPTIONS)])
 def test_rules_need_start(policy) -> None:
     """A rule that was never started says so."""
     made = world(1, 1)

@@ -37,6 +37,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "margin": ('dispatch.policy="margin"', "dispatch.departure_margin_min=20"),
     "stochastic": ('dispatch.policy="stochastic"', "forecast.n_paths=2", "fleet.size=4"),
     "valley first": ('dispatch.policy="valley-first"',),
+    "first come": ('dispatch.policy="first-come"', "dispatch.car_limit_kw=10"),
+    "earliest deadline": ('dispatch.policy="earliest-deadline"', "dispatch.car_limit_kw=10"),
     "least laxity": ('dispatch.policy="least-laxity"', "dispatch.car_limit_kw=10"),
     "day-ahead": ('dispatch.policy="day-ahead"', 'forecast.kind="perfect"'),
     "some drivers": (

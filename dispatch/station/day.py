@@ -49,6 +49,7 @@ class StationDay:
     storage: StationStorage
     import_limit_kw: float = np.inf
     export_limit_kw: float = np.inf
+    cars_limit_kw: float = np.inf  # of all cars together, such as of the charging points that there are
     demand_price_per_kw: float = 0.0  # of the day's largest import
     wear_price_per_kwh: float = 0.0  # of storage energy discharged at the bus
     unmet_price_per_kwh: float = 1000.0  # of energy that limits keep from a car
@@ -88,6 +89,13 @@ class StationDay:
     def reachable_kwh(self) -> FloatArray:
         """Of each car's need, what full power in its stay can give; (n,). Equation (6) where it is the whole."""
         return np.asarray(np.minimum(self.car_need_kwh, self.car_limit_kw.sum(axis=0) * self.step_h))
+
+
+def evenly_kw(day: StationDay) -> FloatArray:
+    """Every car at the same share of its limit throughout its stay, to what it can reach, (K, n)."""
+    most_kwh = day.car_limit_kw.sum(axis=0) * day.step_h
+    share = np.divide(day.reachable_kwh(), most_kwh, out=np.zeros(day.n_cars), where=most_kwh > 0.0)
+    return np.asarray(day.car_limit_kw * share)
 
 
 def uncontrolled_kw(day: StationDay) -> FloatArray:

@@ -40,15 +40,15 @@ class Decoded:
 def decode(day: StationDay, genes: FloatArray) -> Decoded:
     """Repair genes of shape (P, 2 K) into plans.
 
-    Without limits of the connection: a day that has them cannot be decoded.
+    Without limits of the connection or of all cars together: a day that has them cannot be decoded.
 
     Raises
     ------
     ValueError
-        When the day has an import or export limit.
+        When the day has one.
     """
-    if np.isfinite(day.import_limit_kw) or np.isfinite(day.export_limit_kw):
-        raise ValueError("genes cannot be repaired under limits of the connection")
+    if np.isfinite([day.import_limit_kw, day.export_limit_kw, day.cars_limit_kw]).any():
+        raise ValueError("genes cannot be repaired under limits of the connection or of all cars together")
     n_steps = day.n_steps
     car_kw = cars_of(day, genes[:, :n_steps])
     return Decoded(car_kw=car_kw, storage_kw=storage_of(day, genes[:, n_steps:], car_kw.sum(axis=2)))

@@ -33,7 +33,8 @@ class Found:
     """Best plans of a search: one of the genetic algorithm, those that no other beats of NSGA-II."""
 
     plans: tuple[StationPlan, ...]
-    values: FloatArray  # (plans, objectives)
+    points: FloatArray  # (plans, 2) total cost and peak-valley difference
+    values: FloatArray  # (plans, objectives) what was minimised
     history: FloatArray  # (generations,) best value so far; of one objective only
 
 
@@ -75,7 +76,7 @@ def genetic(
         seed=search.seed,
         callback=problem.note,
     )
-    return _found(day, np.atleast_2d(result.X), np.atleast_2d(result.F), np.array(problem.best))
+    return _found(day, load_of, result, np.array(problem.best))
 
 
 def nsga2(day: StationDay, load_of: LoadOf, search: Search = Search()) -> Found:  # noqa: B008 - frozen
@@ -87,13 +88,18 @@ def nsga2(day: StationDay, load_of: LoadOf, search: Search = Search()) -> Found:
         MaximumGenerationTermination(search.generations),
         seed=search.seed,
     )
-    return _found(day, np.atleast_2d(result.X), np.atleast_2d(result.F), np.empty(0))
+    return _found(day, load_of, result, np.empty(0))
 
 
-def _found(day: StationDay, genes: FloatArray, values: FloatArray, history: FloatArray) -> Found:
+def _found(day: StationDay, load_of: LoadOf, result: Any, history: FloatArray) -> Found:
+    genes, values = np.atleast_2d(result.X), np.atleast_2d(result.F)
     decoded = decode(day, genes)
-    plans = tuple(decoded.plan(i) for i in range(len(genes)))
-    return Found(plans=plans, values=np.asarray(values, dtype=np.float64), history=history)
+    return Found(
+        plans=tuple(decoded.plan(individual) for individual in range(len(genes))),
+        points=scores(day, decoded, load_of),
+        values=np.asarray(values, dtype=np.float64),
+        history=history,
+    )
 
 
 class _Problem(Problem):

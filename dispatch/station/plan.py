@@ -109,6 +109,7 @@ def violation_kw(day: StationDay, plan: StationPlan) -> float:
         -plan.car_kw,
         plan.car_kw - day.car_limit_kw,
         (plan.car_kw.sum(axis=0) * h - day.car_need_kwh) / h,
+        plan.car_kw.sum(axis=1) - day.cars_limit_kw,
         -plan.charge_kw,
         -plan.discharge_kw,
         plan.charge_kw - unit.charge_limit_kw,

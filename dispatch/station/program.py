@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import coo_array, csc_array, vstack
+from scipy.sparse import csc_array, vstack
 
 from dispatch.highs import BASIC, Basis, LinearProgram
+from dispatch.rows import Rows, Term
 from dispatch.station.car_flow import Steps, most_kwh
 from dispatch.station.day import LoadOf, StationDay
 from dispatch.station.plan import StationPlan
@@ -171,50 +171,12 @@ def n_columns(n_steps: int) -> int:
     return len(STEPWISE) * n_steps + len(SINGLE)
 
 
-Term = tuple[NDArray[np.intp] | slice | int, FloatArray | float]
-"""A column, or one per row, and a coefficient, or one per row."""
-
-
-class _Rows:
-    """Rows of a program, as they are written."""
+class _Rows(Rows):
+    """Rows of a day's program, and where its columns are."""
 
     def __init__(self, n_steps: int) -> None:
-        self._entries: list[tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]] = []
-        self._lower: list[FloatArray] = []
-        self._upper: list[FloatArray] = []
-        self.n, self.n_steps = 0, n_steps
-
-    def add(self, lower: FloatArray | float, upper: FloatArray | float, n: int, *terms: Term) -> None:
-        """Add n rows."""
-        here = np.arange(self.n, self.n + n)
-        for columns, coefficients in terms:
-            places = (
-                np.arange(columns.start, columns.stop) if isinstance(columns, slice) else np.asarray(columns)
-            )
-            values = np.broadcast_to(np.asarray(coefficients, dtype=np.float64), n)
-            self._entries.append((here, np.broadcast_to(places, n), values))
-        self._bound(lower, upper, n)
-
-    def total(self, value: float, coefficients: FloatArray) -> None:
-        """Add one row, the sum of all columns by their coefficients."""
-        columns = np.flatnonzero(coefficients)
-        self._entries.append((np.full(len(columns), self.n), columns, coefficients[columns]))
-        self._bound(value, value, 1)
-
-    def _bound(self, lower: FloatArray | float, upper: FloatArray | float, n: int) -> None:
-        self._lower.append(np.broadcast_to(np.asarray(lower, dtype=np.float64), n))
-        self._upper.append(np.broadcast_to(np.asarray(upper, dtype=np.float64), n))
-        self.n += n
-
-    def matrix(self) -> coo_array:
-        """All entries."""
-        rows, columns, values = (np.concatenate(part) for part in zip(*self._entries, strict=True))
-        return coo_array((values, (rows, columns)), shape=(self.n, n_columns(self.n_steps)))
-
-    @property
-    def bounds(self) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper."""
-        return np.concatenate(self._lower), np.concatenate(self._upper)
+        super().__init__(n_columns(n_steps))
+        self.n_steps = n_steps
 
     def at(self, kind: str) -> slice[int, int, None]:
         """Columns of a kind that every step has."""
@@ -340,7 +302,7 @@ def _objectives(day: StationDay, rows: _Rows) -> None:
 def _assembled(day: StationDay, rows: _Rows, cost: FloatArray) -> LinearProgram:
     lower, upper = np.zeros(len(cost)), np.full(len(cost), np.inf)
     unit = day.storage
-    upper[rows.at("cars")] = day.car_limit_kw.sum(axis=1)
+    upper[rows.at("cars")] = np.minimum(day.car_limit_kw.sum(axis=1), day.cars_limit_kw)
     upper[rows.at("charge")] = charge_caps_kw(day)
     upper[rows.at("discharge")] = unit.discharge_limit_kw if unit.capacity_kwh > 0.0 else 0.0
     lower[rows.at("stored")] = unit.soc_min * unit.capacity_kwh
@@ -353,15 +315,4 @@ def _assembled(day: StationDay, rows: _Rows, cost: FloatArray) -> LinearProgram:
     upper[rows.single("unmet")] = float(day.reachable_kwh().sum())
     for kind in ("peak", "valley", "money", "emission"):  # the spread cannot be below 0
         lower[rows.single(kind)] = -np.inf
-    matrix = rows.matrix().tocsc()
-    row_lower, row_upper = rows.bounds
-    return LinearProgram(
-        cost=cost,
-        lower=lower,
-        upper=upper,
-        row_lower=row_lower,
-        row_upper=row_upper,
-        starts=matrix.indptr.astype(np.int32),
-        rows=matrix.indices.astype(np.int32),
-        values=matrix.data,
-    )
+    return rows.program(cost, lower, upper)

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
 import numpy as np
 
-from dispatch.station.day import StationDay, StationStorage, surplus_capacity_kwh
+from dispatch.station.day import LoadOf, StationDay, StationStorage, surplus_capacity_kwh
 from experiments.charging_station.returns import ReturnLaws, Returns, plugged_fraction
 from experiments.running import resolve
 from experiments.shipped import locate
 from sim.clock import STEPS_PER_DAY
-from sim.contracts import FloatArray
-from sim.scenario import Region, Scenario
+from sim.contracts import BoolArray, FloatArray
+from sim.scenario import PvWeather, Region
 from sim.world import build_world
 
 SCENARIO: Final = "charging-station"
-REGION: Final = "station"
 FIRST_DAY, N_DAYS = date(2016, 1, 2), 363
 """Days of a year that the profiles and the weather cover with a day on either side."""
+
+_QUANTILE_DUST: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a day is judged: the scenario's ``station`` table, and prices beside the tariff."""
+
+    load_of: LoadOf
+    grid_charging_share: float
+    station_adder_per_kwh: float
+    wear_price_per_kwh: float
+    demand_price_per_kw_day: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,12 +42,13 @@ class Year:
 
     first_day: date
     building_kw: FloatArray
-    pv_kw: FloatArray  # at the scenario's rated power
+    pv_kw: FloatArray  # at the rated power
     buy_per_kwh: FloatArray
     sell_per_kwh: FloatArray
+    emission_kg_per_kwh: FloatArray  # of imported energy
     storage: StationStorage
     pv_rated_kw: float
-    emission_kg_per_kwh: float
+    terms: Terms
 
     def sized(self, capacity_kwh: float) -> Year:
         """The same year with as much sun as makes a capacity the useful one by equation (3)."""
@@ -42,16 +56,11 @@ class Year:
 
     def with_pv(self, rated_kw: float) -> Year:
         """The same year with another rated power of PV."""
-        return Year(
-            first_day=self.first_day,
-            building_kw=self.building_kw,
-            pv_kw=self.pv_kw * rated_kw / self.pv_rated_kw,
-            buy_per_kwh=self.buy_per_kwh,
-            sell_per_kwh=self.sell_per_kwh,
-            storage=self.storage,
-            pv_rated_kw=rated_kw,
-            emission_kg_per_kwh=self.emission_kg_per_kwh,
-        )
+        return replace(self, pv_kw=self.pv_kw * rated_kw / self.pv_rated_kw, pv_rated_kw=rated_kw)
+
+    def with_storage(self, capacity_kwh: float) -> Year:
+        """The same year with another capacity at the same powers; 0 is none."""
+        return replace(self, storage=replace(self.storage, capacity_kwh=capacity_kwh))
 
 
 def year_of(building_peak_kw: float, *, overrides: tuple[str, ...] = ()) -> Year:
@@ -66,28 +75,31 @@ def year_of(building_peak_kw: float, *, overrides: tuple[str, ...] = ()) -> Year
     """
     dates = (f"simulation.start={FIRST_DAY.isoformat()}", f"simulation.days={N_DAYS}")
     scenario = resolve(SCENARIO, overrides=[*dates, *overrides])
-    region = _station(scenario)
+    assert scenario.station is not None
+    at = scenario.region_names.index(scenario.station.region)
+    region = scenario.regions[at]
     world = build_world(scenario, locate)
-    at = scenario.region_names.index(REGION)
+    rows = world.rows(0, N_DAYS * STEPS_PER_DAY)
     shape = (N_DAYS, STEPS_PER_DAY)
-    truth = world.window(0, N_DAYS * STEPS_PER_DAY)
-    building = truth.load_kw[:, at].reshape(shape)
-    factor = scenario.emissions.grid_kg_per_kwh
-    assert region.pv is not None
+    building = world.load_kw[rows, at].reshape(shape)
+    assert isinstance(region.pv, PvWeather)
     return Year(
         first_day=FIRST_DAY,
         building_kw=building * building_peak_kw / building.max(),
-        pv_kw=truth.pv_kw[:, at].reshape(shape),
-        buy_per_kwh=truth.buy_price_per_kwh[:, at].reshape(shape),
-        sell_per_kwh=truth.sell_price_per_kwh[:, at].reshape(shape),
+        pv_kw=world.pv_kw[rows, at].reshape(shape),
+        buy_per_kwh=world.buy_price_per_kwh[rows, at].reshape(shape),
+        sell_per_kwh=world.sell_price_per_kwh[rows, at].reshape(shape),
+        emission_kg_per_kwh=world.grid_kg_per_kwh[rows].reshape(shape),
         storage=_storage(region),
         pv_rated_kw=float(region.pv.rated_kw),
-        emission_kg_per_kwh=factor if isinstance(factor, float) else float("nan"),
+        terms=Terms(
+            load_of=scenario.station.peak_valley_of,
+            grid_charging_share=scenario.station.grid_charging_share,
+            station_adder_per_kwh=scenario.station.station_adder_per_kwh,
+            wear_price_per_kwh=scenario.economics.throughput_price_per_kwh,
+            demand_price_per_kw_day=0.0,
+        ),
     )
-
-
-def _station(scenario: Scenario) -> Region:
-    return next(region for region in scenario.regions if region.name == REGION)
 
 
 def _storage(region: Region) -> StationStorage:
@@ -135,17 +147,32 @@ def day_of(year: Year, day: int, cars: Returns, laws: ReturnLaws, *, steps_per_h
     def steps(values: FloatArray) -> FloatArray:
         return np.asarray(values[day].reshape(n_steps, mean).mean(axis=1))
 
-    price = steps(year.buy_per_kwh)
+    price, terms = steps(year.buy_per_kwh), year.terms
     return StationDay(
         step_h=1.0 / steps_per_hour,
         building_kw=steps(year.building_kw),
         pv_kw=steps(year.pv_kw),
         building_price_per_kwh=price,
-        station_price_per_kwh=price,
+        station_price_per_kwh=price + terms.station_adder_per_kwh,
         sell_price_per_kwh=steps(year.sell_per_kwh),
-        emission_kg_per_kwh=np.full(n_steps, year.emission_kg_per_kwh),
-        is_grid_charging_hour=price <= price.min() + 1e-12,
+        emission_kg_per_kwh=steps(year.emission_kg_per_kwh),
+        is_grid_charging_hour=cheapest_share(price, terms.grid_charging_share),
         car_limit_kw=laws.charge_limit_kw * plugged_fraction(cars, n_steps),
         car_need_kwh=cars.need_kwh,
         storage=year.storage,
+        wear_price_per_kwh=terms.wear_price_per_kwh,
+        demand_price_per_kw=terms.demand_price_per_kw_day,
     )
+
+
+def cheapest_share(price_per_kwh: FloatArray, share: float) -> BoolArray:
+    """Steps among the cheapest share of a day; steps of the price at its edge are all among them, (K,).
+
+    >>> cheapest_share(np.array([2.0, 1.0, 3.0, 1.0]), 0.25).tolist()
+    [False, True, False, True]
+    """
+    n_cheap = math.ceil(share * len(price_per_kwh) - _QUANTILE_DUST)
+    if n_cheap == 0:
+        return np.zeros(len(price_per_kwh), dtype=np.bool_)
+    edge = np.sort(price_per_kwh)[n_cheap - 1]
+    return np.asarray(price_per_kwh <= edge + _QUANTILE_DUST)

@@ -62,7 +62,7 @@ def audits_by_part(findings: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["part", "policy", "runs audited", "pass", "first finding"])
 
 
-def decision_seconds(study: Study, by: str) -> pd.DataFrame:
+def decision_seconds(study: Study, by: str | None = None) -> pd.DataFrame:
     """Wall-clock of single decisions in kept runs, from snapshot received to set-points returned.
 
     Parameters
@@ -70,7 +70,7 @@ def decision_seconds(study: Study, by: str) -> pd.DataFrame:
     study
         A part.
     by
-        A key among its cells' levels, to tell decisions apart beside their policy.
+        A key among its cells' levels, to tell decisions apart beside their policy; none: by policy alone.
 
     Returns
     -------
@@ -78,12 +78,13 @@ def decision_seconds(study: Study, by: str) -> pd.DataFrame:
         A row per level and policy: median, 95 % quantile and longest [ms], and how many decisions. Machine time:
         another run has others.
     """
-    levels = {cell.index: cell.levels[by] for cell in study.cells}
+    levels = {cell.index: "" if by is None else cell.levels[by] for cell in study.cells}
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for cell, policy, run in study.kept_runs():
         seconds = run.decisions["seconds"].to_numpy(np.float64)
         found.setdefault((str(levels[cell]), policy), []).append(1000.0 * seconds)
-    return pd.DataFrame([_times(level, policy, np.concatenate(ms)) for (level, policy), ms in found.items()])
+    table = pd.DataFrame([_times(level, policy, np.concatenate(ms)) for (level, policy), ms in found.items()])
+    return table.drop(columns="forecaster") if by is None else table
 
 
 def _times(level: str, policy: str, ms: np.ndarray) -> dict[str, object]:

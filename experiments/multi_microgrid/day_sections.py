@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.experiment.drawing import bars_figure, draw
 from experiments.experiment.kept import decision_seconds
 from experiments.experiment.page import Section, Shown
 from experiments.monte_carlo.reading import Study
@@ -42,8 +43,8 @@ def mobile_or_fixed(study: Study, extent: Extent, pictures: Path) -> Section:
             ),
         ),
         figures={
-            "What each kind of storage saves": figures.draw(
-                lambda: figures.bars_figure(
+            "What each kind of storage saves": draw(
+                lambda: bars_figure(
                     table,
                     label="storage",
                     value="gain",
@@ -127,8 +128,8 @@ def what_not_knowing_costs(rolling: pd.DataFrame, optimum: Study, pictures: Path
             ),
         ),
         figures={
-            "Regret by forecaster": figures.draw(
-                lambda: figures.bars_figure(
+            "Regret by forecaster": draw(
+                lambda: bars_figure(
                     plain[plain["name"] != "perfect"],
                     label="name",
                     value="regret",
@@ -138,7 +139,7 @@ def what_not_knowing_costs(rolling: pd.DataFrame, optimum: Study, pictures: Path
                 ),
                 pictures / "regret.png",
             ),
-            "Regret by cause": figures.draw(lambda: figures.split_figure(split), pictures / "split.png"),
+            "Regret by cause": draw(lambda: figures.split_figure(split), pictures / "split.png"),
         },
         notes=(
             "Perfect forecasts in a rolling horizon are not the optimum: the horizon ends, and what is stored then is "
@@ -187,7 +188,7 @@ def policies_compared(study: Study, stochastic: Study, perfect: pd.Series[float]
             ),
         ),
         figures={
-            "Policies and forecasters": figures.draw(
+            "Policies and forecasters": draw(
                 lambda: figures.policies_figure(table), pictures / "policies.png"
             )
         },

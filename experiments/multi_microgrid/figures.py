@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.car_day import car_day
-from experiments.figures import DPI, STYLE, plot_car_day, write_pngs
+from experiments.experiment.drawing import blank, draw
+from experiments.figures import plot_car_day, write_pngs
 from experiments.multi_microgrid.gains import COST, GAIN
 from experiments.palette import GRID, LOAD, PV, REGIONS, WIND
 from experiments.reading import Run
@@ -45,24 +42,9 @@ def run_figures(run: Run, target: Path) -> dict[str, Path]:
     return found
 
 
-def draw(figure: Callable[[], Figure], target: Path) -> Path:
-    """Draw and write one figure in the common style."""
-    with mpl.rc_context(STYLE):
-        made = figure()
-        made.savefig(target, dpi=DPI)
-    return target
-
-
-def _blank(width: float, height: float, n_columns: int = 1, n_rows: int = 1) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(n_rows, n_columns, squeeze=False)
-    return figure, [axis for row in axes for axis in row]
-
-
 def _supply(run: Run) -> Figure:
     names = run.region_names
-    figure, axes = _blank(9.0, 3.2, n_columns=len(names))
+    figure, axes = blank(9.0, 3.2, n_columns=len(names))
     for axis, name in zip(axes, names, strict=True):
         grid = run.grid[run.grid["region"] == name].sort_values("step_start_s")
         hours = grid["step_start_s"].to_numpy(np.float64) / 3600.0
@@ -84,7 +66,7 @@ def _supply(run: Run) -> Figure:
 
 def bridge_figure(bridge: pd.DataFrame) -> Figure:
     """Reduction of cost from scenario 1 to 3, in per cent, by assumption."""
-    figure, (axis,) = _blank(9.0, 0.36 * len(bridge) + 0.9)
+    figure, (axis,) = blank(9.0, 0.36 * len(bridge) + 0.9)
     rows = bridge.iloc[::-1].reset_index(drop=True)
     is_printed = rows["n"].isna().to_numpy()
     known = rows[~is_printed]
@@ -108,7 +90,7 @@ def bridge_figure(bridge: pd.DataFrame) -> Figure:
 def gain_figure(gains: pd.DataFrame) -> Figure:
     """Gain of V2G by departure rule and pooling."""
     groups = list(gains.groupby("others", sort=False))
-    figure, axes = _blank(9.0, 3.2, n_columns=len(groups))
+    figure, axes = blank(9.0, 3.2, n_columns=len(groups))
     for axis, (others, frame) in zip(axes, groups, strict=True):
         rules, poolings = list(dict.fromkeys(frame["departure"])), list(dict.fromkeys(frame["pooling"]))
         width = 0.8 / len(poolings)
@@ -130,7 +112,7 @@ def gain_figure(gains: pd.DataFrame) -> Figure:
 def ranking_figure(ranking: pd.DataFrame) -> Figure:
     """Which assumptions explain the net cost, and the gain of V2G."""
     titles = {COST: "net total cost", GAIN: "gain of V2G"}
-    figure, axes = _blank(9.0, 3.8, n_columns=2)
+    figure, axes = blank(9.0, 3.8, n_columns=2)
     for axis, (figure_name, title) in zip(axes, titles.items(), strict=True):
         rows = ranking[ranking["figure"] == figure_name].head(TERMS).iloc[::-1].reset_index(drop=True)
         axis.barh(rows.index, 100.0 * rows["share"], color=GRID, height=0.65)
@@ -141,25 +123,10 @@ def ranking_figure(ranking: pd.DataFrame) -> Figure:
     return figure
 
 
-def bars_figure(
-    table: pd.DataFrame, *, label: str, value: str, low: str, high: str, axis_label: str
-) -> Figure:
-    """Horizontal bars with intervals, in the table's order."""
-    figure, (axis,) = _blank(9.0, 0.36 * len(table) + 0.9)
-    rows = table.iloc[::-1].reset_index(drop=True)
-    error = [rows[value] - rows[low], rows[high] - rows[value]]
-    axis.barh(rows.index, rows[value], xerr=error, color=GRID, capsize=2, height=0.65)
-    axis.axvline(0.0, color="#59636e", linewidth=0.8)
-    axis.set_yticks(rows.index, rows[label])
-    axis.set_xlabel(axis_label)
-    axis.grid(visible=False, axis="y")
-    return figure
-
-
 def split_figure(split: pd.DataFrame) -> Figure:
     """Regret of each forecaster by the part of the forecast that causes it: a bar per part, with its interval."""
     groups = list(split.groupby("forecaster", sort=False))
-    figure, axes = _blank(9.0, 2.4, n_columns=len(groups))
+    figure, axes = blank(9.0, 2.4, n_columns=len(groups))
     for axis, (forecaster, frame) in zip(axes, groups, strict=True):
         rows = frame.iloc[::-1].reset_index(drop=True)
         error = [rows["mean"] - rows["ci_low"], rows["ci_high"] - rows["mean"]]
@@ -176,7 +143,7 @@ def split_figure(split: pd.DataFrame) -> Figure:
 def policies_figure(table: pd.DataFrame) -> Figure:
     """Regret of each policy, a panel per forecaster."""
     groups = list(table.groupby("forecaster", sort=False))
-    figure, axes = _blank(9.0, 3.2, n_columns=len(groups))
+    figure, axes = blank(9.0, 3.2, n_columns=len(groups))
     for axis, (forecaster, frame) in zip(axes, groups, strict=True):
         rows = frame.iloc[::-1].reset_index(drop=True)
         error = [rows["regret"] - rows["ci_low"], rows["ci_high"] - rows["regret"]]

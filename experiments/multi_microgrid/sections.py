@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.experiment.drawing import bars_figure, draw
 from experiments.experiment.kept import audits_by_part
 from experiments.experiment.page import Section, Shown
 from experiments.monte_carlo.reading import Study
@@ -106,7 +107,7 @@ def _bridge(study: Study, extent: Extent, pictures: Path) -> Section:
             ),
         ),
         figures={
-            "What scenario 3 saves, by assumption": figures.draw(
+            "What scenario 3 saves, by assumption": draw(
                 lambda: figures.bridge_figure(table), pictures / "bridge.png"
             )
         },
@@ -150,10 +151,10 @@ def _design(study: Study, extent: Extent, pictures: Path) -> Section:
             ),
         ),
         figures={
-            "Gain of V2G by departure rule and pooling": figures.draw(
+            "Gain of V2G by departure rule and pooling": draw(
                 lambda: figures.gain_figure(by_rule), pictures / "gain.png"
             ),
-            "What explains the differences between settings": figures.draw(
+            "What explains the differences between settings": draw(
                 lambda: figures.ranking_figure(ranking), pictures / "ranking.png"
             ),
         },
@@ -218,8 +219,8 @@ def _drivers(study: Study, pictures: Path) -> Section:
             ),
         ),
         figures={
-            "Gain of the average driver": figures.draw(
-                lambda: figures.bars_figure(
+            "Gain of the average driver": draw(
+                lambda: bars_figure(
                     table,
                     label="drivers",
                     value="gain",
