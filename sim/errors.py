@@ -32,6 +32,10 @@ class ScenarioError(VoltwalkError):
         self.faults: tuple[str, ...] = tuple(faults)
         super().__init__("\n".join(self.faults))
 
+    def __reduce__(self) -> tuple[type[VoltwalkError], tuple[tuple[str, ...]]]:
+        """Pickle the faults, not the text: workers send errors to the process that began them."""
+        return type(self), (self.faults,)
+
 
 class SeriesError(ScenarioError):
     """A time series that is missing, short, gappy or in other units than its column says."""

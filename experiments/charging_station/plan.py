@@ -241,7 +241,8 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "storage wears: 0.12 a kWh": ("economics.throughput_price_per_kwh=0.12",),
     "one price at all hours": ("tariff.periods.*.buy_per_kwh=0.6998",),
     "real day-ahead prices (2019) and a fee of 50 a MWh": (
-        "simulation.start=2019-01-02",
+        "simulation.start=2019-01-03",
+        "economics.energy_value_per_kwh=0.0",  # asked for beside a price series; a day's plan has no use for it
         f'tariff={{ kind = "series", series = {_PRICES}, per_mwh = true, buy_adder_per_kwh = 0.05, '
         "sell_fraction = 1.0, curtailment_per_kwh = 0.0 }",
     ),
