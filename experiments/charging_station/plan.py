@@ -43,7 +43,7 @@ FIRST_REAL_DAY: Final = date(2019, 6, 3)
 
 START: Final = "simulation.start"
 RULES: Final = (
-    "uncontrolled", "first-come", "earliest-deadline", "least-laxity", "valley-first", "rolling",
+    "uncontrolled", "first-come", "earliest-deadline", "least-laxity", "valley-first", "rolling", "margin",
 )  # fmt: skip
 READINGS: Final = ("building and cars", "with storage", "grid")
 
@@ -265,12 +265,24 @@ def workplace(*overrides: str) -> Scenario:
 
 
 def parts(extent: Extent) -> Iterator[Part]:
-    """Real days in the rolling simulator, and their optima with everything known."""
+    """Real days in the rolling simulator, and their optima with everything known.
+
+    A plan made once cannot answer to what chargers take before the first decision about a car: under the optimum they
+    wait for it.
+    """
     days: list[dict[str, Level]] = [{START: day} for day in real_days(extent.n_real_days)]
     yield Part(
         name="optimum",
-        scenario=workplace('forecast.kind="perfect"'),
+        scenario=workplace('forecast.kind="perfect"', 'fleet.arrival_power="none"'),
         policies=("day-ahead",),
+        factors=Factors(design="list", cells=days),
+        n_replications=1,
+        keep="1",
+    )
+    yield Part(
+        name="perfect",
+        scenario=workplace('forecast.kind="perfect"'),
+        policies=("rolling",),
         factors=Factors(design="list", cells=days),
         n_replications=1,
         keep="1",

@@ -13,14 +13,21 @@ from experiments.monte_carlo.reading import Study
 START: Final = "simulation.start"
 COST: Final = "total_cost_net_usd"
 LACKS: Final = "departure_shortfall_kwh"
+PARTS: Final = {
+    "optimum": "",
+    "perfect": ", perfect forecasts",
+    "real-days": "",
+    "learned": ", learned forecasts",
+    "stochastic": "",
+}
+"""Parts of the study that are of real days, and what is added to the names of their policies."""
 
 
 def rows_of(parts: Mapping[str, Study]) -> pd.DataFrame:
     """Results of all real days, with ``name``: the policy, and its forecaster where that is not yesterday."""
     frames = []
-    for part in ("optimum", "real-days", "learned", "stochastic"):
+    for part, suffix in PARTS.items():
         results = parts[part].results
-        suffix = ", learned forecasts" if part == "learned" else ""
         days = pd.to_datetime(results[START]).dt.date
         frames.append(results.assign(name=results["policy"] + suffix, day=days))
     return pd.concat(frames, ignore_index=True)

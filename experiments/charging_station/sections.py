@@ -11,7 +11,7 @@ from experiments.charging_station import figures, tables
 from experiments.charging_station.cases import PRINTED
 from experiments.charging_station.fronts import against_exact, times_against_exact
 from experiments.charging_station.plan import DAY, PEAKS, Extent
-from experiments.charging_station.real_days import against, policies_table, rows_of, sessions_a_day
+from experiments.charging_station.real_days import PARTS, against, policies_table, rows_of, sessions_a_day
 from experiments.experiment.conduct import Ran
 from experiments.experiment.drawing import bars_figure, draw
 from experiments.experiment.kept import audits_by_part, decision_seconds
@@ -271,7 +271,7 @@ def _real_days(parts: Mapping[str, Study], pictures: Path) -> Section:
     rows = rows_of(parts)
     table, sessions = policies_table(rows), sessions_a_day(rows)
     times = pd.concat(
-        [decision_seconds(parts[name]).assign(part=name) for name in ("real-days", "learned", "stochastic")],
+        [decision_seconds(parts[name]).assign(part=name) for name in PARTS if name != "optimum"],
         ignore_index=True,
     )
     full = rows[(rows["name"] == "rolling")].sort_values("sessions_served", kind="stable").iloc[-1]
