@@ -109,7 +109,25 @@ def test_late_short_and_unbegun_trips_are_counted(two_cars: Path, rewrite: Any) 
     figures = figures_of(two_cars)
     assert figures["late_departures"] == 2
     assert figures["departure_shortfall_kwh"] == pytest.approx(0.5)
+    assert figures["departures_met_share"] == 0.0  # of one begun: 18 of 18.5 kWh
+    assert figures["departures_jain"] == pytest.approx(1.0)
     assert (figures["trips"], figures["distance_km"]) == (1, 10.0)
+
+
+def test_fairness_among_departures(two_cars: Path, rewrite: Any) -> None:
+    """18 of 18 kWh and 11 of 22: one of two served, Jain's index (1 + 0.5)^2 / (2 (1 + 0.25)) = 0.9."""
+
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        frame["required_kwh"] = [18.0, 22.0]
+        return frame
+
+    rewrite(two_cars, "trips", change)
+    figures = figures_of(two_cars)
+    assert figures["departures_met_share"] == pytest.approx(0.5)
+    assert figures["departures_jain"] == pytest.approx(0.9)
+    rewrite(two_cars, "trips", lambda frame: frame.assign(required_kwh=0.0))
+    nothing = figures_of(two_cars)
+    assert (nothing["departures_met_share"], nothing["departures_jain"]) == (1.0, 1.0)
 
 
 def test_rows_in_any_order(two_cars: Path, rewrite: Any) -> None:
