@@ -136,7 +136,7 @@ def test_a_front_and_its_marks() -> None:
 
 def test_three_objectives_keep_their_bounds() -> None:
     """Tighter bounds never cost less."""
-    rows = three_objectives(Trace(setting=SMALL, case="3", n_points=2))
+    rows = three_objectives(Trace(setting=SMALL, case="3", n_points=3))
     assert (rows["peak-valley [kW]"] <= rows["peak-valley below [kW]"] + 1e-6).all()
     assert (rows["emissions [kg]"] <= rows["emissions below [kg]"] + 1e-6).all()
     loose = rows.iloc[0]

@@ -109,6 +109,9 @@ class StationSolver:
     ) -> Optimum:
         """Best plan within bounds on the objectives.
 
+        Where the connection or the charging points have a limit, energy may be kept from cars at its price, also for
+        the sake of a bound. Where they have none, all that the stays allow is given, whatever the bounds.
+
         Parameters
         ----------
         near

@@ -312,7 +312,10 @@ def _assembled(day: StationDay, rows: _Rows, cost: FloatArray) -> LinearProgram:
     upper[rows.at("sold")] = day.export_limit_kw
     upper[rows.at("curtailed")] = day.pv_kw
     upper[rows.at("stores")] = upper[rows.at("has_spare")] = 1.0
-    upper[rows.single("unmet")] = float(day.reachable_kwh().sum())
+    if np.isfinite([day.import_limit_kw, day.cars_limit_kw]).any():
+        upper[rows.single("unmet")] = float(day.reachable_kwh().sum())
+    else:  # nothing but bounds on the objectives could keep energy from the cars, and they must not
+        upper[rows.single("unmet")] = 0.0
     for kind in ("peak", "valley", "money", "emission"):  # the spread cannot be below 0
         lower[rows.single(kind)] = -np.inf
     return rows.program(cost, lower, upper)
