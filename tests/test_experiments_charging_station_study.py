@@ -301,7 +301,11 @@ def test_policies_on_real_days_by_hand() -> None:
             )
         ]
     )
+    rows["cost with what is lacking"] = rows["total_cost_net_usd"] + 0.5 * rows["departure_shortfall_kwh"]
     table = policies_table(rows).set_index("policy")
+    assert table.loc["first-come", "regret with lacking [USD]"] == pytest.approx(
+        4.0
+    )  # 14.0 + 1.5, 22.0 + 0.5
     assert table.loc["first-come", "regret [USD]"] == pytest.approx(3.0)
     assert table.loc["stochastic", "regret [USD]"] == pytest.approx(7.0)
     assert table.loc["first-come", "most lacking on a day [kWh]"] == 3.0

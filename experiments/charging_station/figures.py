@@ -6,14 +6,25 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.charging_station.cases import PRINTED
+from experiments.charging_station.real_days import LACKS, WITH_LACKING
 from experiments.experiment.drawing import blank
 from experiments.palette import BATTERY, CARS, GRID, LOAD, PRICE, PV, TURBINE
 
 _DARK: Final = "#59636e"
 _CASE_COLOURS: Final = {"1 without PV": LOAD, "1": TURBINE, "2": GRID, "3": BATTERY}
+
+
+def _stairs(axis: Axes, rows: pd.DataFrame, column: str, colour: str, label: str) -> None:
+    """Draw a mean of each step, the last one up to its end."""
+    hours = rows["hour"].to_numpy(np.float64)
+    edges = np.append(hours, 2.0 * hours[-1] - hours[-2])
+    axis.stairs(
+        rows[column].to_numpy(np.float64), edges, baseline=None, color=colour, label=label, linewidth=1.3
+    )
 
 
 def load_figure(curves: pd.DataFrame) -> Figure:
@@ -25,21 +36,15 @@ def load_figure(curves: pd.DataFrame) -> Figure:
         top, below = axes[column], axes[len(buildings) + column]
         for case in ("1", "2", "3"):
             rows = own[own["case"] == case]
-            top.step(
-                rows["hour"], rows["load [kW]"], where="post", color=_CASE_COLOURS[case], label=f"case {case}"
-            )
+            _stairs(top, rows, "load [kW]", _CASE_COLOURS[case], f"case {case}")
         third = own[own["case"] == "3"]
-        top.step(third["hour"], third["PV [kW]"], where="post", color=PV, label="PV", linewidth=1.0)
+        _stairs(top, third, "PV [kW]", PV, "PV")
         top.set_title(f"{building} building", loc="left")
         top.set_ylim(bottom=min(0.0, float(own["load [kW]"].min())))
-        below.step(
-            third["hour"], third["storage [kW]"], where="post", color=BATTERY, label="storage, charging up"
-        )
-        below.step(third["hour"], third["cars [kW]"], where="post", color=CARS, label="cars")
+        _stairs(below, third, "storage [kW]", BATTERY, "storage, charging up")
+        _stairs(below, third, "cars [kW]", CARS, "cars")
         right = below.twinx()
-        right.step(
-            third["hour"], third["price [CNY/kWh]"], where="post", color=PRICE, linewidth=0.9, label="price"
-        )
+        _stairs(right, third, "price [CNY/kWh]", PRICE, "price")
         right.set_ylim(0.0, 1.5 * float(third["price [CNY/kWh]"].max()))
         right.grid(visible=False)
         right.spines["right"].set_visible(True)
@@ -189,18 +194,18 @@ def execution_figure(execution: pd.DataFrame) -> Figure:
 
 
 def real_days_figure(rows: pd.DataFrame) -> Figure:
-    """Net cost above the optimum on each day, by policy, and energy that cars lacked."""
-    optimum = rows[rows["name"] == "day-ahead"].set_index("day")["total_cost_net_usd"]
+    """Cost with what is lacking above the optimum's on each day, by policy, and energy that cars lacked."""
+    optimum = rows[rows["name"] == "day-ahead"].set_index("day")[WITH_LACKING]
     names = [name for name in dict.fromkeys(rows["name"]) if name != "day-ahead"]
     figure, axes = blank(9.0, 0.36 * len(names) + 1.0, n_columns=2)
     for axis, column, label in (
-        (axes[0], "total_cost_net_usd", "net cost above the day's optimum [USD]"),
-        (axes[1], "departure_shortfall_kwh", "energy that cars lacked at departure [kWh a day]"),
+        (axes[0], WITH_LACKING, "cost with what is lacking, above the optimum [USD a day]"),
+        (axes[1], LACKS, "energy that cars lacked at departure [kWh a day]"),
     ):
         values = []
         for name in names:
             own = rows[rows["name"] == name].set_index("day")[column]
-            values.append((own - optimum).dropna() if column == "total_cost_net_usd" else own)
+            values.append((own - optimum).dropna() if column == WITH_LACKING else own)
         axis.boxplot(values, orientation="horizontal", widths=0.6, flierprops={"markersize": 3})
         axis.set_yticks(range(1, len(names) + 1), names if axis is axes[0] else [""] * len(names))
         axis.invert_yaxis()

@@ -11,7 +11,14 @@ from experiments.charging_station import figures, tables
 from experiments.charging_station.cases import PRINTED
 from experiments.charging_station.fronts import against_exact, times_against_exact
 from experiments.charging_station.plan import DAY, PEAKS, Extent
-from experiments.charging_station.real_days import PARTS, against, policies_table, rows_of, sessions_a_day
+from experiments.charging_station.real_days import (
+    ELSEWHERE_USD_PER_KWH,
+    PARTS,
+    against,
+    policies_table,
+    rows_of,
+    sessions_a_day,
+)
 from experiments.experiment.conduct import Ran
 from experiments.experiment.drawing import bars_figure, draw
 from experiments.experiment.kept import audits_by_part, decision_seconds
@@ -312,10 +319,10 @@ def _real_days(parts: Mapping[str, Study], pictures: Path) -> Section:
                 lambda: bars_figure(
                     regret,
                     label="policy",
-                    value="regret [USD]",
-                    low="low",
-                    high="high",
-                    axis_label="net cost above the day-ahead optimum [USD a day]",
+                    value="regret with lacking [USD]",
+                    low="with lacking low",
+                    high="with lacking high",
+                    axis_label="net cost, lacking energy bought elsewhere, above the optimum [USD a day]",
                 ),
                 pictures / "real-regret.png",
             ),
@@ -323,12 +330,10 @@ def _real_days(parts: Mapping[str, Study], pictures: Path) -> Section:
             f"Power balance on the fullest day ({full['day']}), rolling": drawn["balance"],
         },
         notes=(
-            "Net cost: less what cars and storage hold more at the end, at lambda per kWh; the "
-            "energy that cars took "
-            "counts alike under every policy. What cars lack is not priced, it stands beside the cost.",
-            "The optimum keeps the same physics: cars that must have full power from the second of "
-            "their arrival lack "
-            "what they do not get before the first decision.",
+            "Net cost: less what cars and storage hold more at the end, at lambda per kWh. What cars lack stands "
+            f"beside it, and with lacking: bought elsewhere at {ELSEWHERE_USD_PER_KWH:.2f} USD per kWh.",
+            "The optimum is planned once with everything known, and its chargers wait for the next quarter-hour; the "
+            "others' give full power from the second of arrival to the next decision.",
         ),
     )
 
