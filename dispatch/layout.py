@@ -37,6 +37,7 @@ class Columns:
     turbine: slice  # piece j of region r at r * pieces + j
     tie_forth: slice
     tie_back: slice
+    peak: slice  # largest import of the day up to the step (only with a demand charge), per region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class Rows:
     battery: slice  # Eq. (16), per battery [kWh]
     pool: slice  # the same for the cars still to come, per region [kWh]
     ramp: slice  # Eq. (28), per region [kW]
+    peak: slice  # peak >= import (only with a demand charge), per region [kW]
+    carry: slice  # peak >= that of the step before, of the same day [kW]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class Layout:
     n_ties: int
     n_pieces: int
     has_shortfall: bool
+    has_demand: bool
     columns: Columns
     rows: Rows
     width: int  # variables of a slot
@@ -77,6 +81,7 @@ def layout(
     n_ties: int,
     n_pieces: int,
     has_shortfall: bool,
+    has_demand: bool = False,
 ) -> Layout:
     """Lay out the program of a run.
 
@@ -85,9 +90,19 @@ def layout(
     (slice(3, 6, None), 20, 6)
     """
     cars, batteries, regions, ties = [n_cars] * 3, [n_batteries] * 3, [n_regions] * 10, [n_ties] * 2
-    sizes = [*cars, *[n_cars * has_shortfall] * 2, *batteries, *regions, n_regions * n_pieces, *ties]
+    n_peaks = n_regions * has_demand
+    sizes = [*cars, *[n_cars * has_shortfall] * 2, *batteries, *regions, n_regions * n_pieces, *ties, n_peaks]
     columns = Columns(**_slices(Columns, sizes))
-    row_sizes = [n_regions, n_cars, n_cars * has_shortfall, n_batteries, n_regions, n_regions]
+    row_sizes = [
+        n_regions,
+        n_cars,
+        n_cars * has_shortfall,
+        n_batteries,
+        n_regions,
+        n_regions,
+        n_peaks,
+        n_peaks,
+    ]
     return Layout(
         n_slots=n_slots,
         n_cars=n_cars,
@@ -96,6 +111,7 @@ def layout(
         n_ties=n_ties,
         n_pieces=n_pieces,
         has_shortfall=has_shortfall,
+        has_demand=has_demand,
         columns=columns,
         rows=Rows(**_slices(Rows, row_sizes)),
         width=sum(sizes),

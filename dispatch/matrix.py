@@ -141,7 +141,7 @@ def _enter_storages(draft: _Entries, site: Site, cars: Cars, layout: Layout) -> 
 
 
 def _enter_grid(draft: _Entries, site: Site, layout: Layout) -> None:
-    """Balance of each region, losses at the receiving end of a tie, ramps of the turbines."""
+    """Balance of each region, losses at the receiving end of a tie, ramps of the turbines, peaks of the days."""
     at, rows = layout.columns, layout.rows
     for columns, sign in ((at.imported, 1.0), (at.exported, -1.0), (at.curtailed, -1.0), (at.unserved, 1.0)):
         draft.enter(columns, rows.balance, sign)
@@ -150,6 +150,11 @@ def _enter_grid(draft: _Entries, site: Site, layout: Layout) -> None:
     draft.enter(at.turbine, rows.balance, 1.0, index=region)
     draft.enter(at.turbine, rows.ramp, 1.0, index=region)
     draft.enter(at.turbine, rows.ramp, -1.0, shift=1, index=region)
+    if layout.has_demand:
+        draft.enter(at.peak, rows.peak, 1.0)
+        draft.enter(at.imported, rows.peak, -1.0)
+        draft.enter(at.peak, rows.carry, 1.0)
+        draft.enter(at.peak, rows.carry, -1.0, shift=1)
     arrives = 1.0 - site.tie_loss_fraction
     for columns, begins, ends in (
         (at.tie_forth, site.tie_from_index, site.tie_to_index),

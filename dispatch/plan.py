@@ -130,7 +130,17 @@ def cost(problem: Problem, plan: Plan, fuel_cost_per_h: FuelCost | None = None) 
     )
     leaving = plan.pool_leaving_kwh - plan.pool_shortfall_kwh
     stored += float((problem.pool_departing_value_per_kwh * leaving).sum())
-    return float(h * hourly + lacking - stored)
+    return float(h * hourly + lacking - stored) + demand_cost(problem, plan.import_kw)
+
+
+def demand_cost(problem: Problem, import_kw: FloatArray) -> float:
+    """Demand charge of the horizon's days, what this day's peak is already included; ``import_kw`` has shape (K, R)."""
+    if problem.site.demand_price_per_kw_day == 0.0:
+        return 0.0
+    last = np.flatnonzero(problem.day_ends()) + 1
+    peaks = [day.max(axis=0) for day in np.split(import_kw, last[:-1])]
+    peaks[0] = np.maximum(peaks[0], problem.peak_import_kw)
+    return problem.site.demand_price_per_kw_day * float(np.sum(peaks))
 
 
 def piecewise_fuel(pieces: tuple[PiecewiseCost, ...]) -> FuelCost:

@@ -9,8 +9,8 @@ import numpy as np
 
 from dispatch.itinerary import Itinerary, by_trips, declared
 from dispatch.options import DepartingValue
-from sim.clock import STEPS_PER_DAY, label
-from sim.contracts import Cars, FloatArray, Forecast, Site, Snapshot, Stores, freeze
+from sim.clock import DAY_S, STEPS_PER_DAY, label
+from sim.contracts import BoolArray, Cars, FloatArray, Forecast, Site, Snapshot, Stores, freeze
 from sim.errors import ScenarioError
 
 
@@ -51,6 +51,7 @@ class Problem:
     curtailment_price_per_kwh: FloatArray
     battery_energy_kwh: FloatArray  # (B,)
     turbine_kw: FloatArray  # (R,)
+    peak_import_kw: FloatArray  # (R,) largest import of a step of this day so far
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -59,6 +60,12 @@ class Problem:
     def n_steps(self) -> int:
         """Steps of the horizon, K."""
         return len(self.load_kw)
+
+    def day_ends(self) -> BoolArray:
+        """Whether each step is the last of its day in the horizon, (K,); the horizon's last is."""
+        day = (self.now_s + np.arange(self.n_steps) * self.site.step_s) // DAY_S
+        ends: BoolArray = np.append(day[1:] != day[:-1], True)
+        return ends
 
     @property
     def step_h(self) -> float:
@@ -160,6 +167,9 @@ def _problem(
         curtailment_price_per_kwh=forecast.curtailment_price_per_kwh[:n_steps],
         battery_energy_kwh=snapshot.battery_energy_kwh,
         turbine_kw=snapshot.turbine_kw,
+        peak_import_kw=(
+            np.zeros(site.n_regions) if snapshot.peak_import_kw is None else snapshot.peak_import_kw
+        ),
     )
 
 

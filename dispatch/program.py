@@ -12,6 +12,8 @@ With h the length of a step in hours, eta_c and eta_d the efficiencies, per step
       import - export - curtailed + unserved - spilled + turbine + P_d - P_c + ties = load - PV - wind
 - turbine (Eqs. 27 and 28):
       P = sum of the pieces of its convex cost, |P[k] - P[k-1]| <= ramp
+- demand charge, where there is one:
+      peak[k] >= import[k], peak[k] >= peak[k-1] within a day, paid in the last step of each day
 - limits (Eqs. 11, 29, 30):
       bounds of the variables, powers times the plugged fraction of the step
 
@@ -59,6 +61,7 @@ class Program:
             n_ties=len(site.tie_from_index),
             n_pieces=n_pieces,
             has_shortfall=bool(np.isfinite(site.import_limit_kw).any()),
+            has_demand=site.demand_price_per_kw_day > 0.0,
         )
         self._matrix = Matrix(site, cars, self.layout)
         shape, height = (n_slots, self.layout.width), self.layout.height
@@ -82,6 +85,8 @@ class Program:
         self._write_pools(problem, slots)
         self._write_grid(problem, slots)
         self._write_turbines(problem, slots)
+        if self.layout.has_demand:
+            self._write_peaks(problem, slots)
         self._start_basis(problem, slots, column_was_live, row_was_live)
         return self._gather(slots)
 
@@ -194,6 +199,17 @@ class Program:
         ramp = site.turbine_ramp_kw_per_step
         self._put_row(slots, self.layout.rows.ramp, before - ramp, before + ramp, exists)
 
+    def _write_peaks(self, problem: Problem, slots: IntArray) -> None:
+        """Largest import of each day up to each step, from what it is now; paid in the last step of each day."""
+        at, rows = self.layout.columns, self.layout.rows
+        ends, goes_on = problem.day_ends(), ~np.append(True, problem.day_ends()[:-1])
+        is_today: BoolArray = (np.cumsum(ends) - ends == 0)[:, None]
+        price = np.where(ends, self._site.demand_price_per_kw_day, 0.0)[:, None]
+        self._put(slots, at.peak, price, is_today * problem.peak_import_kw, np.inf, True)
+        none, no_limit = (np.full((problem.n_steps, self.layout.n_regions), value) for value in (0.0, np.inf))
+        self._put_row(slots, rows.peak, none, no_limit, True)
+        self._put_row(slots, rows.carry, none, no_limit, goes_on[:, None])
+
     def _put(
         self,
         slots: IntArray,
@@ -239,6 +255,13 @@ class Program:
         for part in (rows.ramp, rows.requirement):
             view, is_new = self._row_basis[:, part], new_row[:, part]
             view[is_new] = BASIC
+        if (
+            self.layout.has_demand
+        ):  # a new step's peak is that of the step before; a new day's first is its import
+            view, is_new = self._column_basis[:, columns.peak], new_column[:, columns.peak]
+            view[is_new] = BASIC
+            view, is_new = self._row_basis[:, rows.peak], new_row[:, rows.peak]
+            view[is_new & self._row_is_live[:, rows.carry]] = BASIC
 
     def _gather(self, slots: IntArray) -> Assembly:
         live_columns, live_rows = np.flatnonzero(self._is_live), np.flatnonzero(self._row_is_live)

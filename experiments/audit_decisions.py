@@ -58,8 +58,11 @@ def check_exclusivity(folder: Folder, findings: Findings) -> None:
     """Check that no decision charges and discharges at once where the throughput price rules it out.
 
     Burning a kWh never pays at a throughput price of max(phi, -buy) (1 - eta) / eta or more, where eta is
-    eta_c eta_d.
+    eta_c eta_d, in a region that imports or uses sun or wind. A demand charge makes plans common in which a region
+    lives from what is stored alone; there nothing is claimed.
     """
+    if folder.scenario["economics"]["demand_price_per_kw_day"] > 0.0:
+        return
     units = [unit for region in folder.regions for unit in region.get("batteries", [])]
     users = [*units, *(folder.scenario["fleet"]["classes"] if folder.n_vehicles else [])]
     if not users:

@@ -53,6 +53,7 @@ def _money(folder: Folder, life: Life, findings: Findings) -> dict[str, float]:
         + economics["turbine_operation_per_kwh"] * folder.by_step("turbine_kw").sum() * STEP_H,
         "wear": economics["throughput_price_per_kwh"] * discharged * STEP_H,
         "grid": ((buy * folder.by_step("import_kw") - sell * folder.by_step("export_kw")) * STEP_H).sum(),
+        "demand": economics["demand_price_per_kw_day"] * _peaks_kw(folder),
         "curtailment": (folder.by_step("curtailment_price_per_kwh") * curtailed * STEP_H).sum(),
     }
     bill = ((buy * folder.by_step("ev_charge_kw") - sell * folder.by_step("ev_discharge_kw")) * STEP_H).sum()
@@ -109,6 +110,13 @@ def _amounts(folder: Folder, life: Life, trips: Itinerary) -> dict[str, float]:
         **_sessions(folder),
         **_queue(folder),
     }
+
+
+def _peaks_kw(folder: Folder) -> float:
+    """Sum over days and regions of the largest import."""
+    imported = folder.by_step("import_kw")
+    days = np.arange(len(imported)) * round(3600 * STEP_H) // 86_400
+    return float(sum(imported[days == day].max(axis=0).sum() for day in np.unique(days)))
 
 
 def _peak_valley(folder: Folder) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sim.clock import DAY_S, STEP_H, STEP_S
+from sim.clock import DAY_S, STEP_H, STEP_S, STEPS_PER_DAY
 from sim.contracts import FloatArray
 from sim.key_figures import KEY_FIGURES
 from sim.microgrid import build_turbines
@@ -81,7 +81,7 @@ def key_figures(
     }
     rate = scenario.fleet.drivers.compensation_per_kwh
     figures["compensation_{cur}"] = rate * figures["ev_discharged_kwh"]
-    parts = ("fuel", "operation", "wear", "grid", "curtailment")
+    parts = ("fuel", "operation", "wear", "grid", "demand", "curtailment")
     figures["total_cost_{cur}"] = sum(figures[f"{part}_cost_{{cur}}"] for part in parts)
     ev_change, battery_change = figures["ev_stored_change_kwh"], figures["battery_stored_change_kwh"]
     figures["ev_bill_net_{cur}"] = figures["ev_bill_{cur}"] - energy_value * ev_change
@@ -113,6 +113,12 @@ def grid_arrays(grid: pd.DataFrame, region_names: tuple[str, ...]) -> GridArrays
     names = [name for name in grid.columns if name not in ("step_start_s", "region")]
     values = {name: grid[name].to_numpy(np.float64)[order].reshape(n_steps, n_regions) for name in names}
     return GridArrays(columns=values)
+
+
+def daily_peaks_kw(import_kw: FloatArray) -> FloatArray:
+    """Largest import of a step of each day in each region, (days, R), for steps (n_steps, R)."""
+    per_day = import_kw.reshape(-1, STEPS_PER_DAY, import_kw.shape[1])
+    return np.asarray(per_day.max(axis=1))
 
 
 def emissions_kg(grid: GridArrays, scenario: Scenario, grid_kg_per_kwh: FloatArray | None = None) -> float:
@@ -222,6 +228,7 @@ def _costs(grid: GridArrays, storage: pd.DataFrame, scenario: Scenario) -> dict[
         "operation_cost_{cur}": operation * STEP_H,
         "wear_cost_{cur}": prices.throughput_price_per_kwh * discharged_kwh,
         "grid_cost_{cur}": traded.sum() * STEP_H,
+        "demand_cost_{cur}": prices.demand_price_per_kw_day * daily_peaks_kw(grid["import_kw"]).sum(),
         "curtailment_cost_{cur}": curtailed.sum() * STEP_H,
     }
 

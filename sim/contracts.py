@@ -66,6 +66,7 @@ class Site:
     unserved_price_per_kwh: float
     shortfall_price_per_kwh: float  # inside a decision: a kWh a car lacks at departure
     energy_value_per_kwh: float  # lambda: a kWh stored at the horizon's end
+    demand_price_per_kw_day: float = 0.0  # of a region's largest import of each day
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -161,6 +162,7 @@ class Snapshot:
     cars: Cars
     battery_energy_kwh: FloatArray  # (B,)
     turbine_kw: FloatArray  # (R,), power of the step that ended now
+    peak_import_kw: FloatArray | None = None  # (R,), largest import of a step of this day so far; None is 0
     own_trips: Trips | None = None  # only to policies that declare `needs_own_chain`
 
     def __post_init__(self) -> None:

@@ -33,7 +33,9 @@ class KeyFigure:
 
 KEY_FIGURES: Final[tuple[KeyFigure, ...]] = (
     KeyFigure(
-        "total_cost_{cur}", "{cur}", "fuel + operation + wear + grid + curtailment, as spent within the run"
+        "total_cost_{cur}",
+        "{cur}",
+        "fuel + operation + wear + grid + demand + curtailment, as spent within the run",
     ),
     KeyFigure("fuel_cost_{cur}", "{cur}", "turbine fuel at its true, non-convex cost (equations 18 and 19)"),
     KeyFigure(
@@ -48,6 +50,9 @@ KEY_FIGURES: Final[tuple[KeyFigure, ...]] = (
     ),
     KeyFigure(
         "grid_cost_{cur}", "{cur}", "bought minus sold energy at each step's prices (equations 21 to 23)"
+    ),
+    KeyFigure(
+        "demand_cost_{cur}", "{cur}", "demand charge: of each region's largest import of a step, day by day"
     ),
     KeyFigure(
         "curtailment_cost_{cur}", "{cur}", "curtailed PV and wind at the curtailment price (equation 24)"

@@ -67,6 +67,7 @@ def build_site(scenario: Scenario, locate: Locate = Path) -> Site:
         battery_operation_per_kwh=economics.battery_operation_per_kwh,
         turbine_operation_per_kwh=economics.turbine_operation_per_kwh,
         throughput_price_per_kwh=economics.throughput_price_per_kwh,
+        demand_price_per_kw_day=economics.demand_price_per_kw_day,
         unserved_price_per_kwh=economics.unserved_price_per_kwh,
         shortfall_price_per_kwh=economics.shortfall_price_per_kwh,
         energy_value_per_kwh=energy_value_per_kwh(scenario, locate),

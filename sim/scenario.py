@@ -651,6 +651,10 @@ class Economics(Part):
         NonNegative | Literal["auto"],
         Field(description="lambda: a stored kWh at the end; auto: max(0, lowest price) / charge efficiency."),
     ]
+    demand_price_per_kw_day: Annotated[
+        NonNegative,
+        Field(description="Demand charge: of each region's largest quarter-hour of import of each day."),
+    ]
     battery_operation_per_kwh: Annotated[NonNegative, Field(description="theta_BA of equation (20).")]
     turbine_operation_per_kwh: Annotated[NonNegative, Field(description="theta_MT of equation (20).")]
     unserved_price_per_kwh: Annotated[Positive, Field(description="Inside a decision: load not served.")]

@@ -29,6 +29,7 @@ _UNITS: Final = (
     ("_degc_per_w_m2", "degC per W/m2"),
     ("_per_degc", "1/degC"),
     ("_kw_per_h", "kW/h"),
+    ("_per_kw_day", "money/(kW day)"),
     ("_per_kwh", "money/kWh"),
     ("_per_m3", "money/m3"),
     ("_m_s", "m/s"),

@@ -90,6 +90,7 @@ class _Plant:
     turbine_kw: FloatArray
     battery_set_kw: FloatArray
     turbine_set_kw: FloatArray
+    peak_import_kw: FloatArray  # of a step of this day so far
 
 
 class Simulation:
@@ -113,6 +114,7 @@ class Simulation:
             turbine_kw=np.zeros(site.n_regions),
             battery_set_kw=np.zeros(len(site.battery_region_index)),
             turbine_set_kw=np.zeros(site.n_regions),
+            peak_import_kw=np.zeros(site.n_regions),
         )
         self.recorder = Recorder(site, keep_forecasts=actors.keep_forecasts)
 
@@ -166,6 +168,7 @@ class Simulation:
             cars=cars,
             battery_energy_kwh=self._plant.battery_kwh,
             turbine_kw=self._plant.turbine_kw,
+            peak_import_kw=self._plant.peak_import_kw,
             own_trips=actors.fleet.trips(now_s, now_s + n_steps * STEP_S)
             if actors.dispatcher.needs_own_chain
             else None,
@@ -267,6 +270,12 @@ class Simulation:
             site.battery_energy_max_kwh,
         )
         plant.turbine_kw = settled.turbine_kw
+        is_last_of_day = (step + 1) % STEPS_PER_DAY == 0
+        plant.peak_import_kw = (
+            np.zeros(site.n_regions)
+            if is_last_of_day
+            else np.maximum(plant.peak_import_kw, settled.import_kw)
+        )
         self.recorder.step(step * STEP_S, truth, energy, settled, plant.battery_kwh)
         if self._on_step is not None:
             self._on_step(step + 1, self._n_steps)

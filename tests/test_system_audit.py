@@ -37,6 +37,12 @@ KINDS: dict[str, tuple[str, ...]] = {
     "margin": ('dispatch.policy="margin"', "dispatch.departure_margin_min=20"),
     "stochastic": ('dispatch.policy="stochastic"', "forecast.n_paths=2", "fleet.size=4"),
     "valley first": ('dispatch.policy="valley-first"',),
+    "demand charge": ("economics.demand_price_per_kw_day=2.0",),
+    "demand charge, stochastic": (
+        'dispatch.policy="stochastic"',
+        "economics.demand_price_per_kw_day=2.0",
+        "forecast.n_paths=2",
+    ),
     "first come": ('dispatch.policy="first-come"', "dispatch.car_limit_kw=10"),
     "earliest deadline": ('dispatch.policy="earliest-deadline"', "dispatch.car_limit_kw=10"),
     "least laxity": ('dispatch.policy="least-laxity"', "dispatch.car_limit_kw=10"),

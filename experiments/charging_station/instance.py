@@ -97,7 +97,7 @@ def year_of(building_peak_kw: float, *, overrides: tuple[str, ...] = ()) -> Year
             grid_charging_share=scenario.station.grid_charging_share,
             station_adder_per_kwh=scenario.station.station_adder_per_kwh,
             wear_price_per_kwh=scenario.economics.throughput_price_per_kwh,
-            demand_price_per_kw_day=0.0,
+            demand_price_per_kw_day=scenario.economics.demand_price_per_kw_day,
         ),
     )
 
