@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csc_array, vstack
 
 from dispatch.highs import LinearProgram
 from sim.contracts import FloatArray
 
 Term = tuple[NDArray[np.intp] | slice | int, FloatArray | float]
 """A column, or one per row, and a coefficient, or one per row."""
+
+
+def with_rows_below(program: LinearProgram, block: FloatArray, upper: FloatArray) -> LinearProgram:
+    """The same program with further rows, each at most its upper bound.
+
+    Parameters
+    ----------
+    block : ndarray, shape (n, columns)
+        Their coefficients.
+    upper : ndarray, shape (n,)
+    """
+    shape = (len(program.row_lower), len(program.cost))
+    before = csc_array((program.values, program.rows, program.starts), shape=shape)
+    matrix = csc_array(vstack([before, csc_array(block)], format="csc"))
+    matrix.sort_indices()
+    return replace(
+        program,
+        row_lower=np.append(program.row_lower, np.full(len(upper), -np.inf)),
+        row_upper=np.append(program.row_upper, upper),
+        starts=matrix.indptr.astype(np.int32),
+        rows=matrix.indices.astype(np.int32),
+        values=matrix.data,
+    )
 
 
 class Rows:

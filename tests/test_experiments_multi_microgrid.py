@@ -11,6 +11,7 @@ import pytest
 from experiments.cli import main
 from experiments.experiment.conduct import conduct
 from experiments.experiment.folder import open_experiment
+from experiments.experiment.kept import audit_section
 from experiments.experiment.page import Section, Shown, render
 from experiments.experiment.sums import mean_row, means_by, paired
 from experiments.monte_carlo.contracts import Cell
@@ -430,7 +431,7 @@ def test_a_small_experiment_runs_resumes_and_repeats(tmp_path: Path, monkeypatch
 
     def made(done, scores, findings, extent, pictures):  # noqa: ANN001, ANN202
         yield sections._paper(done["table5"], pictures)
-        yield sections._audits(findings)
+        yield audit_section(findings)
 
     monkeypatch.setattr(study, "parts", lambda extent: (p for p in plan.parts(extent) if p.name in chosen))
     monkeypatch.setattr(study, "sections", made)

@@ -72,6 +72,16 @@ def test_the_prices_are_two_whole_years_of_utc_hours() -> None:
     assert frame["price_eur_per_mwh"].min() < 0.0
 
 
+def test_the_marginal_emissions_are_a_year_of_quarter_hours() -> None:
+    """366 days without a gap from a midnight of Pacific standard time; between nothing and coal."""
+    frame = pd.read_parquet(data_files()["moer_sce_may_2019_to_april_2020"])
+    time = pd.to_datetime(frame["time_utc"])
+    assert len(frame) == 366 * 96
+    assert str(time.iloc[0]) == "2019-05-01 08:00:00"
+    assert (np.diff(time) == np.timedelta64(15, "m")).all()
+    assert frame["moer_kg_per_kwh"].between(0.0, 1.2).all()
+
+
 @pytest.mark.parametrize("name", [name for name in data_files() if name.startswith(("sce_", "pge_"))])
 def test_every_shipped_tariff_serves_a_scenario(name: str) -> None:
     """A published schedule is read, and covers every day of a year once."""

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from scipy.sparse import csc_array, vstack
 
 from dispatch.highs import BASIC, Basis, LinearProgram
-from dispatch.rows import Rows, Term
+from dispatch.rows import Rows, Term, with_rows_below
 from dispatch.station.car_flow import Steps, most_kwh
 from dispatch.station.day import LoadOf, StationDay
 from dispatch.station.plan import StationPlan
@@ -114,23 +113,10 @@ class StationProgram:
 
     def with_cuts(self, day: StationDay, cuts: Sequence[Steps]) -> StationProgram:
         """The same program with further rows: cars take no more in these steps than they can."""
-        program, n = self.program, len(cuts)
-        shape = (len(program.row_lower), len(program.cost))
-        before = csc_array((program.values, program.rows, program.starts), shape=shape)
-        block = np.zeros((n, shape[1]))
+        block = np.zeros((len(cuts), len(self.program.cost)))
         block[:, self.at("cars")] = day.step_h * np.array(cuts, dtype=np.float64)
-        matrix = csc_array(vstack([before, csc_array(block)], format="csc"))
-        matrix.sort_indices()
-        limits = np.array([most_kwh(day, cut) for cut in cuts])
-        grown = replace(
-            program,
-            row_lower=np.append(program.row_lower, np.full(n, -np.inf)),
-            row_upper=np.append(program.row_upper, limits),
-            starts=matrix.indptr.astype(np.int32),
-            rows=matrix.indices.astype(np.int32),
-            values=matrix.data,
-        )
-        return replace(self, program=grown, n_cuts=self.n_cuts + n)
+        grown = with_rows_below(self.program, block, np.array([most_kwh(day, cut) for cut in cuts]))
+        return replace(self, program=grown, n_cuts=self.n_cuts + len(cuts))
 
     def start(self, basis: Basis) -> Basis:
         """A basis of this program from one with fewer cuts."""

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from scipy.sparse import csc_array, vstack
 
 from dispatch.highs import BASIC, Basis, LinearProgram, Solver
-from dispatch.rows import Rows
+from dispatch.rows import Rows, with_rows_below
 from dispatch.station.car_flow import CarFlow, Steps, most_kwh
 from dispatch.station.day import StationDay, evenly_kw
 from sim.contracts import FloatArray
@@ -208,20 +207,7 @@ class _Model:
             begin = first + number * self._n_steps
             block[row, begin : begin + self._n_steps] = day.step_h * steps
             limits[row] = most_kwh(day, steps)
-        shape = (len(program.row_lower), len(program.cost))
-        before = csc_array((program.values, program.rows, program.starts), shape=shape)
-        matrix = csc_array(vstack([before, csc_array(block)], format="csc"))
-        matrix.sort_indices()
-        self._program = LinearProgram(
-            cost=program.cost,
-            lower=program.lower,
-            upper=program.upper,
-            row_lower=np.append(program.row_lower, np.full(len(cuts), -np.inf)),
-            row_upper=np.append(program.row_upper, limits),
-            starts=matrix.indptr.astype(np.int32),
-            rows=matrix.indices.astype(np.int32),
-            values=matrix.data,
-        )
+        self._program = with_rows_below(program, block, limits)
 
     def _build(
         self,

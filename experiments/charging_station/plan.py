@@ -271,43 +271,21 @@ def parts(extent: Extent) -> Iterator[Part]:
     wait for it.
     """
     days: list[dict[str, Level]] = [{START: day} for day in real_days(extent.n_real_days)]
-    yield Part(
-        name="optimum",
-        scenario=workplace('forecast.kind="perfect"', 'fleet.arrival_power="none"'),
-        policies=("day-ahead",),
-        factors=Factors(design="list", cells=days),
-        n_replications=1,
-        keep="1",
-    )
-    yield Part(
-        name="perfect",
-        scenario=workplace('forecast.kind="perfect"'),
-        policies=("rolling",),
-        factors=Factors(design="list", cells=days),
-        n_replications=1,
-        keep="1",
-    )
-    yield Part(
-        name="real-days",
-        scenario=workplace(),
-        policies=RULES,
-        factors=Factors(design="list", cells=days),
-        n_replications=1,
-        keep="1",
-    )
-    yield Part(
-        name="learned",
-        scenario=workplace('forecast.kind="learned"'),
-        policies=("rolling",),
-        factors=Factors(design="list", cells=days),
-        n_replications=1,
-        keep="1",
-    )
-    yield Part(
-        name="stochastic",
-        scenario=workplace(f"forecast.n_paths={extent.n_paths}"),
-        policies=("stochastic",),
-        factors=Factors(design="list", cells=days[:: extent.stochastic_every]),
-        n_replications=1,
-        keep="1",
-    )
+
+    def part(name: str, policies: tuple[str, ...], *overrides: str, every: int = 1) -> Part:
+        return Part(
+            name=name,
+            scenario=workplace(*overrides),
+            policies=policies,
+            factors=Factors(design="list", cells=days[::every]),
+            n_replications=1,
+            keep="1",
+        )
+
+    perfect = 'forecast.kind="perfect"'
+    yield part("optimum", ("day-ahead",), perfect, 'fleet.arrival_power="none"')
+    yield part("perfect", ("rolling",), perfect)
+    yield part("real-days", RULES)
+    yield part("learned", ("rolling",), 'forecast.kind="learned"')
+    paths = f"forecast.n_paths={extent.n_paths}"
+    yield part("stochastic", ("stochastic",), paths, every=extent.stochastic_every)

@@ -21,7 +21,7 @@ from experiments.charging_station.real_days import (
 )
 from experiments.experiment.conduct import Ran
 from experiments.experiment.drawing import bars_figure, draw
-from experiments.experiment.kept import audits_by_part, decision_seconds
+from experiments.experiment.kept import audit_section, decision_seconds
 from experiments.experiment.page import Section, Shown
 from experiments.figures import write_pngs
 from experiments.monte_carlo.reading import Study
@@ -39,7 +39,7 @@ def sections(ran: Ran, extent: Extent, pictures: Path) -> Iterator[Section]:
     yield _sizes(sheets["sizing"], extent)
     yield _execution(sheets["execution"], pictures)
     yield _real_days(ran.parts, pictures)
-    yield _audits(ran.findings)
+    yield audit_section(ran.findings)
 
 
 def _cases(sheets: Mapping[str, pd.DataFrame], pictures: Path) -> Section:
@@ -335,16 +335,4 @@ def _real_days(parts: Mapping[str, Study], pictures: Path) -> Section:
             "The optimum is planned once with everything known, and its chargers wait for the next quarter-hour; the "
             "others' give full power from the second of arrival to the next decision.",
         ),
-    )
-
-
-def _audits(findings: pd.DataFrame) -> Section:
-    by_part = audits_by_part(findings)
-    failing = len(findings) - int(by_part["pass"].sum())
-    verdict = "all pass." if not failing else f"{failing} of {len(findings)} have findings."
-    return Section(
-        title="Audit",
-        question=f"Every run folder that the study kept, derived again from its tables (voltwalk "
-        f"audit): {verdict}",
-        tables=(Shown(name="audits", caption="Kept runs audited", frame=by_part),),
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.audit import audit
+from experiments.experiment.page import Section, Shown
 from experiments.experiment.processes import in_processes
 from experiments.monte_carlo.reading import Study
 
@@ -60,6 +61,21 @@ def audits_by_part(findings: pd.DataFrame) -> pd.DataFrame:
         for (part, policy), group in findings.groupby(["part", "policy"], sort=False)
     ]
     return pd.DataFrame(rows, columns=["part", "policy", "runs audited", "pass", "first finding"])
+
+
+def audit_section(findings: pd.DataFrame) -> Section:
+    """Section of an experiment's page that tells whether all kept runs pass."""
+    by_part = audits_by_part(findings)
+    failing = len(findings) - int(by_part["pass"].sum())
+    verdict = "all pass." if not failing else f"{failing} of {len(findings)} have findings."
+    return Section(
+        title="Audit",
+        question=(
+            "Every run folder that the study kept, derived again from its tables by code of its own (voltwalk audit): "
+            + verdict
+        ),
+        tables=(Shown(name="audits", caption="Kept runs audited", frame=by_part),),
+    )
 
 
 def decision_seconds(study: Study, by: str | None = None) -> pd.DataFrame:

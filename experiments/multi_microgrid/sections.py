@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.experiment.drawing import bars_figure, draw
-from experiments.experiment.kept import audits_by_part
+from experiments.experiment.kept import audit_section
 from experiments.experiment.page import Section, Shown
 from experiments.monte_carlo.reading import Study
 from experiments.multi_microgrid import day_sections, drivers, figures, gains, survival, table5
@@ -49,7 +49,7 @@ def sections(
     perfect = costs_by_forecaster(rolling)["perfect"]
     yield day_sections.policies_compared(done["policies"], done["stochastic"], perfect, pictures)
     yield _drivers(done["drivers"], pictures)
-    yield _audits(findings)
+    yield audit_section(findings)
 
 
 def _paper(study: Study, pictures: Path) -> Section:
@@ -182,20 +182,6 @@ def _rolling(study: Study, factorial: Study, extent: Extent) -> Section:
                 frame=table,
             ),
         ),
-    )
-
-
-def _audits(findings: pd.DataFrame) -> Section:
-    by_part = audits_by_part(findings)
-    failing = len(findings) - int(by_part["pass"].sum())
-    return Section(
-        title="Audit",
-        question=(
-            "Every run folder that the study kept, derived again from its tables by code of its own "
-            "(voltwalk audit): "
-            + ("all pass." if not failing else f"{failing} of {len(findings)} have findings.")
-        ),
-        tables=(Shown(name="audits", caption="Kept runs audited", frame=by_part),),
     )
 
 
