@@ -37,6 +37,7 @@ from experiments.monte_carlo.report.data import (
     thinning,
 )
 from experiments.monte_carlo.report.page import render_study_report, write_report
+from experiments.monte_carlo.report.series import series_of
 from experiments.monte_carlo.settings import base_toml
 from experiments.monte_carlo.table import figure_names, row_table
 from experiments.page import TEMPLATES
@@ -246,7 +247,8 @@ def test_page_keeps_its_budget(n_cells: int, n_policies: int) -> None:
 
 def test_cells_beyond_the_budget_are_left_out(crossed: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page of fewer cells holds the first, and knows how many there are."""
-    monkeypatch.setattr("experiments.monte_carlo.report.data.BUDGET", 20_000)
+    lines = len(figure_names("CNY")) * len(series_of(crossed.policies))
+    monkeypatch.setattr("experiments.monte_carlo.report.data.BUDGET", 3 * lines * FEWEST_NUMBERS - 1)
     data = study_data(crossed)
     assert data["shown"] == [0, 1]
     assert {len(by_cell) for by_cell in data["detail"]} == {2}

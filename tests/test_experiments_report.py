@@ -39,7 +39,7 @@ def test_report_is_self_contained(two_cars: Path) -> None:
     for figure in KEY_FIGURES:
         assert figure.name_in("EUR") in text
         assert figure.unit_in("EUR") in text
-    assert "119.43" in text
+    assert "121.43" in text
     assert data_of(file) == report_data(read_run(two_cars))
 
 
