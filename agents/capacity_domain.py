@@ -1,7 +1,9 @@
 """The capacity domain of cars: between which energies a planned itinerary keeps a car.
 
 Zhang 2025, section 2.6. The lower bound runs backward from the departures, the upper bound forward as if
-charging at full power at every plugged second; the domain is empty exactly where the lower exceeds the upper.
+charging at full power at every plugged second; the domain is empty exactly where the lower exceeds the upper. The
+power is the whole limit, as in the paper: near full, where charging may taper, the upper bound is one still, but not
+the least.
 """
 
 from __future__ import annotations

@@ -183,6 +183,7 @@ class VehicleFleet(mesa.Model):
             discharge_limit_kw=p.discharge_limit_kw,
             charge_efficiency=p.charge_efficiency,
             discharge_efficiency=p.discharge_efficiency,
+            taper=p.taper,
         )
 
     def trips(self, now_s: int, until_s: int) -> Trips:
@@ -197,9 +198,11 @@ class VehicleFleet(mesa.Model):
     def unmanaged_request_kw(self, now_s: int) -> FloatArray:
         """Charging that plugged cars which do not take part, and are not full, ask for; (R,)."""
         c, p = self.columns, self.population
-        lacks = p.energy_max_kwh - self._power.energies(now_s) > ENERGY_TOLERANCE_KWH
+        energy_kwh = self._power.energies(now_s)
+        lacks = p.energy_max_kwh - energy_kwh > ENERGY_TOLERANCE_KWH
         cars = np.flatnonzero(c.is_plugged & ~p.takes_part & lacks)
-        asked = np.bincount(c.region_index[cars], weights=p.charge_limit_kw[cars], minlength=self._n_regions)
+        full_kw = p.full_power_kw(energy_kwh)[cars]
+        asked = np.bincount(c.region_index[cars], weights=full_kw, minlength=self._n_regions)
         return asked.astype(np.float64)
 
     def _trips(self, now_s: int, until_s: int, who: BoolArray) -> Trips:

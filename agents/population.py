@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ from sim.contracts import BoolArray, FloatArray, IntArray, freeze
 from sim.randomness import Stream
 from sim.regions import PlaceChoice
 from sim.scenario import Scenario, VehicleClass
+from sim.taper import Taper
 
 _PER_CAR_DAY: Final = -1  # draws per car carry the first day's key
 _CLASS, _HOME, _WORK, _TAKES_PART = range(4)  # places in a car's block
@@ -39,6 +41,7 @@ class Population:
     soc_max: FloatArray
     consumption_kwh_per_km: FloatArray
     takes_part: BoolArray  # whether the car may be scheduled
+    taper: Taper | None  # of the charging power near full; None where no class has it
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -47,6 +50,17 @@ class Population:
     def n(self) -> int:
         """Number of cars."""
         return len(self.class_index)
+
+    def full_power_kw(self, energy_kwh: FloatArray) -> FloatArray:
+        """Largest charging power of every car that holds these energies now; (n,)."""
+        if self.taper is None:
+            return self.charge_limit_kw
+        return self.charge_limit_kw * self.taper.share(energy_kwh)
+
+    def full_power_of_kw(self, car: int, energy_kwh: float) -> float:
+        """`full_power_kw` of one car."""
+        limit = self.charge_limit_kw.item(car)
+        return limit if self.taper is None else limit * self.taper.share_of(car, energy_kwh)
 
 
 def draw_population(
@@ -112,7 +126,21 @@ def populate(
         soc_max=soc_max,
         consumption_kwh_per_km=column("consumption_kwh_per_km"),
         takes_part=takes_part,
+        taper=_taper(classes, class_index),
     )
+
+
+def _taper(classes: Sequence[VehicleClass], class_index: IntArray) -> Taper | None:
+    if not any(one.is_tapered for one in classes):
+        return None
+    lines = [
+        (one.taper_from_soc * one.battery_kwh, one.soc_max * one.battery_kwh, one.taper_to_share)
+        if one.is_tapered
+        else (0.0, one.battery_kwh, 1.0)
+        for one in classes
+    ]
+    from_kwh, to_kwh, to_share = np.array(lines).T
+    return Taper(from_kwh=from_kwh[class_index], to_kwh=to_kwh[class_index], to_share=to_share[class_index])
 
 
 def _number(vehicle_class: VehicleClass, name: str) -> float:

@@ -86,8 +86,10 @@ class Power:
         c.last_s[car], c.end_s[car] = NEVER_S, NEVER_S
 
     def request(self, car: int, now_s: int, energy_kwh: float, request_kw: float) -> None:
-        """Give one car, whose last plan is closed, a new request."""
+        """Give one car, whose last plan is closed, a new request; it takes no more than its full power now."""
         c = self.columns
+        if request_kw > 0.0:
+            request_kw = min(request_kw, self._population.full_power_of_kw(car, energy_kwh))
         region = c.region_index.item(car)
         if request_kw == 0.0 or not self._is_capped[region] or self._has_room(region, request_kw):
             c.request_kw[car] = request_kw
@@ -128,9 +130,10 @@ class Power:
     def apply(self, now_s: int, car_power_kw: FloatArray) -> None:
         """Ask powers of all plugged cars, within their limits; who waits or does not take part takes full power."""
         c, p = self.columns, self._population
-        within = np.clip(car_power_kw, -p.discharge_limit_kw, p.charge_limit_kw)
+        full_kw = p.charge_limit_kw if p.taper is None else p.full_power_kw(self.energies(now_s))
+        within = np.clip(car_power_kw, -p.discharge_limit_kw, full_kw)
         takes_all = c.is_waiting | ~p.takes_part
-        c.request_kw = np.where(c.is_plugged, np.where(takes_all, p.charge_limit_kw, within), 0.0)
+        c.request_kw = np.where(c.is_plugged, np.where(takes_all, full_kw, within), 0.0)
         self.share(now_s)
 
     def reshare(self, now_s: int, region: int) -> None:

@@ -83,7 +83,7 @@ class Stops:
             self._declare(car)
         charging = plugged if charges_on_arrival else plugged[~self._population.takes_part[plugged]]
         if len(charging):
-            columns.request_kw[charging] = self._population.charge_limit_kw[charging]
+            columns.request_kw[charging] = self._population.full_power_kw(power.energies(now))[charging]
             power.share(now)
 
     def _plugged_at_start(self, now_s: int) -> BoolArray:
@@ -140,7 +140,7 @@ class Stops:
     def wait_for_energy(self, car: int, now_s: int) -> simpy.Event:
         """Charge at full power, or queue for it; return an event: it may be ready, or its power changed.
 
-        The driver declares the soonest departure that full power allows; under a cap it may be later.
+        The driver declares the soonest departure that full power allows; under a cap or a taper it may be later.
         """
         c, p = self._columns, self._population
         if not c.is_waiting[car]:
@@ -150,8 +150,8 @@ class Stops:
         if not c.is_plugged[car]:
             return wake
         needed = self._trips.waits_until_kwh(car)
-        gap = needed - self._power.energy(car, now_s)
-        full_rate = p.charge_limit_kw.item(car) * p.charge_efficiency.item(car)
+        energy = self._power.energy(car, now_s)
+        gap, full_rate = needed - energy, p.full_power_of_kw(car, energy) * p.charge_efficiency.item(car)
         soonest_s = now_s + _whole_seconds(gap, full_rate)
         c.stay_departure_s[car], c.stay_required_kwh[car] = soonest_s, needed
         c.declared_departure_s[car], c.declared_required_kwh[car] = declare(soonest_s, needed)

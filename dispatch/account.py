@@ -3,10 +3,10 @@
 Stationarity of the program in E[k], with v[k] the value of a kWh in the battery at step k's end (minus the dual of
 the car's energy row), gives along the steps the program has of a car
 
-    v[k] = v[next k] + dual of the lower bound at k - dual of the upper bound at k,
+    v[k] = v[next k] + dual of the lower bound at k - dual of the upper bound at k - what slows the next charging,
 
 and after the last step the car's terminal value. Summed up: v[0] = terminal value + prices of what must be held
-- prices of being full. Stationarity in the powers of step 0, at the bus value lambda, gives what a kW more of a limit
+- prices of being full (or so full that the next step's charging is slower). Stationarity in the powers of step 0, at the bus value lambda, gives what a kW more of a limit
 is worth: eta_c v - lambda for charging, lambda - w - v / eta_d for discharging, per kWh.
 """
 
@@ -38,7 +38,8 @@ def account(
     """
     plan, problem = solved.plan, solved.problem
     n_regions = problem.site.n_regions
-    must, full = prices.must_per_kwh[:, who], prices.full_per_kwh[:, who]
+    must = prices.must_per_kwh[:, who]
+    full = (prices.full_per_kwh + prices.slowing_per_kwh)[:, who]
     none, nowhere = np.full(n_regions, np.nan), np.full(n_regions, NEVER_S)
     power, terminal = car_power_kw[who], problem.car_value_per_kwh[who]
     return Account(
@@ -74,7 +75,7 @@ def _charger_worth(solved: Solved, who: IntArray) -> FloatArray:
     fraction = solved.problem.itinerary.fraction[0, who]
     worth = np.zeros(len(who))
     for part, power, limit in (
-        (at.charge, plan.charge_kw, cars.charge_limit_kw),
+        (at.charge, plan.charge_kw, cars.charge_limit_now_kw),
         (at.discharge, plan.discharge_kw, cars.discharge_limit_kw),
     ):
         cost = solved.assembly.first_values(solved.outcome.reduced_costs, part)[who]

@@ -108,11 +108,30 @@ class OwnCost:
         region = np.maximum(plan.region_index, 0)
         price = np.take_along_axis(forecast.buy_price_per_kwh, region, axis=1) / cars.charge_efficiency
         capacity = plan.fraction * cars.charge_limit_kw * cars.charge_efficiency * step_h
+        least = plan.lower_kwh
+        if cars.taper is not None:
+            capacity[0] *= cars.charge_limit_now_kw / cars.charge_limit_kw
+            least = self._enough(snapshot, plan)
         stored = cheapest_charging(
             price,
             self._site.energy_value_per_kwh,
             capacity,
-            np.where(plan.is_known, plan.lower_kwh + gone, -np.inf),
+            np.where(plan.is_known, least + gone, -np.inf),
             np.where(plan.is_known, plan.upper_kwh + gone, np.inf),
         )
         return stored / (cars.charge_efficiency * step_h)
+
+    def _enough(self, snapshot: Snapshot, plan: Itinerary) -> FloatArray:
+        """Energies at the steps' ends from which full charging, slower near full, keeps all later bounds; (K, n).
+
+        The greedy plan knows no tapering but in its first step; kept above these it can always be mended.
+        """
+        assert self._site is not None
+        cars, step_h = snapshot.cars, self._site.step_s / 3600.0
+        assert cars.taper is not None
+        stored = cars.charge_efficiency * cars.charge_limit_kw * step_h
+        least = plan.lower_kwh.copy()
+        for k in range(len(least) - 2, -1, -1):
+            before = cars.taper.before(least[k + 1] + plan.leaving_kwh[k + 1], stored * plan.fraction[k + 1])
+            least[k] = np.where(plan.is_known[k], np.maximum(least[k], before), before)
+        return np.minimum(least, plan.highest_kwh)

@@ -19,6 +19,7 @@ class BoundPrices:
 
     must_per_kwh: FloatArray  # (K, n): of what each car must hold at the step's end
     full_per_kwh: FloatArray  # (K, n): of what it can hold at most
+    slowing_per_kwh: FloatArray  # (K, n): of charging in the next step, slower the more it holds
     exchange_per_kw: FloatArray  # (R,): of the import or export limit, in the first step
 
 
@@ -31,8 +32,23 @@ def bound_prices(solved: Solved) -> BoundPrices:
     return BoundPrices(
         must_per_kwh=np.maximum(price, 0.0),
         full_per_kwh=np.maximum(-price, 0.0),
+        slowing_per_kwh=_slowing(solved),
         exchange_per_kw=_exchange(solved),
     )
+
+
+def _slowing(solved: Solved) -> FloatArray:
+    """What a kWh at a step's end costs because the next step's charging tapers with it; (K, n)."""
+    cars, plan, layout = solved.problem.cars, solved.problem.itinerary, solved.assembly.layout
+    if cars.taper is None:
+        return np.zeros(plan.fraction.shape)
+    dual = solved.assembly.row_values(solved.outcome.row_duals, layout.rows.taper)
+    price = np.maximum(-dual, 0.0) * plan.fraction * cars.charge_limit_kw * cars.taper.slope_per_kwh
+    step, car = np.nonzero(price)
+    last_known = np.maximum.accumulate(np.where(plan.is_known, np.arange(plan.n_steps)[:, None], 0), axis=0)
+    slowing = np.zeros_like(price)
+    slowing[last_known[step - 1, car], car] = price[step, car]  # the first step has a bound, and no row
+    return slowing
 
 
 def expected_prices(paths: Sequence[BoundPrices]) -> BoundPrices:
@@ -46,6 +62,7 @@ def expected_prices(paths: Sequence[BoundPrices]) -> BoundPrices:
     return BoundPrices(
         must_per_kwh=_with_common_first_step(must),
         full_per_kwh=_with_common_first_step(full),
+        slowing_per_kwh=np.sum([path.slowing_per_kwh for path in paths], axis=0),
         exchange_per_kw=np.sum([path.exchange_per_kw for path in paths], axis=0),
     )
 

@@ -96,7 +96,7 @@ def _schedule_faults(case: Case, now_s: int, schedule: Schedule) -> Iterator[str
     plugged = cars.is_plugged
     power = np.where(plugged, schedule.car_power_kw, 0.0)
     least = np.where(site.gives_from_cars(cars.region_index), -cars.discharge_limit_kw, 0.0)
-    yield from _limit_fault("car_power_kw", power, least, cars.charge_limit_kw)
+    yield from _limit_fault("car_power_kw", power, least, cars.charge_limit_now_kw)
     if schedule.battery_power_kw is not None:
         limits = (-site.battery_discharge_limit_kw, site.battery_charge_limit_kw)
         yield from _limit_fault("battery_power_kw", schedule.battery_power_kw, *limits)

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from dispatch.itinerary import enough_before
 from dispatch.problem import Problem
 from sim.contracts import Decision, FloatArray, Schedule, Snapshot
 
@@ -28,7 +29,7 @@ def fall_back(name: Fallback, snapshot: Snapshot, problem: Problem, *, iteration
 
 def full_power(snapshot: Snapshot) -> FloatArray:
     """Full charging power of every plugged car."""
-    return np.where(snapshot.cars.is_plugged, snapshot.cars.charge_limit_kw, 0.0)
+    return np.where(snapshot.cars.is_plugged, snapshot.cars.charge_limit_now_kw, 0.0)
 
 
 def least_power(snapshot: Snapshot, step_s: int) -> FloatArray:
@@ -36,7 +37,8 @@ def least_power(snapshot: Snapshot, step_s: int) -> FloatArray:
     cars, step_h = snapshot.cars, step_s / 3600.0
     left_s = np.maximum(cars.departure_s - snapshot.now_s, 0)
     plugged_h = np.minimum(left_s / 3600.0, step_h)
-    later_h = left_s / 3600.0 - plugged_h
-    needed = cars.required_kwh - cars.charge_efficiency * cars.charge_limit_kw * later_h - cars.energy_kwh
-    power = needed / (cars.charge_efficiency * np.where(plugged_h > 0, plugged_h, step_h))
-    return np.where(cars.is_plugged, np.clip(power, 0.0, cars.charge_limit_kw), 0.0)
+    later_steps = left_s / step_s - plugged_h / step_h
+    power = (enough_before(cars, np.arange(cars.n), later_steps, step_s) - cars.energy_kwh) / (
+        cars.charge_efficiency * np.where(plugged_h > 0, plugged_h, step_h)
+    )
+    return np.where(cars.is_plugged, np.clip(power, 0.0, cars.charge_limit_now_kw), 0.0)

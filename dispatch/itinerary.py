@@ -22,9 +22,11 @@ class Itinerary:
     fraction: FloatArray  # plugged part of the step
     region_index: IntArray  # where plugged, -1 elsewhere
     leaving_kwh: FloatArray  # energy of the trips since the last known step, less help
+    passed_kwh: FloatArray  # the part of it that is taken before the step begins
     lower_kwh: FloatArray  # bounds of the energy at the step's end
     upper_kwh: FloatArray
     floor_kwh: FloatArray  # bound that holds even where a requirement is missed
+    highest_kwh: FloatArray  # what full charging all the way would make
     departure_s: IntArray  # of a plugged stay that ends in the step; NEVER_S elsewhere
     required_kwh: FloatArray  # energy at the step's end that such a departure needs; 0 elsewhere
     start_kwh: FloatArray  # (n,) energy now
@@ -153,9 +155,28 @@ def _require(draft: _Draft, cars: Cars, who: IntArray, last_step: IntArray, depa
 def _keep_tail(draft: _Draft, cars: Cars, who: IntArray, end_step: FloatArray, step_s: int) -> None:
     """Energy at the horizon's end from which full charging still reaches the requirement of a later departure."""
     n_steps = len(draft.fraction)
-    per_step = cars.charge_efficiency[who] * cars.charge_limit_kw[who] * step_s / 3600.0
-    tail = cars.required_kwh[who] - per_step * (end_step[who] - n_steps)
+    tail = enough_before(cars, who, end_step[who] - n_steps, step_s)
     draft.required_kwh[n_steps - 1, who] = np.maximum(draft.required_kwh[n_steps - 1, who], tail)
+
+
+def enough_before(cars: Cars, who: IntArray, later_steps: FloatArray, step_s: int) -> FloatArray:
+    """Least energies from which full charging reaches what cars are required to have; shape of ``who``.
+
+    Parameters
+    ----------
+    later_steps
+        Steps of charging until then, the last of them in part where the number is not whole.
+    """
+    required, stored = cars.required_kwh[who], cars.charge_efficiency[who] * cars.charge_limit_kw[who]
+    stored = stored * step_s / 3600.0
+    if cars.taper is None:
+        return required - stored * later_steps
+    taper, whole = cars.taper.of(who), np.floor(later_steps)
+    energy = taper.before(required, stored * (later_steps - whole))
+    while (goes_on := (whole > 0.0) & (energy > cars.energy_min_kwh[who])).any():
+        energy = np.where(goes_on, taper.before(energy, stored), energy)
+        whole = whole - 1.0
+    return energy
 
 
 def _end_of_stay_after(trips: Trips, depart_step: FloatArray, n_steps: int) -> FloatArray:
@@ -212,7 +233,8 @@ def _reach(
     highest, help_kwh = np.empty_like(gain_kwh), np.zeros_like(gain_kwh)
     reached = start_kwh.astype(float)
     for k, leaving_kwh in enumerate(draft.leaving_kwh):
-        full = np.maximum(np.minimum(reached + gain_kwh[k], cars.energy_max_kwh), reached)
+        gain = gain_kwh[k] if cars.taper is None else gain_kwh[k] * cars.taper.share(reached)
+        full = np.maximum(np.minimum(reached + gain, cars.energy_max_kwh), reached)
         reached = full - leaving_kwh
         if leaving_kwh.any():
             help_kwh[k] = np.where(leaving_kwh > 0, np.maximum(cars.energy_min_kwh - reached, 0.0), 0.0)
@@ -226,15 +248,17 @@ def _reach(
     lower = np.minimum(np.maximum(wanted, cars.energy_min_kwh), highest)
     upper = np.maximum(cars.energy_max_kwh - np.maximum(draft.leaving_kwh, 0.0), highest)
     floor = _floor(draft.leaving_kwh, start_kwh, cars.energy_min_kwh)
-    _pass_over_gaps(draft, lower)
+    passed = _pass_over_gaps(draft, lower)
     return Itinerary(
         is_known=draft.is_known,
         fraction=draft.fraction,
         region_index=draft.region_index,
         leaving_kwh=draft.leaving_kwh,
+        passed_kwh=passed,
         lower_kwh=lower,
         upper_kwh=upper,
         floor_kwh=np.minimum(floor, lower),
+        highest_kwh=highest,
         departure_s=draft.departure_s,
         required_kwh=draft.required_kwh,
         start_kwh=start_kwh,
@@ -255,10 +279,11 @@ def _floor(leaving_kwh: FloatArray, start_kwh: FloatArray, at_least_kwh: FloatAr
     return np.minimum(floor, at_least_kwh)
 
 
-def _pass_over_gaps(draft: _Draft, lower: FloatArray) -> None:
+def _pass_over_gaps(draft: _Draft, lower: FloatArray) -> FloatArray:
     """Leave out the steps in which a car cannot exchange energy (all but the last of the horizon).
 
-    Trips of such a step are taken in the next known one; the energy they need is asked of the last known one before.
+    Trips of such a step are taken in the next known one, and returned for that; the energy they need is asked of the
+    last known one before.
     """
     n_steps, n_cars = draft.fraction.shape
     gaps = draft.is_known & (draft.fraction <= 0)
@@ -276,11 +301,13 @@ def _pass_over_gaps(draft: _Draft, lower: FloatArray) -> None:
         departs = gap & (lower[k] > needed)
         departure = np.where(departs & (draft.departure_s[k] != NEVER_S), draft.departure_s[k], departure)
         needed = np.where(gap, np.maximum(needed, lower[k]) + draft.leaving_kwh[k], -np.inf)
-    taken = np.zeros(n_cars)
+    taken, passed = np.zeros(n_cars), np.zeros(draft.fraction.shape)
     for k in np.flatnonzero(beside | np.append(False, beside[:-1])):
+        passed[k] = np.where(gaps[k], 0.0, taken)
         taken = taken + draft.leaving_kwh[k]
         draft.leaving_kwh[k] = np.where(gaps[k], 0.0, taken)
         taken = np.where(gaps[k], taken, 0.0)
     draft.is_known &= ~gaps
     draft.departure_s[gaps] = NEVER_S
     draft.required_kwh[gaps] = 0.0
+    return passed

@@ -50,6 +50,7 @@ class Rows:
     battery: slice  # Eq. (16), per battery [kWh]
     pool: slice  # the same for the cars still to come, per region [kWh]
     ramp: slice  # Eq. (28), per region [kW]
+    taper: slice  # power of a car near full (only with tapering), per car [kW]
     peak: slice  # peak >= import (only with a demand charge), per region [kW]
     carry: slice  # peak >= that of the step before, of the same day [kW]
 
@@ -66,6 +67,7 @@ class Layout:
     n_pieces: int
     has_shortfall: bool
     has_demand: bool
+    has_taper: bool
     columns: Columns
     rows: Rows
     width: int  # variables of a slot
@@ -82,6 +84,7 @@ def layout(
     n_pieces: int,
     has_shortfall: bool,
     has_demand: bool = False,
+    has_taper: bool = False,
 ) -> Layout:
     """Lay out the program of a run.
 
@@ -100,6 +103,7 @@ def layout(
         n_batteries,
         n_regions,
         n_regions,
+        n_cars * has_taper,
         n_peaks,
         n_peaks,
     ]
@@ -112,6 +116,7 @@ def layout(
         n_pieces=n_pieces,
         has_shortfall=has_shortfall,
         has_demand=has_demand,
+        has_taper=has_taper,
         columns=columns,
         rows=Rows(**_slices(Rows, row_sizes)),
         width=sum(sizes),

@@ -72,7 +72,7 @@ def _car_limits(solved: Solved, who: IntArray) -> tuple[str, ...]:
     charge, discharge = plan.charge_kw[0, who], plan.discharge_kw[0, who]
     at_lower = energy <= itinerary.lower_kwh[0, who] + NEAR
     conditions = [
-        ("charge limit", charge >= cars.charge_limit_kw[who] * fraction - NEAR),
+        ("charge limit", charge >= cars.charge_limit_now_kw[who] * fraction - NEAR),
         (
             "discharge limit",
             (discharge > NEAR) & (discharge >= cars.discharge_limit_kw[who] * fraction - NEAR),

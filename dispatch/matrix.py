@@ -37,14 +37,27 @@ class Matrix:
         in_balance = (row >= rows.balance.start) & (row < rows.balance.stop)
         self._car_charge = np.flatnonzero(in_balance & _within(column, at.charge))
         self._car_discharge = np.flatnonzero(in_balance & _within(column, at.discharge))
-        self._car_link = np.flatnonzero((shift > 0) & _within(column, at.energy))
+        self._car_link = np.flatnonzero(_within(row, rows.car) & (shift > 0) & _within(column, at.energy))
+        of_taper = _within(row, rows.taper)
+        self._car_taper = np.flatnonzero(of_taper & _within(column, at.energy))
         self._pool_charge = np.flatnonzero(~in_balance & _within(column, at.pool_charge))
         self._pool_discharge = np.flatnonzero(~in_balance & _within(column, at.pool_discharge))
 
     def place_cars(
-        self, slots: IntArray, region_index: IntArray, is_plugged: BoolArray, is_known: BoolArray
+        self,
+        slots: IntArray,
+        region_index: IntArray,
+        is_plugged: BoolArray,
+        is_known: BoolArray,
+        slowed_kw_per_kwh: FloatArray | None = None,
     ) -> None:
-        """Enter each plugged car's powers in the balance of its region, its energy in its next equation; (K, n)."""
+        """Enter each plugged car's powers in the balance of its region, its energy in its next equations; (K, n).
+
+        Parameters
+        ----------
+        slowed_kw_per_kwh
+            By how much each kWh before a step lowers the largest power in it; None without tapering.
+        """
         rows = slots[:, None] * self._layout.height + np.where(is_plugged, region_index, 0)
         self._row[slots[:, None], self._car_charge[None, :]] = rows
         self._row[slots[:, None], self._car_discharge[None, :]] = rows
@@ -57,6 +70,13 @@ class Matrix:
         self._row[slots[:, None], self._car_link[None, :]] = base + np.arange(step.shape[1])
         self._is_cut[:] = False
         self._is_cut[slots[:, None], self._car_link[None, :]] = following == n_steps
+        if slowed_kw_per_kwh is not None:
+            links = self._car_taper[None, :]
+            base = slot * self._layout.height + self._layout.rows.taper.start
+            self._row[slots[:, None], links] = base + np.arange(step.shape[1])
+            ahead = np.minimum(following, n_steps - 1)
+            self._value[slots[:, None], links] = np.take_along_axis(slowed_kw_per_kwh, ahead, axis=0)
+            self._is_cut[slots[:, None], links] = following == n_steps
 
     def set_pool_efficiency(self, charge_h: float, discharge_h: float) -> None:
         """Set h eta_c and h / eta_d of the cars still to come."""
@@ -138,6 +158,9 @@ def _enter_storages(draft: _Entries, site: Site, cars: Cars, layout: Layout) -> 
         draft.enter(at.help, rows.car, -1.0)
         draft.enter(at.shortfall, rows.requirement, 1.0)
         draft.enter(at.energy, rows.requirement, 1.0)
+    if layout.has_taper:
+        draft.enter(at.charge, rows.taper, 1.0)
+        draft.enter(at.energy, rows.taper, 0.0, shift=1)  # see `place_cars`
 
 
 def _enter_grid(draft: _Entries, site: Site, layout: Layout) -> None:

@@ -180,10 +180,17 @@ def _car_violation(problem: Problem, plan: Plan) -> float:
         float(np.abs(residual).max(initial=0.0)),
         _outside(bounded, lower, itinerary.upper_kwh),
         _outside(bounded + plan.shortfall_kwh, itinerary.lower_kwh, np.inf),
-        _outside(plan.charge_kw, 0.0, cars.charge_limit_kw * itinerary.fraction),
+        _outside(plan.charge_kw, 0.0, largest_charge_kw(problem, before)),
         _outside(plan.discharge_kw, 0.0, cars.discharge_limit_kw * gives),
         _outside(np.stack([plan.shortfall_kwh, plan.help_kwh]), 0.0, np.inf),
     )
+
+
+def largest_charge_kw(problem: Problem, before_kwh: FloatArray) -> FloatArray:
+    """Largest mean charging power of each car in each step, for its energy at the last known step before; (K, n)."""
+    cars, itinerary = problem.cars, problem.itinerary
+    limit: FloatArray = cars.charge_limit_kw * itinerary.fraction
+    return limit if cars.taper is None else limit * cars.taper.share(before_kwh - itinerary.passed_kwh)
 
 
 def _battery_violation(problem: Problem, plan: Plan) -> float:

@@ -12,6 +12,8 @@ With h the length of a step in hours, eta_c and eta_d the efficiencies, per step
       import - export - curtailed + unserved - spilled + turbine + P_d - P_c + ties = load - PV - wind
 - turbine (Eqs. 27 and 28):
       P = sum of the pieces of its convex cost, |P[k] - P[k-1]| <= ramp
+- charging power near full, where it tapers between two energies, with s the share of the limit that a kWh takes:
+      P_c[k] + s limit (E[k-1] - from) <= limit
 - demand charge, where there is one:
       peak[k] >= import[k], peak[k] >= peak[k-1] within a day, paid in the last step of each day
 - limits (Eqs. 11, 29, 30):
@@ -62,6 +64,7 @@ class Program:
             n_pieces=n_pieces,
             has_shortfall=bool(np.isfinite(site.import_limit_kw).any()),
             has_demand=site.demand_price_per_kw_day > 0.0,
+            has_taper=cars.taper is not None,
         )
         self._matrix = Matrix(site, cars, self.layout)
         shape, height = (n_slots, self.layout.width), self.layout.height
@@ -107,7 +110,14 @@ class Program:
             problem.step_h,
         )
         is_plugged = plan.is_known & (plan.fraction > 0)
-        self._put(slots, at.charge, 0.0, 0.0, cars.charge_limit_kw * plan.fraction, is_plugged)
+        is_first = plan.is_known & (np.cumsum(plan.is_known, axis=0) == 1)
+        largest_kw, slowed_kw_per_kwh = cars.charge_limit_kw * plan.fraction, None
+        if cars.taper is not None:
+            left = cars.taper.share(plan.start_kwh - plan.passed_kwh)
+            slowed_kw_per_kwh = largest_kw * cars.taper.slope_per_kwh
+            self._write_taper(slots, problem, largest_kw, slowed_kw_per_kwh, is_plugged & ~is_first)
+            largest_kw = np.where(is_first, largest_kw * left, largest_kw)
+        self._put(slots, at.charge, 0.0, 0.0, largest_kw, is_plugged)
         wear = h * self._site.throughput_price_per_kwh
         can_give = is_plugged & (cars.discharge_limit_kw > 0) & self._site.gives_from_cars(plan.region_index)
         self._put(slots, at.discharge, wear, 0.0, cars.discharge_limit_kw * plan.fraction, can_give)
@@ -120,10 +130,24 @@ class Program:
             self._write_requirements(problem, slots, plan.is_known & (plan.lower_kwh > lower))
         self._put(slots, at.energy, cost, lower, plan.upper_kwh, plan.is_known)
         right = -plan.leaving_kwh
-        is_first = plan.is_known & (np.cumsum(plan.is_known, axis=0) == 1)
         right += is_first * plan.start_kwh
         self._put_row(slots, rows.car, right, right, plan.is_known)
-        self._matrix.place_cars(slots, plan.region_index, is_plugged, plan.is_known)
+        self._matrix.place_cars(slots, plan.region_index, is_plugged, plan.is_known, slowed_kw_per_kwh)
+
+    def _write_taper(
+        self,
+        slots: IntArray,
+        problem: Problem,
+        largest_kw: FloatArray,
+        slowed_kw_per_kwh: FloatArray,
+        is_live: BoolArray,
+    ) -> None:
+        """Tapering of the steps before which the program has the car's energy; in the first it is a bound."""
+        taper, plan = problem.cars.taper, problem.itinerary
+        assert taper is not None
+        upper = largest_kw + slowed_kw_per_kwh * (taper.from_kwh + plan.passed_kwh)
+        is_live = is_live & (taper.to_share < 1.0)
+        self._put_row(slots, self.layout.rows.taper, np.full(upper.shape, -np.inf), upper, is_live)
 
     def _write_requirements(self, problem: Problem, slots: IntArray, may_miss: BoolArray) -> None:
         """Departures that an import limit may starve: what lacks has a price; a trip that lacks energy is helped."""
@@ -252,7 +276,7 @@ class Program:
             view, is_new = self._column_basis[:, part], new_column[:, part]
             view[is_new & follows] = BASIC
         self._row_basis[new_row] = AT_LOWER
-        for part in (rows.ramp, rows.requirement):
+        for part in (rows.ramp, rows.requirement, rows.taper):
             view, is_new = self._row_basis[:, part], new_row[:, part]
             view[is_new] = BASIC
         if (

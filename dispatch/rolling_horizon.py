@@ -105,6 +105,7 @@ def set_points(executed: Solved, decision: Decision, step: int = 0) -> Schedule:
         plan.charge_kw[step], plan.discharge_kw[step], cars.charge_efficiency, cars.discharge_efficiency
     )
     power = mean / np.where(fraction > 0, fraction, 1.0)
+    limit_kw = cars.charge_limit_now_kw if step == 0 else cars.charge_limit_kw
     battery = net_power(
         plan.battery_charge_kw[step],
         plan.battery_discharge_kw[step],
@@ -112,7 +113,7 @@ def set_points(executed: Solved, decision: Decision, step: int = 0) -> Schedule:
         site.battery_discharge_efficiency,
     )
     return Schedule(
-        car_power_kw=_within(power, cars.discharge_limit_kw, cars.charge_limit_kw),
+        car_power_kw=_within(power, cars.discharge_limit_kw, limit_kw),
         battery_power_kw=_within(battery, site.battery_discharge_limit_kw, site.battery_charge_limit_kw),
         turbine_kw=_within(plan.turbine_kw[step], np.zeros(site.n_regions), site.turbine_limit_kw),
         expected_car_load_kw=_car_load(executed)[step:],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.audit_findings import ENERGY_KWH, BoolArray, Findings, FloatArray, IntArray, clock, differs
-from experiments.audit_folder import Folder
+from experiments.audit_folder import STEP_S, Folder
 from experiments.audit_session_cars import class_values, fleet_size
 
 CAR = "vehicle {vehicle}"
@@ -240,7 +240,7 @@ def check_states(folder: Folder, life: Life, findings: Findings) -> None:
     )
     life.note(findings, life.plugged & ~life.parked, "states", "plugged in while {activity}")
     life.note(findings, (life.power_kw != 0) & ~life.plugged, "states", "{power} kW without a plug")
-    charge = per_car(folder, "charge_limit_kw")[life.vehicle]
+    charge = _charge_limit_kw(folder, life)
     gives = np.array([region.get("bidirectional", True) for region in folder.regions], dtype=np.bool_)
     discharge = per_car(folder, "discharge_limit_kw")[life.vehicle] * gives[life.region]
     life.note(
@@ -251,6 +251,46 @@ def check_states(folder: Folder, life: Life, findings: Findings) -> None:
         low=-discharge,
         high=charge,
     )
+
+
+def _charge_limit_kw(folder: Folder, life: Life) -> FloatArray:
+    """Largest charging power of each row, by the energy of its last step's beginning.
+
+    A row that begins within a step may follow others of it; there the energy at the step's beginning is taken to have
+    been as low as full charging since then allows.
+    """
+    eta, limit = (per_car(folder, name)[life.vehicle] for name in ("charge_efficiency", "charge_limit_kw"))
+    at_s = np.maximum(life.start_s, (life.end_s - 1) // STEP_S * STEP_S)
+    energy = life.start_kwh + eta * np.maximum(life.power_kw, 0.0) * (at_s - life.start_s) / 3600.0
+    return full_power_kw(folder, life.vehicle, energy - eta * limit * (at_s % STEP_S) / 3600.0)
+
+
+def full_power_kw(folder: Folder, vehicle: IntArray, energy_kwh: FloatArray) -> FloatArray:
+    """Largest charging power of cars that hold given energies: the limit, tapering as their class says."""
+    law = {
+        one["name"]: (
+            one["battery_kwh"],
+            one["soc_max"],
+            one.get("taper_from_soc", 1.0),
+            one.get("taper_to_share", 1.0),
+        )
+        for one in folder.scenario["fleet"]["classes"]
+    }
+    of_cars = np.array([law[name] for name in folder.vehicles["vehicle_class"]]).reshape(-1, 4)[vehicle]
+    battery, soc_max, from_soc, to_share = of_cars.T
+    width = np.maximum((soc_max - from_soc) * battery, 0.0)
+    above = np.clip((energy_kwh - from_soc * battery) / np.where(width > 0.0, width, np.inf), 0.0, 1.0)
+    full: FloatArray = per_car(folder, "charge_limit_kw")[vehicle] * (1.0 - (1.0 - to_share) * above)
+    return full
+
+
+def energy_at(folder: Folder, life: Life, vehicle: IntArray, at_s: IntArray) -> FloatArray:
+    """Energy stored in cars at instants of the run [kWh]."""
+    span = folder.end_s + 1
+    row = np.searchsorted(life.vehicle * span + life.start_s, vehicle * span + at_s, side="right") - 1
+    rate_kw = stored_rate_kw(folder, life)[row]
+    energy: FloatArray = life.start_kwh[row] + rate_kw * (at_s - life.start_s[row]) / 3600.0
+    return energy
 
 
 def check_energy(folder: Folder, life: Life, findings: Findings) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from experiments.audit_cars import Life
+from experiments.audit_cars import Life, energy_at, full_power_kw
 from experiments.audit_decisions import AT
 from experiments.audit_findings import BoolArray, Findings, FloatArray, IntArray
 from experiments.audit_folder import STEP_S, Folder
@@ -17,7 +17,7 @@ TOLERANCE: Final = 1e-6
 """Of a value per kWh: the solver's prices are good to 1e-7 per quarter of an hour."""
 POWER_KW: Final = 5e-4
 """Of a set-point: what the solver's 1e-7 kWh are in a stay that ends within a second."""
-OF_CARS: Final = ("charge_efficiency", "discharge_efficiency", "charge_limit_kw", "discharge_limit_kw")
+OF_CARS: Final = ("charge_efficiency", "discharge_efficiency", "discharge_limit_kw")
 NUMBERS: Final = (
     "marginal_value_per_kwh",
     "terminal_value_per_kwh",
@@ -65,10 +65,10 @@ def check_marginals(folder: Folder, life: Life, findings: Findings) -> None:
         findings.add("marginals", "marginals", "a region or a car has two rows of one decision")
     if ":" not in folder.scenario["dispatch"]["policy"] and not folder.manifest.get("policy_is_own_object"):
         _check_counts(folder, life, findings)
-        _check_accounts(folder, region, findings)
+        _check_accounts(folder, life, region, findings)
 
 
-def _check_accounts(folder: Folder, region: IntArray, findings: Findings) -> None:
+def _check_accounts(folder: Folder, life: Life, region: IntArray, findings: Findings) -> None:
     """Check that values add up, that no price has the wrong sign, and that a set-point agrees with its margins.
 
     With v the value in the battery and b that at the bus of the car's region, charging below its limit means
@@ -96,15 +96,21 @@ def _check_accounts(folder: Folder, region: IntArray, findings: Findings) -> Non
     below = np.minimum(np.minimum(must, full), worth) < -TOLERANCE
     report(below, "vehicle {vehicle}: a price of a limit is negative")
     gives = np.array([one.get("bidirectional", True) for one in folder.regions])[at]
-    _check_margins(folder, rows, _bus_values(folder, region, step_s, at), gives, report)
+    full_kw = full_power_kw(folder, vehicle, energy_at(folder, life, vehicle, step_s))
+    _check_margins(folder, rows, _bus_values(folder, region, step_s, at), full_kw, gives, report)
 
 
 def _check_margins(
-    folder: Folder, rows: pd.DataFrame, bus: FloatArray, gives: BoolArray, report: Callable[..., None]
+    folder: Folder,
+    rows: pd.DataFrame,
+    bus: FloatArray,
+    charge_kw: FloatArray,
+    gives: BoolArray,
+    report: Callable[..., None],
 ) -> None:
     step_programs = rows["program"].isin(["relaxation", "turbines off"]).to_numpy(bool)
     vehicles = folder.vehicles.set_index("vehicle_id").loc[rows["vehicle_id"].to_numpy(np.int64)]
-    eta_c, eta_d, charge_kw, discharge_kw = (vehicles[name].to_numpy(np.float64) for name in OF_CARS)
+    eta_c, eta_d, discharge_kw = (vehicles[name].to_numpy(np.float64) for name in OF_CARS)
     value, power = (rows[name].to_numpy(np.float64) for name in ("marginal_value_per_kwh", "set_point_kw"))
     wear = float(folder.scenario["economics"]["throughput_price_per_kwh"])
     ways = (

@@ -59,7 +59,28 @@ def _stay(
     energy: FloatArray,
 ) -> None:
     """Charge the plugged cars of one turn from their arrival to their departure, and update their energy."""
-    begin, power = begin_s[who], cars.charge_limit_kw[who]
+    if cars.taper is None:
+        _charge(ledger, cars, who, region, begin_s[who], end_s, energy, cars.charge_limit_kw[who])
+        return
+    for step_s in range(
+        ledger.now_s, ledger.end_s, ledger.step_s
+    ):  # the limit follows the energy step by step
+        begin = np.maximum(begin_s[who], step_s)
+        power = (cars.charge_limit_kw * cars.taper.share(energy))[who]
+        _charge(ledger, cars, who, region, begin, np.minimum(end_s, step_s + ledger.step_s), energy, power)
+
+
+def _charge(
+    ledger: _Ledger,
+    cars: Cars,
+    who: IntArray,
+    region: IntArray,
+    begin: IntArray,
+    end_s: IntArray,
+    energy: FloatArray,
+    power: FloatArray,
+) -> None:
+    """Charge cars at one power each between two instants, until they are full."""
     stays = begin < end_s
     who, begin, end, power = who[stays], begin[stays], end_s[stays], power[stays]
     rate = cars.charge_efficiency[who] * power / 3600.0

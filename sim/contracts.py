@@ -15,6 +15,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.taper import Taper
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -98,6 +100,7 @@ class Cars:
     discharge_limit_kw: FloatArray
     charge_efficiency: FloatArray
     discharge_efficiency: FloatArray
+    taper: Taper | None = None  # of the charging power near full
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -106,6 +109,13 @@ class Cars:
     def n(self) -> int:
         """Number of cars."""
         return len(self.vehicle_id)
+
+    @property
+    def charge_limit_now_kw(self) -> FloatArray:
+        """Largest charging power that each car takes in the step that begins now."""
+        if self.taper is None:
+            return self.charge_limit_kw
+        return self.charge_limit_kw * self.taper.share(self.energy_kwh)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

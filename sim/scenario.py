@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from sim.clock import STEP_H
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
@@ -277,10 +279,34 @@ class VehicleClass(Part):
     soc_min: Annotated[Fraction, Field(description="Least state of charge.")]
     soc_max: Annotated[Fraction, Field(description="Largest state of charge.")]
     initial_soc: Annotated[Fraction, Field(description="At the start of the run, the same for all policies.")]
+    taper_from_soc: Annotated[
+        Fraction,
+        Field(
+            description="State of charge above which the largest charging power falls linearly, down to "
+            "taper_to_share of charge_limit_kw at soc_max. A step's limit is that of its beginning."
+        ),
+    ] = 1.0
+    taper_to_share: Annotated[
+        float, Field(gt=0, le=1, description="Share of charge_limit_kw left at soc_max; 1: no tapering.")
+    ] = 1.0
+
+    @property
+    def is_tapered(self) -> bool:
+        """Whether the largest charging power falls before the car is full."""
+        return self.taper_to_share < 1.0 and self.taper_from_soc < self.soc_max
 
     @model_validator(mode="after")
     def _ordered(self) -> VehicleClass:
         _require_soc_order(self.soc_min, self.initial_soc, self.soc_max)
+        if self.is_tapered:
+            steepest = (1.0 - self.taper_to_share) / ((self.soc_max - self.taper_from_soc) * self.battery_kwh)
+            stored_kwh = self.charge_efficiency * self.charge_limit_kw * STEP_H
+            if steepest * stored_kwh >= 1.0:
+                raise ValueError(
+                    f"the charging power falls from {self.charge_limit_kw:g} kW to "
+                    f"{self.taper_to_share * self.charge_limit_kw:g} kW within less energy than one step stores "
+                    f"({stored_kwh:g} kWh): begin at a lower taper_from_soc, or end at a higher taper_to_share"
+                )
         return self
 
 

@@ -154,7 +154,7 @@ class Simulation:
                 self._measure(step - 1, actors.fleet.close_step(now_s))
             if step < 0:
                 cars = actors.fleet.cars(now_s)
-                self._give_power(step, np.where(cars.is_plugged, cars.charge_limit_kw, 0.0), cars)
+                self._give_power(step, np.where(cars.is_plugged, cars.charge_limit_now_kw, 0.0), cars)
 
     def _decide(self, step: int) -> None:
         actors, now_s = self._actors, step * STEP_S
@@ -181,7 +181,7 @@ class Simulation:
         self._set_plant(schedule)
         asked_kw = np.where(cars.is_plugged, schedule.car_power_kw, 0.0)
         may_give_kw = np.where(actors.site.gives_from_cars(cars.region_index), cars.discharge_limit_kw, 0.0)
-        power_kw = np.clip(asked_kw, -may_give_kw, cars.charge_limit_kw)
+        power_kw = np.clip(asked_kw, -may_give_kw, cars.charge_limit_now_kw)
         self.recorder.clipped_kwh += float(np.abs(asked_kw - power_kw).sum()) * STEP_H
         self.recorder.cut_kwh += self._give_power(step, power_kw, cars)
         self.recorder.decision(now_s, schedule, seconds)

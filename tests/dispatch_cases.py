@@ -12,6 +12,7 @@ import numpy as np
 from dispatch.options import DispatchOptions
 from sim.clock import DAY_S, NEVER_S, STEP_H, STEP_S, STEPS_PER_DAY
 from sim.contracts import Cars, Forecast, Schedule, Site, Snapshot, Stores, Trips
+from sim.taper import Taper
 
 OPTIONS = DispatchOptions(
     departing_energy_value="median_price",
@@ -94,6 +95,7 @@ class World:
     seed: int
     days: int = 3
     supply_factor: float = 1.0
+    taper: Taper | None = None
     n_unlike: bool = False  # whether cars differ in batteries and efficiencies
     trips: Trips = field(init=False)
     step: int = field(init=False, default=0)
@@ -200,6 +202,7 @@ class World:
             discharge_limit_kw=self.limit_kw,
             charge_efficiency=self.charge_efficiency,
             discharge_efficiency=self.discharge_efficiency,
+            taper=self.taper,
         )
 
     def true_trips(self, until_s: int) -> Trips:

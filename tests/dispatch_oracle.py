@@ -251,14 +251,15 @@ def _car(model, balance, site, snapshot, forecast, car, departing, exclusive, ru
     rate = cars.charge_efficiency[car] * cars.charge_limit_kw[car] * h
     stays_on = cars.is_plugged[car] and not trips if perfect else stays[0][1] > horizon_end
     if stays_on and (run_end_s is None or run_end_s > horizon_end) and cars.departure_s[car] > horizon_end:
-        tail = cars.required_kwh[car] - rate * (cars.departure_s[car] - horizon_end) / site.step_s
+        tail = _enough(cars, car, rate, (cars.departure_s[car] - horizon_end) / site.step_s)
         floor[n_steps - 1] = max(floor[n_steps - 1], tail)
     start = cars.energy_kwh[car]
     if perfect and forecast.trips.car_energy_kwh is not None:
         start = forecast.trips.car_energy_kwh[car]
     highest = start
     for k in range(n_steps):
-        highest = max(min(highest + rate * fraction[k], most), highest) - leaving[k]
+        gain = rate * fraction[k] * _share(cars, car, highest)
+        highest = max(min(highest + gain, most), highest) - leaving[k]
         if leaving[k] > 0 and highest < least:
             leaving[k] -= least - highest
             highest = least
@@ -282,6 +283,7 @@ def _car(model, balance, site, snapshot, forecast, car, departing, exclusive, ru
             wear = h * site.throughput_price_per_kwh
             charge, discharge = _unit(model, balance[int(region[k]), k], wear, limits, exclusive)
             model.first_stage += [charge, discharge] if k == 0 else []
+            _tapered(model, cars, car, charge, fraction[k], last, start)
             terms += [
                 (-h * cars.charge_efficiency[car], charge),
                 (h / cars.discharge_efficiency[car], discharge),
@@ -297,6 +299,37 @@ def _car(model, balance, site, snapshot, forecast, car, departing, exclusive, ru
         right = (start if last is None else 0.0) - leaving[k]
         model.row(terms, right, right)
         last = energy
+
+
+def _share(cars, car, energy) -> float:
+    """Share of the charging limit that is left at an energy."""
+    if cars.taper is None:
+        return 1.0
+    begin, end, least = (a[car] for a in (cars.taper.from_kwh, cars.taper.to_kwh, cars.taper.to_share))
+    return float(np.interp(energy, [begin, end], [1.0, least]))
+
+
+def _enough(cars, car, rate, steps) -> float:
+    """Energy from which full charging just reaches what is required, by bisection."""
+    low, high = cars.required_kwh[car] - rate * steps, cars.required_kwh[car]
+    while high - low > 1e-12 * max(abs(high), 1.0):
+        energy = middle = (low + high) / 2
+        for k in range(math.ceil(steps)):
+            energy += rate * min(1.0, steps - k) * _share(cars, car, energy)
+        low, high = (low, middle) if energy >= cars.required_kwh[car] else (middle, high)
+    return high
+
+
+def _tapered(model, cars, car, charge, fraction, last, start) -> None:
+    """Limit a step's charging by the energy before it."""
+    if cars.taper is None:
+        return
+    limit, begin = cars.charge_limit_kw[car] * fraction, cars.taper.from_kwh[car]
+    if last is None:
+        model.upper[charge] = limit * _share(cars, car, start)
+        return
+    slope = (1.0 - cars.taper.to_share[car]) / (cars.taper.to_kwh[car] - begin)
+    model.row([(1.0, charge), (limit * slope, last)], -np.inf, limit * (1.0 + slope * begin))
 
 
 def _departing(

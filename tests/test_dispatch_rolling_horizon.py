@@ -15,6 +15,7 @@ from dispatch.session import Failure, Session, Solved
 from sim.clock import NEVER_S, STEP_H, STEP_S
 from sim.contracts import Schedule
 from sim.errors import PolicyError, ScenarioError
+from sim.taper import Taper
 
 
 def started(made: World, **changes) -> RollingHorizon:
@@ -71,6 +72,33 @@ def test_other_sites_against_an_independent_program(changes: dict) -> None:
             assert schedule.decision.lowered_kwh == 0
             expected = optimum(made.site, made.snapshot(), made.forecast(perfect=perfect))
             assert schedule.decision.turbine_bound == pytest.approx(expected, rel=1e-6)
+
+
+def tapered(made: World, to_share: float) -> World:
+    """Let every second car's charging slow down from 60 % of its battery on."""
+    share = np.where(np.arange(made.n_cars) % 2 == 0, to_share, 1.0)
+    made.taper = Taper(from_kwh=0.6 * made.size, to_kwh=made.energy_max, to_share=share)
+    return made
+
+
+@pytest.mark.parametrize("perfect", [True, False])
+@pytest.mark.parametrize("seed", [1, 2, 4, 6])
+def test_tapering_against_an_independent_program(seed: int, perfect: bool) -> None:
+    """Powers near full enter the program as the equation says, over trips and gaps too, and bind."""
+    made, free = tapered(world(5, seed, unlike=seed % 2 == 0), 0.05), world(5, seed, unlike=seed % 2 == 0)
+    policy, binds = started(made), 0
+    for step in (0, 1, 33, 34, 60, 61):
+        made.step = step
+        schedule = decide(policy, made, perfect=perfect)
+        expected = optimum(made.site, made.snapshot(), made.forecast(perfect=perfect))
+        assert schedule.decision.turbine_bound == pytest.approx(expected, rel=1e-6)
+        cars = made.cars()
+        assert (schedule.car_power_kw <= cars.charge_limit_now_kw + 1e-9).all()
+        free.step, free.energy = step, made.energy
+        without = decide(started(free), free, perfect=perfect)
+        binds += schedule.decision.turbine_bound > without.decision.turbine_bound + 1e-6
+        made.advance(schedule)
+    assert binds >= 2
 
 
 @pytest.mark.parametrize("value", ["lambda", 0.9])

@@ -23,6 +23,7 @@ TOLD_ONLY = {
     "forecasts": {"arrivals_n", "arrivals_kwh", "leaving_kwh"},
 }
 """Columns that do not follow from the rest of a folder."""
+TAPER = ("fleet.classes.*.taper_from_soc=0.55", "fleet.classes.*.taper_to_share=0.1")
 KINDS: dict[str, tuple[str, ...]] = {
     "rolling": (),
     "perfect": ('forecast.kind="perfect"',),
@@ -67,6 +68,18 @@ KINDS: dict[str, tuple[str, ...]] = {
         "regions.0.chargers=4",
     ),
     "power on arrival": ('fleet.arrival_power="full"', 'fleet.departure_soc="none"'),
+    "tapering": (*TAPER, "fleet.size=16"),
+    "tapering, perfect": (*TAPER, 'forecast.kind="perfect"', 'dispatch.policy="day-ahead"'),
+    "tapering, own-cost": (*TAPER, 'dispatch.policy="own-cost"'),
+    "tapering, uncontrolled": (*TAPER, 'dispatch.policy="uncontrolled"', "regions.1.import_limit_kw=120"),
+    "tapering, some drivers": (
+        *TAPER,
+        'forecast.kind="perfect"',
+        "fleet.size=16",
+        "fleet.drivers.participation_share=0.5",
+    ),
+    "tapering, two-stage": (*TAPER, 'dispatch.policy="stochastic"', "forecast.n_paths=2"),
+    "tapering, least laxity": (*TAPER, 'dispatch.policy="least-laxity"', "dispatch.car_limit_kw=10"),
     "no wear": ("economics.throughput_price_per_kwh=0.0",),
     "no cars": ("fleet.size=0",),
 }

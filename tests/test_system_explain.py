@@ -24,6 +24,7 @@ from sim.contracts import Account, Marginals, Site
 DELTA = 1e-3
 """kWh or kW: far below what a step can move, far above what the objective's last digits mean (1e-9 CNY)."""
 TOLERANCE = 1e-4
+TAPER = ("fleet.classes.*.taper_from_soc=0.5", "fleet.classes.*.taper_to_share=0.1")
 PAIRS = 17
 """Of car and time, per run; three departure rules times four cases make 204."""
 Slopes = tuple[float, float]
@@ -132,15 +133,21 @@ def compare_car(
     assert isinstance(account, Account)
     car, region = int(told.vehicle_id[entry]), int(told.region_index[entry])
     flagged = ["value" in word for word in account.ambiguous]
-    energy = bench.slopes(
-        lambda p, d: itinerary(p, start_kwh=added(p.itinerary.start_kwh, car, d)),
+    energy = bench.slopes(  # at the step's end: from the start on it would also slow the step's own charging
+        lambda p, d: (
+            itinerary(p, start_kwh=added(p.itinerary.start_kwh, car, d))
+            if p.cars.taper is None
+            else itinerary(p, leaving_kwh=added(p.itinerary.leaving_kwh, (0, car), -d))
+        ),
     )
     assert within(energy, -told.value_per_kwh[entry])
     seen["energy: " + verdict(energy, flagged[entry])] += 1
     load = bench.slopes(lambda p, d: replace(p, load_kw=added(p.load_kw, (0, region), d)))
     assert within((load[0] / problem.step_h, load[1] / problem.step_h), told.value_per_kwh[region])
     seen["bus: " + verdict(load, flagged[region])] += 1
-    fraction, limit = problem.itinerary.fraction[0, car], problem.cars.charge_limit_kw[car]
+    gives, cars = account.set_point_kw[entry] < 0, problem.cars
+    fraction = problem.itinerary.fraction[0, car]
+    limit = (cars.discharge_limit_kw if gives else cars.charge_limit_now_kw)[car]
     charger = bench.slopes(
         lambda p, d: itinerary(p, fraction=added(p.itinerary.fraction, (0, car), d * fraction / limit))
     )
@@ -155,10 +162,11 @@ def compare_car(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("more", [(), TAPER], ids=["", "tapering"])
 @pytest.mark.parametrize("scenario", ["multi-microgrid", "import-limited"])
 @pytest.mark.parametrize("kind", ["persistence", "perfect"])
 def test_recorded_values_against_finite_differences(
-    kind: str, scenario: str, record_property: Callable[[str, object], None]
+    kind: str, scenario: str, more: tuple[str, ...], record_property: Callable[[str, object], None]
 ) -> None:
     """A car's kWh, a region's kW, a charger's kW and a departure's need are worth what re-solving says.
 
@@ -167,7 +175,7 @@ def test_recorded_values_against_finite_differences(
     """
     seen: Counter[str] = Counter()
     for seed, rule in enumerate(("0.9", "0.5", '"none"'), start=11):
-        overrides = [f"forecast.kind={kind}", f"simulation.seed={seed}", "fleet.size=12"]
+        overrides = [f"forecast.kind={kind}", f"simulation.seed={seed}", "fleet.size=12", *more]
         kept, _ = simulate([*overrides, f"fleet.departure_soc={rule}"], scenario=scenario)
         rng = np.random.default_rng(seed)
         for _ in range(PAIRS):
