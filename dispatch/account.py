@@ -6,8 +6,9 @@ the car's energy row), gives along the steps the program has of a car
     v[k] = v[next k] + dual of the lower bound at k - dual of the upper bound at k - what slows the next charging,
 
 and after the last step the car's terminal value. Summed up: v[0] = terminal value + prices of what must be held
-- prices of being full (or so full that the next step's charging is slower). Stationarity in the powers of step 0, at the bus value lambda, gives what a kW more of a limit
-is worth: eta_c v - lambda for charging, lambda - w - v / eta_d for discharging, per kWh.
+- prices of being full (or so full that the next step's charging is slower). Stationarity in the powers of step 0, at
+the bus value lambda, gives what a kW more of a limit is worth: eta_c v - lambda for charging, lambda - w - v / eta_d
+for discharging, per kWh.
 """
 
 from __future__ import annotations

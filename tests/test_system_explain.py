@@ -23,6 +23,7 @@ from sim.contracts import Account, Marginals, Site
 
 DELTA = 1e-3
 """kWh or kW: far below what a step can move, far above what the objective's last digits mean (1e-9 CNY)."""
+NEARER = 2e-5
 TOLERANCE = 1e-4
 TAPER = ("fleet.classes.*.taper_from_soc=0.5", "fleet.classes.*.taper_to_share=0.1")
 PAIRS = 17
@@ -46,9 +47,16 @@ class Bench:
         return solved.outcome.objective if isinstance(solved, Solved) else np.inf
 
     def slopes(self, change: Change) -> Slopes:
-        """Change of the optimum per unit less and per unit more; infinite where no plan is left."""
-        less, more = (self._optimum(change(self._problem, way * DELTA)) for way in (-1.0, 1.0))
-        return (self.cost - less) / DELTA, (more - self.cost) / DELTA
+        """Change of the optimum per unit less and per unit more; infinite where no plan is left.
+
+        Where the two differ, they are taken again nearer by: a kink may lie beside the plan, not at it.
+        """
+        slopes = self._slopes(change, DELTA)
+        return slopes if is_smooth(slopes) else self._slopes(change, NEARER)
+
+    def _slopes(self, change: Change, delta: float) -> Slopes:
+        less, more = (self._optimum(change(self._problem, way * delta)) for way in (-1.0, 1.0))
+        return (self.cost - less) / delta, (more - self.cost) / delta
 
     def import_slopes(self, region: int) -> Slopes:
         """Change of the optimum per kW of import limit in the first step, less and more."""
