@@ -120,7 +120,7 @@ def test_front_goes_down_and_every_point_is_optimal() -> None:
         bound = float(np.linspace(spread[0], spread[-1], 9)[k])
         assert cost[k] == pytest.approx(independent(day, "with storage", 1.0, 0.0, bound), rel=1e-6)
     assert 0 < traced.knee < 8
-    for one in weighted_sums(day, "with storage", (0.3, 0.7), (float(cost[0]), float(spread[0]))):
+    for one in weighted_sums(day, "with storage", (0.3, 0.7), (float(cost[0]), float(spread[0])), traced):
         reached = np.array([one.reached.total_cost, one.reached.peak_valley_kw])
         assert not (
             (traced.points < reached - 1e-6).all(axis=1)

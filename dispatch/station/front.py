@@ -8,8 +8,9 @@ from typing import Final, Literal
 
 import numpy as np
 
+from dispatch.station.car_flow import Steps
 from dispatch.station.day import LoadOf, StationDay
-from dispatch.station.optimum import Optimum, StationSolver
+from dispatch.station.optimum import RELATIVE_GAP, Optimum, StationSolver
 from dispatch.station.program import Bounds, Weights
 from sim.contracts import FloatArray
 
@@ -31,6 +32,7 @@ class Front:
 
     second: Second
     optima: tuple[Optimum, ...]
+    cuts: tuple[Steps, ...]  # found on the way, for other programs of the day
 
     @property
     def points(self) -> FloatArray:
@@ -88,7 +90,7 @@ def front(
     ]:  # each one's plan is kept by the next
         near = cheap.optimum(Bounds(**{second: float(limit)}), near=near)
         optima.insert(0, near)
-    return Front(second=second, optima=tuple(optima))
+    return Front(second=second, optima=tuple(optima), cuts=tuple(cheap.cuts))
 
 
 def knee(points: FloatArray) -> int:
@@ -103,7 +105,13 @@ def knee(points: FloatArray) -> int:
 
 
 def weighted_sums(
-    day: StationDay, load_of: LoadOf, shares: Sequence[float], reference: tuple[float, float]
+    day: StationDay,
+    load_of: LoadOf,
+    shares: Sequence[float],
+    reference: tuple[float, float],
+    beside: Front,
+    *,
+    relative_gap: float = RELATIVE_GAP,
 ) -> list[Optimum]:
     """Optima of equation (9), F = w1 F1/F1_0 + w2 F2/F2_0 with w1 + w2 = 1.
 
@@ -113,12 +121,24 @@ def weighted_sums(
         Values of w1.
     reference
         F1_0 and F2_0, of case 1.
+    beside
+        The day's front: its nearest point is where the search begins.
+    relative_gap
+        At which an optimum counts as found.
     """
-    cost, spread = reference
-    return [
-        StationSolver(day, load_of, Weights(cost=w / cost, peak_valley_kw=(1.0 - w) / spread)).optimum()
-        for w in shares
-    ]
+    found = []
+    for share in shares:
+        weights = np.array([share, 1.0 - share]) / reference
+        near = beside.optima[int(np.argmin(beside.points @ weights))]
+        solver = StationSolver(
+            day,
+            load_of,
+            Weights(cost=float(weights[0]), peak_valley_kw=float(weights[1])),
+            relative_gap=relative_gap,
+            cuts=beside.cuts,
+        )
+        found.append(solver.optimum(near=near))
+    return found
 
 
 def hypervolume(points: FloatArray, reference: FloatArray) -> float:

@@ -132,11 +132,13 @@ class StationSolver:
         best = self._mended(bounds, relaxed.sums)
         if near is not None and (best is None or not self._meets(best.objective, bound)):
             best = _better(best, self._mended(bounds, sums_of(near.plan)))
+        integer_gap = self._gap
         while best is None or not self._meets(best.objective, bound):
-            n_cuts = self._program.n_cuts
+            # a bound as loose as the gap asked for would leave none of it to what a cut or a mending costs
+            n_cuts, integer_gap = self._program.n_cuts, max(integer_gap / 2.0, RELATIVE_GAP)
             found = Solver(iteration_limit=_ITERATIONS).solve_integer(
                 self._program.bounded(bounds).strict(binary).program,
-                relative_gap=self._gap,
+                relative_gap=integer_gap,
                 node_limit=None,
                 start=None if best is None else best.values,
             )
