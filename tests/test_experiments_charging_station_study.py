@@ -145,7 +145,7 @@ def test_three_objectives_keep_their_bounds() -> None:
 
 
 def test_searches_beside_exact_answers_by_hand() -> None:
-    """An optimum of 1.0, searches at 1.1 and 1.3; half of the front's area; a plan below it is counted."""
+    """An optimum of 1.0, searches at 1.1 and 1.3; half of the front's area; a plan below its bound is counted."""
     fronts = pd.DataFrame(
         {
             "building": "b",
@@ -153,6 +153,7 @@ def test_searches_beside_exact_answers_by_hand() -> None:
             "mark": ["cheapest", "", "end", "w1 = 0.5"],
             "cost [CNY]": [0.0, 1.0, 2.0, 1.0],
             "peak_valley_kw": [2.0, 0.5, 0.0, 1.0],
+            "gap": [0.0, 0.0, 0.0, 0.05],
         }
     )
     common = {"building": "b", "step [h]": 1.0, "generations": 3, "w cost": 0.5, "w peak-valley": 0.5}
@@ -172,6 +173,8 @@ def test_searches_beside_exact_answers_by_hand() -> None:
     assert ga["plans below the optimum of (9)"] == 1
     assert nsga["hypervolume share median"] == pytest.approx(0.5)  # 1 x 0.75 of 1 x 1.5 below (2, 2)
     assert nsga["plans below the optimum of (9)"] == 0
+    within_gap = pd.DataFrame(rows).replace({"F": {0.9: 0.96}})
+    assert against_exact(fronts, within_gap)["plans below the optimum of (9)"].sum() == 0
 
 
 def test_an_hourly_plan_in_quarter_hours() -> None:
