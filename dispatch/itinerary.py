@@ -6,7 +6,7 @@ car counts with the plugged fraction of the step; a car that arrives inside a st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -109,7 +109,13 @@ def declared(cars: Cars, now_s: int, n_steps: int, *, step_s: int, keeps_tail: b
 def by_trips(
     cars: Cars, trips: Trips, now_s: int, n_steps: int, *, step_s: int, keeps_tail: bool
 ) -> Itinerary:
-    """Itinerary along true trips: every stay of the horizon is explicit, a trip under way included."""
+    """Itinerary along true trips: every stay of the horizon is explicit, a trip under way included.
+
+    Who knows a trip knows what it needs: a driver who asked for less is charged beyond that.
+    """
+    most_kwh = cars.energy_max_kwh.copy()
+    np.maximum.at(most_kwh, trips.vehicle_index, trips.required_kwh)
+    cars = replace(cars, energy_max_kwh=most_kwh)
     draft = _Draft.empty(n_steps, cars.n)
     draft.is_known[:] = True
     under_way = (trips.depart_s <= now_s) & ~cars.is_plugged[trips.vehicle_index]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from dispatch_cases import world
@@ -199,3 +201,12 @@ def test_pools_are_lowered_to_what_charging_reaches() -> None:
     )
     assert pools.leaving_min_kwh[1, 0] == pytest.approx(8 + 1.125 * 1.5)
     assert pools.lowered_kwh == pytest.approx(12 - 8 - 1.125 * 1.5)
+
+
+def test_who_knows_the_trips_knows_that_a_driver_asked_for_too_little() -> None:
+    """A car told to hold 18 kWh that will need 20 is charged to 20, and no further."""
+    modest = replace(cars(), energy_max_kwh=np.array([18.0]))
+    plan = along(modest, trips((4500, 5400, 2, False, 1.0, 20.0)))
+    assert plan.lower_kwh[4, 0] == pytest.approx(20.0 - 1.0)
+    assert plan.upper_kwh[:, 0].max() == pytest.approx(20.0)
+    assert plan.lowered_kwh == 0
