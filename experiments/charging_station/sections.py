@@ -48,18 +48,17 @@ def _cases(sheets: Mapping[str, pd.DataFrame], pictures: Path) -> Section:
     return Section(
         title="The paper's four cases",
         question=(
-            f"Unordered charging with and without sun, ordered without storage, ordered with "
-            f"storage: 15 June (day {DAY}), "
-            f"in hours, beside three buildings ({peaks}), each with as much sun as makes 1,200 kWh "
-            f"useful by (3)."
+            "Unordered charging with and without sun, ordered without storage, ordered with storage: 15 "
+            f"June (day {DAY}), in hours, beside three buildings ({peaks}), each with as much sun as makes "
+            "1,200 kWh useful by (3)."
         ),
         tables=(
             Shown(
                 name="cases",
                 caption=(
-                    "The cases, at the optimum of (9) with w1 = w2 = 0.5 and at the cheapest plan; "
-                    "changes against case "
-                    "1 in per cent beside the printed ones. Unmet: what full power cannot give within the stays"
+                    "The cases, at the optimum of (9) with w1 = w2 = 0.5 and at the cheapest plan; changes "
+                    "against case 1 in per cent beside the printed ones. Unmet: what full power cannot "
+                    "give within the stays"
                 ),
                 frame=cases,
             ),
@@ -83,11 +82,9 @@ def _reach(sheets: Mapping[str, pd.DataFrame]) -> Section:
     return Section(
         title="What can be reached",
         question=(
-            f"Printed ({pairs}). On days spread over the year, each with cars of its own: the best "
-            f"change of each "
-            "objective, and whether a plan exists that is at least as good as the printed pair in "
-            "both. A pair is out "
-            "of reach where a certified bound says so."
+            f"Printed ({pairs}). On days spread over the year, each with cars of its own: the best change "
+            "of each objective, and whether a plan exists that is at least as good as the printed pair in "
+            "both. A pair is out of reach where a certified bound says so."
         ),
         tables=(
             Shown(
@@ -104,11 +101,10 @@ def _bridge(changes: pd.DataFrame) -> Section:
     return Section(
         title="From their numbers to ours",
         question=(
-            "The small building at the optimum of (9), one assumption switched at a time: which of "
-            "them could explain "
-            "the printed changes. An ordered schedule never has to cost more than the unordered "
-            "one, for it could be "
-            "that one: case 2's +10.3 % is a price of flatness, of a heuristic, or of another account."
+            "The small building at the optimum of (9), one assumption switched at a time: which of them "
+            "could explain the printed changes. An ordered schedule never has to cost more than the "
+            "unordered one, for it could be that one: case 2's +10.3 % is a price of flatness, of a "
+            "heuristic, or of another account."
         ),
         tables=(
             Shown(
@@ -127,11 +123,10 @@ def _fronts(sheets: Mapping[str, pd.DataFrame], extent: Extent, pictures: Path) 
     return Section(
         title="Exact fronts beside evolutionary search",
         question=(
-            f"Cost against peak-valley difference: {extent.n_points} points of each exact front "
-            f"with certified gaps, "
-            f"and what an elitist genetic algorithm (on (9)) and NSGA-II find in "
-            f"{extent.search.generations} generations "
-            f"of {extent.search.population} over {extent.n_seeds} seeds."
+            f"Cost against peak-valley difference: {extent.n_points} points of each exact front with "
+            "certified gaps, and what an elitist genetic algorithm (on (9)) and NSGA-II find in "
+            f"{extent.search.generations} generations of {extent.search.population} over {extent.n_seeds} "
+            "seeds."
         ),
         tables=(
             Shown(name="fronts", caption="The exact fronts", frame=tables.fronts_table(fronts)),
@@ -167,9 +162,9 @@ def _carbon(sheets: Mapping[str, pd.DataFrame], pictures: Path) -> Section:
     return Section(
         title="Carbon as a third objective",
         question=(
-            "Emissions of imported energy at the marginal rate of the hour (California, 2019): the "
-            "front of cost and "
-            "emissions in case 3, and the least cost where the peak-valley difference is bounded as well."
+            "Emissions of imported energy at the marginal rate of the hour (California, 2019): the front "
+            "of cost and emissions in case 3, and the least cost where the peak-valley difference is "
+            "bounded as well."
         ),
         tables=(
             Shown(name="carbon", caption="Fronts of cost and emissions", frame=tables.fronts_table(carbon)),
@@ -194,13 +189,10 @@ def _capacity(sheets: Mapping[str, pd.DataFrame], pictures: Path) -> Section:
     return Section(
         title="How much storage: the paper's search and the price of storage",
         question=(
-            "Equation (4) raises the capacity by 200 kWh as long as F falls. Operation alone never "
-            "rises with capacity, "
-            "so that search ends at its bound; with a price of storage it is a question of that "
-            "price: the last 200 kWh "
-            "pay below the break-even price (6 % interest, 12 years). Where it lies below the "
-            "market's price, 1,000 kWh "
-            "beat 1,200."
+            "Equation (4) raises the capacity by 200 kWh as long as F falls. Operation alone never rises "
+            "with capacity, so that search ends at its bound; with a price of storage it is a question of "
+            "that price: the last 200 kWh pay below the break-even price (6 % interest, 12 years). Where "
+            "it lies below the market's price, 1,000 kWh beat 1,200."
         ),
         tables=(
             Shown(
@@ -229,12 +221,10 @@ def _sizes(sizing: pd.DataFrame, extent: Extent) -> Section:
     return Section(
         title="Sizes with capital cost",
         question=(
-            "Storage energy and power, PV (up to the roof of equation (3)) and charging points that "
-            "cost least a year, "
-            f"annuities, wear and a demand charge included: chosen by {days} representative days "
-            f"and by the days of the "
-            "year, and what each choice costs on the days of the year, every one at its own optimum "
-            "with all rules."
+            "Storage energy and power, PV (up to the roof of equation (3)) and charging points that cost "
+            f"least a year, annuities, wear and a demand charge included: chosen by {days} representative "
+            "days and by the days of the year, and what each choice costs on the days of the year, every "
+            "one at its own optimum with all rules."
         ),
         tables=(
             Shown(
@@ -251,17 +241,15 @@ def _execution(execution: pd.DataFrame, pictures: Path) -> Section:
     return Section(
         title="An hourly plan in quarter-hours",
         question=(
-            "The same day planned in hours, as the paper does, and carried out in quarter-hours: "
-            "how much of what the "
-            "plan says it saves is there."
+            "The same day planned in hours, as the paper does, and carried out in quarter-hours: how much "
+            "of what the plan says it saves is there."
         ),
         tables=(
             Shown(
                 name="execution",
                 caption=(
-                    "Changes against case 1 [%] as planned and as carried out, the difference in "
-                    "points with 95 % "
-                    "intervals over days (n), and planned in quarter-hours"
+                    "Changes against case 1 [%] as planned and as carried out, the difference in points "
+                    "with 95 % intervals over days (n), and planned in quarter-hours"
                 ),
                 frame=tables.execution_table(execution),
             ),
@@ -289,11 +277,10 @@ def _real_days(parts: Mapping[str, Study], pictures: Path) -> Section:
         title="Real days",
         question=(
             f"Real sessions of two workplaces on {len(sessions)} weekdays of 2019 ({sessions.min():.0f} to "
-            f"{sessions.max():.0f} cars a day, {sessions.median():.0f} in the median) at a site "
-            f"with a building, sun and "
-            "storage: cars are unknown until they come, declare what their drivers declared and "
-            "need what they took; "
-            "every 15 minutes it is decided anew. Against the day's optimum with everything known."
+            f"{sessions.max():.0f} cars a day, {sessions.median():.0f} in the median) at a site with a "
+            "building, sun and storage: cars are unknown until they come, declare what their drivers "
+            "declared and need what they took; every 15 minutes it is decided anew. Against the day's "
+            "optimum with everything known."
         ),
         tables=(
             Shown(
@@ -330,9 +317,10 @@ def _real_days(parts: Mapping[str, Study], pictures: Path) -> Section:
             f"Power balance on the fullest day ({full['day']}), rolling": drawn["balance"],
         },
         notes=(
-            "Net cost: less what cars and storage hold more at the end, at lambda per kWh. What cars lack stands "
-            f"beside it, and with lacking: bought elsewhere at {ELSEWHERE_USD_PER_KWH:.2f} USD per kWh.",
-            "The optimum is planned once with everything known, and its chargers wait for the next quarter-hour; the "
-            "others' give full power from the second of arrival to the next decision.",
+            "Net cost: less what cars and storage hold more at the end, at lambda per kWh. What cars lack "
+            f"stands beside it, and with lacking: bought elsewhere at {ELSEWHERE_USD_PER_KWH:.2f} USD per "
+            "kWh.",
+            "The optimum is planned once with everything known, and its chargers wait for the next "
+            "quarter-hour; the others' give full power from the second of arrival to the next decision.",
         ),
     )

@@ -57,16 +57,17 @@ def _paper(study: Study, pictures: Path) -> Section:
     return Section(
         title="The paper's three scenarios",
         question=(
-            "Uncontrolled charging, each car alone against the tariff, and coordinated vehicle-to-grid, on the same "
-            "cars, trips and weather, with perfect forecasts: beside the printed Table 5."
+            "Uncontrolled charging, each car alone against the tariff, and coordinated vehicle-to-grid, on "
+            "the same cars, trips and weather, with perfect forecasts: beside the printed Table 5."
         ),
         tables=(
             Shown(
                 name="table5",
                 caption=(
-                    "Table 5 and ours, a day: money in CNY, energy in kWh. The printed sums lack the quarter of an "
-                    "hour of a step, so they stand a second time times 0.25; ours with 95 % intervals over fleets (n); "
-                    "net: less what batteries hold more at the end, at lambda per kWh"
+                    "Table 5 and ours, a day: money in CNY, energy in kWh. The printed sums lack the "
+                    "quarter of an hour of a step, so they stand a second time times 0.25; ours with 95 % "
+                    "intervals over fleets (n); net: less what batteries hold more at the end, at lambda "
+                    "per kWh"
                 ),
                 frame=table5.beside_printed(results),
             ),
@@ -92,16 +93,17 @@ def _bridge(study: Study, extent: Extent, pictures: Path) -> Section:
     return Section(
         title="From their numbers to ours",
         question=(
-            "Each row switches one assumption and shows what it moves: the share of scenario 1's net total cost that "
-            "scenario 3 (the day-ahead optimum) saves, with its 95 % interval over fleets."
+            "Each row switches one assumption and shows what it moves: the share of scenario 1's net total "
+            "cost that scenario 3 (the day-ahead optimum) saves, with its 95 % interval over fleets."
         ),
         tables=(
             Shown(
                 name="bridge",
                 caption=(
-                    "One assumption at a time. Saved: net total cost of scenario 1 less that of 3, CNY a day and per "
-                    "cent of scenario 1; moves by: against the scenario as it is, the same fleets; cost and bill 1, 2, "
-                    "3: net, CNY a day; renewables: kWh a day; 95 % intervals over fleets (n)"
+                    "One assumption at a time. Saved: net total cost of scenario 1 less that of 3, CNY a "
+                    "day and per cent of scenario 1; moves by: against the scenario as it is, the same "
+                    "fleets; cost and bill 1, 2, 3: net, CNY a day; renewables: kWh a day; 95 % intervals "
+                    "over fleets (n)"
                 ),
                 frame=table,
             ),
@@ -112,8 +114,8 @@ def _bridge(study: Study, extent: Extent, pictures: Path) -> Section:
             )
         },
         notes=(
-            f"From empty to full, cars and stationary batteries can take {table5.swing_kwh(scenario):,.0f} kWh at the "
-            f"bus; the printed renewables of scenario 3 exceed those of scenario 1 by "
+            f"From empty to full, cars and stationary batteries can take {table5.swing_kwh(scenario):,.0f} "
+            "kWh at the bus; the printed renewables of scenario 3 exceed those of scenario 1 by "
             f"{table5.printed_renewables_gain_kwh():,.0f} kWh.",
         ),
     )
@@ -128,8 +130,9 @@ def _design(study: Study, extent: Extent, pictures: Path) -> Section:
     return Section(
         title="What the gain depends on",
         question=(
-            f"The day-ahead optimum in all {len(labels)} combinations of departure rule, pooling, export, V2G, turbine "
-            "and wear price, each with the same fleets: what V2G is worth, and which assumption explains most."
+            f"The day-ahead optimum in all {len(labels)} combinations of departure rule, pooling, export, "
+            "V2G, turbine and wear price, each with the same fleets: what V2G is worth, and which "
+            "assumption explains most."
         ),
         tables=(
             Shown(
@@ -168,16 +171,16 @@ def _rolling(study: Study, factorial: Study, extent: Extent) -> Section:
     return Section(
         title="The same settings in the rolling simulator",
         question=(
-            "A dozen of the settings with decisions every 15 minutes on yesterday's forecasts: what the rolling policy "
-            "saves against uncontrolled charging (its stationary storage scheduled on the same forecasts), how much "
-            "that is of what the day-ahead optimum with perfect foresight saves."
+            "A dozen of the settings with decisions every 15 minutes on yesterday's forecasts: what the "
+            "rolling policy saves against uncontrolled charging (its stationary storage scheduled on the "
+            "same forecasts), how much that is of what the day-ahead optimum with perfect foresight saves."
         ),
         tables=(
             Shown(
                 name="rolling",
                 caption=(
-                    "Net cost saved against uncontrolled charging: CNY a day, per cent of the uncontrolled cost, and "
-                    "share of what the optimum saves; 95 % intervals over fleets (n)"
+                    "Net cost saved against uncontrolled charging: CNY a day, per cent of the uncontrolled "
+                    "cost, and share of what the optimum saves; 95 % intervals over fleets (n)"
                 ),
                 frame=table,
             ),
@@ -190,16 +193,17 @@ def _drivers(study: Study, pictures: Path) -> Section:
     return Section(
         title="Drivers are people",
         question=(
-            "What drivers gain by the rolling policy against uncontrolled charging (net bill saved less the wear of "
-            "what they give back, no compensation), when they err, keep silent, insist or take no part."
+            "What drivers gain by the rolling policy against uncontrolled charging (net bill saved less "
+            "the wear of what they give back, no compensation), when they err, keep silent, insist or take "
+            "no part."
         ),
         tables=(
             Shown(
                 name="drivers",
                 caption=(
-                    "Drivers by kind, a day: gains and ageing in CNY per car, net cost saved in CNY for the whole "
-                    "system, compensation in CNY per kWh given back, energy in kWh for the fleet; 95 % intervals over "
-                    "fleets (n)"
+                    "Drivers by kind, a day: gains and ageing in CNY per car, net cost saved in CNY for "
+                    "the whole system, compensation in CNY per kWh given back, energy in kWh for the "
+                    "fleet; 95 % intervals over fleets (n)"
                 ),
                 frame=table,
             ),
