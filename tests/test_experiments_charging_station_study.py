@@ -334,7 +334,6 @@ def test_a_small_study_runs_resumes_and_repeats(tmp_path: Path, monkeypatch: pyt
         n_seeds=1,
         search=Search(population=6, generations=2),
         n_real_days=1,
-        stochastic_every=1,
         representative=(2,),
         year_every=120,
     )

@@ -64,7 +64,6 @@ class Extent:
     quarter_search: Search
     n_capacity_seeds: int
     n_real_days: int
-    stochastic_every: int  # of the real days
     n_paths: int
     representative: tuple[int, ...]  # numbers of days that sizes are chosen by
     year_every: int  # of the days of the year that sizes are checked on
@@ -83,7 +82,6 @@ FULL: Final = Extent(
     quarter_search=Search(population=100, generations=1000),
     n_capacity_seeds=3,
     n_real_days=60,
-    stochastic_every=3,
     n_paths=5,
     representative=(4, 8, 12, 24),
     year_every=1,
@@ -101,7 +99,6 @@ QUICK: Final = Extent(
     quarter_search=Search(population=20, generations=10),
     n_capacity_seeds=1,
     n_real_days=2,
-    stochastic_every=2,
     n_paths=2,
     representative=(2, 4),
     year_every=40,
@@ -272,12 +269,12 @@ def parts(extent: Extent) -> Iterator[Part]:
     """
     days: list[dict[str, Level]] = [{START: day} for day in real_days(extent.n_real_days)]
 
-    def part(name: str, policies: tuple[str, ...], *overrides: str, every: int = 1) -> Part:
+    def part(name: str, policies: tuple[str, ...], *overrides: str) -> Part:
         return Part(
             name=name,
             scenario=workplace(*overrides),
             policies=policies,
-            factors=Factors(design="list", cells=days[::every]),
+            factors=Factors(design="list", cells=days),
             n_replications=1,
             keep="1",
         )
@@ -287,5 +284,4 @@ def parts(extent: Extent) -> Iterator[Part]:
     yield part("perfect", ("rolling",), perfect)
     yield part("real-days", RULES)
     yield part("learned", ("rolling",), 'forecast.kind="learned"')
-    paths = f"forecast.n_paths={extent.n_paths}"
-    yield part("stochastic", ("stochastic",), paths, every=extent.stochastic_every)
+    yield part("stochastic", ("stochastic",), f"forecast.n_paths={extent.n_paths}")
