@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from experiments.experiment.kept import audit_findings, audits_by_part, decision_seconds
-from experiments.experiment.processes import in_processes
 from experiments.monte_carlo import study
 from experiments.monte_carlo.design.factors import Factors
 
@@ -57,10 +55,3 @@ def test_kept_runs_are_audited_and_timed(tmp_path: Path) -> None:
     assert by_part["runs audited"].to_dict() == {"uncontrolled": 2, "rolling": 2}
     assert by_part["pass"].to_dict() == {"uncontrolled": 2, "rolling": 1}
     assert by_part.loc["rolling", "first finding"]
-
-
-def test_calls_keep_their_order_among_processes() -> None:
-    """Two processes give the results of one, in the order of the inputs, and are gone afterwards."""
-    values = list(range(-20, 0))
-    assert in_processes(abs, values, workers=2) == in_processes(abs, values, workers=0)
-    assert multiprocessing.active_children() == []

@@ -13,6 +13,7 @@ from experiments.experiment.folder import open_experiment, write_tables
 from experiments.experiment.kept import audit_findings
 from experiments.experiment.page import Section, render
 from experiments.experiment.parts import Hooks, Part, run_parts
+from experiments.experiment.processes import ends_at_once
 from experiments.experiment.sheets import Sheet, run_sheets
 from experiments.monte_carlo.reading import Study
 from sim.errors import StudyError
@@ -86,20 +87,23 @@ def conduct(
     folder, told = Path(out), hooks or Hooks()
     open_experiment(folder, experiment.name, experiment.extent, resume=resume)
     parts = run_parts(folder, experiment.parts(), workers=workers, hooks=told)
-    sheets = run_sheets(folder, experiment.sheets(), workers=workers, on_sheet=told.on_part)
-    told.on_part("audit")
-    findings = audit_findings(parts, workers=workers)
-    (folder / "figures").mkdir(exist_ok=True)
-    made = list(experiment.sections(Ran(parts=parts, sheets=sheets, findings=findings), folder / "figures"))
-    shown = [table for section in made for table in section.tables]
-    tables = {table.name: table.frame for table in shown if not table.is_of_machine}
-    write_tables(folder / "tables", tables)
-    write_tables(folder / "timings", {table.name: table.frame for table in shown if table.is_of_machine})
-    page = folder / "index.html"
-    try:
-        write_whole(page, render(experiment.title, experiment.lead, made).encode())
-    except OSError as error:
-        raise StudyError(f"{page}: {error.strerror or error}") from error
+    with ends_at_once(folder):
+        sheets = run_sheets(folder, experiment.sheets(), workers=workers, on_sheet=told.on_part)
+        told.on_part("audit")
+        findings = audit_findings(parts, workers=workers)
+        (folder / "figures").mkdir(exist_ok=True)
+        made = list(
+            experiment.sections(Ran(parts=parts, sheets=sheets, findings=findings), folder / "figures")
+        )
+        shown = [table for section in made for table in section.tables]
+        tables = {table.name: table.frame for table in shown if not table.is_of_machine}
+        write_tables(folder / "tables", tables)
+        write_tables(folder / "timings", {table.name: table.frame for table in shown if table.is_of_machine})
+        page = folder / "index.html"
+        try:
+            write_whole(page, render(experiment.title, experiment.lead, made).encode())
+        except OSError as error:
+            raise StudyError(f"{page}: {error.strerror or error}") from error
     return Finished(
         path=folder, parts=parts, tables=tables, n_audit_findings=int((findings["finding"] != "").sum())
     )
