@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Literal
@@ -14,6 +15,7 @@ from dispatch.station.front import Second, front, hypervolume, weighted_sums
 from dispatch.station.optimum import RELATIVE_GAP, InfeasibleError, StationSolver
 from dispatch.station.program import Bounds, Weights
 from experiments.charging_station.cases import Setting, ordered, references, weights_of, without_storage
+from sim.contracts import FloatArray
 
 Method = Literal["GA", "NSGA-II"]
 METHODS: Final[tuple[Method, ...]] = ("GA", "NSGA-II")
@@ -182,7 +184,9 @@ def times_against_exact(fronts: pd.DataFrame, found: pd.DataFrame) -> pd.DataFra
 
 
 def three_objectives(trace: Trace) -> pd.DataFrame:
-    """Least cost where both the peak-valley difference and emissions are bounded, on a grid between their ends.
+    """Least cost where both the peak-valley difference and emissions are bounded.
+
+    Bounds are on a grid from the worst to the best that the cheapest, the flattest and the cleanest plans have of each.
 
     Returns
     -------
@@ -193,12 +197,9 @@ def three_objectives(trace: Trace) -> pd.DataFrame:
     solver = StationSolver(day, load_of, Weights(cost=1.0))
     flat = front(day, load_of, n_points=2)
     clean = front(day, load_of, second="emission_kg", n_points=2)
-    spreads = np.linspace(
-        flat.optima[0].reached.peak_valley_kw, flat.optima[-1].reached.peak_valley_kw, trace.n_points
-    )
-    emissions = np.linspace(
-        clean.optima[0].reached.emission_kg, clean.optima[-1].reached.emission_kg, trace.n_points
-    )
+    ends = [one.reached for one in (*flat.optima, *clean.optima)]
+    spreads = _down_from_worst([one.peak_valley_kw for one in ends], trace.n_points)
+    emissions = _down_from_worst([one.emission_kg for one in ends], trace.n_points)
     rows = []
     for spread in spreads:
         for emission in emissions:
@@ -222,6 +223,10 @@ def three_objectives(trace: Trace) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _down_from_worst(values: Sequence[float], n: int) -> FloatArray:
+    return np.linspace(max(values), min(values), n)
 
 
 def capacity(setting: Setting, searches: tuple[Search, ...] = ()) -> pd.DataFrame:

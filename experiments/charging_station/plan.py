@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -60,8 +60,9 @@ class Extent:
     n_bounds: int  # of each of two bounded objectives beside cost
     has_quarter_hours: bool
     n_seeds: int
-    search: Search
-    quarter_search: Search
+    population: int  # of searches
+    generations: Mapping[str, int]  # by building: a search takes ten times as long as the exact front
+    quarter_generations: int
     n_capacity_seeds: int
     n_real_days: int
     n_paths: int
@@ -78,8 +79,9 @@ FULL: Final = Extent(
     n_bounds=5,
     has_quarter_hours=True,
     n_seeds=20,
-    search=Search(population=100, generations=300),
-    quarter_search=Search(population=100, generations=1000),
+    population=100,
+    generations={"small": 300, "middle": 600, "large": 600},
+    quarter_generations=2000,
     n_capacity_seeds=3,
     n_real_days=60,
     n_paths=5,
@@ -95,8 +97,9 @@ QUICK: Final = Extent(
     n_bounds=2,
     has_quarter_hours=False,
     n_seeds=2,
-    search=Search(population=20, generations=10),
-    quarter_search=Search(population=20, generations=10),
+    population=20,
+    generations={"small": 10},
+    quarter_generations=10,
     n_capacity_seeds=1,
     n_real_days=2,
     n_paths=2,
@@ -178,7 +181,10 @@ def sheets(extent: Extent) -> Iterator[Sheet]:
             for day in days_of_year(max(2, extent.n_days // 2))
         ],
     )
-    searches = tuple(replace(extent.search, seed=1 + k) for k in range(extent.n_capacity_seeds))
+    searches = tuple(
+        Search(population=extent.population, generations=extent.generations[extent.buildings[0]], seed=1 + k)
+        for k in range(extent.n_capacity_seeds)
+    )
     yield Sheet(
         name="capacity",
         call=partial(capacity, searches=searches),
@@ -204,12 +210,15 @@ def _hunts(extent: Extent, at_day: Sequence[Setting]) -> Iterator[Hunt]:
     for one in at_day:
         for seed in range(1, extent.n_seeds + 1):
             for method in METHODS:
-                yield Hunt(setting=one, method=method, search=replace(extent.search, seed=seed))
+                search = Search(
+                    population=extent.population, generations=extent.generations[one.building], seed=seed
+                )
+                yield Hunt(setting=one, method=method, search=search)
     if extent.has_quarter_hours:
+        quarters = replace(at_day[0], steps_per_hour=4)
+        search = Search(population=extent.population, generations=extent.quarter_generations)
         for method in METHODS:
-            yield Hunt(
-                setting=replace(at_day[0], steps_per_hour=4), method=method, search=extent.quarter_search
-            )
+            yield Hunt(setting=quarters, method=method, search=search)
 
 
 def _variants(extent: Extent) -> Iterator[Variant]:

@@ -124,9 +124,9 @@ def _fronts(sheets: Mapping[str, pd.DataFrame], extent: Extent, pictures: Path) 
         title="Exact fronts beside evolutionary search",
         question=(
             f"Cost against peak-valley difference: {extent.n_points} points of each exact front with "
-            "certified gaps, and what an elitist genetic algorithm (on (9)) and NSGA-II find in "
-            f"{extent.search.generations} generations of {extent.search.population} over {extent.n_seeds} "
-            "seeds."
+            "certified gaps, and what an elitist genetic algorithm (on (9)) and NSGA-II find with "
+            f"populations of {extent.population} over {extent.n_seeds} seeds, ten times as long (the last "
+            "table)."
         ),
         tables=(
             Shown(name="fronts", caption="The exact fronts", frame=tables.fronts_table(fronts)),
