@@ -404,8 +404,11 @@ class SeriesRef(Part):
         Field(description="mean of finer rows; hold an hour's value; linear between the hours' middles."),
     ]
     wrap: Annotated[
-        Literal["none", "year"],
-        Field(description="year: the file's one year serves any (29 February may use the 28th)."),
+        Literal["none", "year", "weekdays"],
+        Field(
+            description="year: the file's one year serves any (29 February may use the 28th); weekdays: so too, by the "
+            "nearest day that is the same day of the week."
+        ),
     ]
 
     @model_validator(mode="after")

@@ -39,6 +39,7 @@ UNIT_BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "_per_kwh": (-np.inf, np.inf),
     "_per_mwh": (-np.inf, np.inf),
 }
+_DAYS_PER_WEEK: Final = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,8 +198,11 @@ class _Rows:
         first, last = (span.begin_s - phase) // step_s, -((phase - span.end_s) // step_s)
         # one row more on either side, for lines between the middles
         needed_s = phase + step_s * np.arange(first - 1, last + 1, dtype=np.int64)
-        if ref.wrap == "year":
-            return cls(begins_s=needed_s, row_index=_wrapped(needed_s, begins_s, step_s, name))
+        if ref.wrap != "none":
+            rows = _wrapped(needed_s, begins_s, step_s, ref.wrap, name)
+            if ref.wrap == "weekdays":
+                rows = _on_same_weekday(rows, needed_s, begins_s, step_s)
+            return cls(begins_s=needed_s, row_index=rows)
         end_s = int(begins_s[-1]) + step_s
         if span.begin_s < begins_s[0] or span.end_s > end_s:
             raise SeriesError(
@@ -226,20 +230,22 @@ def _check_resolution(begin_s: int, step_s: int, ref: SeriesRef, name: str) -> N
         faults.append(f'{name}: rows of {ref.step_minutes} min need to_quarter_hours = "hold" or "linear"')
     if step_s < STEP_S and ref.to_quarter_hours != "mean":
         faults.append(f'{name}: rows of {ref.step_minutes} min need to_quarter_hours = "mean"')
-    if ref.wrap == "year" and DAY_S % step_s:
-        faults.append(f'{name}: wrap = "year" needs step_minutes that divide a day, not {ref.step_minutes}')
+    if ref.wrap != "none" and DAY_S % step_s:
+        faults.append(
+            f'{name}: wrap = "{ref.wrap}" needs step_minutes that divide a day, not {ref.step_minutes}'
+        )
     if faults:
         raise SeriesError(faults)
 
 
-def _wrapped(needed_s: IntArray, begins_s: IntArray, step_s: int, name: str) -> IntArray:
+def _wrapped(needed_s: IntArray, begins_s: IntArray, step_s: int, wrap: str, name: str) -> IntArray:
     """Row of the same clock time of the file's year; 29 February takes the 28th's where the year has none."""
     slots = second_of_year(begins_s) // step_s
     per_day = DAY_S // step_s
     row_of_slot = np.full(366 * per_day, -1, dtype=np.int64)
     row_of_slot[slots[::-1]] = np.arange(len(slots))[::-1]
     if len(begins_s) > 366 * per_day or len(np.unique(slots)) < len(slots):
-        raise SeriesError([f'{name} covers more than one year: wrap = "year" cannot tell which one to use'])
+        raise SeriesError([f'{name} covers more than one year: wrap = "{wrap}" cannot tell which one to use'])
     leap_day = slice(59 * per_day, 60 * per_day)
     if (row_of_slot[leap_day] < 0).all():
         row_of_slot[leap_day] = row_of_slot[58 * per_day : 59 * per_day]
@@ -247,9 +253,20 @@ def _wrapped(needed_s: IntArray, begins_s: IntArray, step_s: int, name: str) -> 
     if len(missing):
         where = instant_label(epoch_s(date(2016, 1, 1)) + int(missing[0]) * step_s)[5:]
         raise SeriesError(
-            [f'{name} lacks {len(missing)} rows of a whole year (first: {where}), which wrap = "year" needs']
+            [
+                f'{name} lacks {len(missing)} rows of a whole year (first: {where}), which wrap = "{wrap}" needs'
+            ]
         )
     return row_of_slot[second_of_year(needed_s) // step_s]
+
+
+def _on_same_weekday(rows: IntArray, needed_s: IntArray, begins_s: IntArray, step_s: int) -> IntArray:
+    """Rows up to three days earlier or later, of the day of the week that is needed; up to six at the file's ends."""
+    per_day = DAY_S // step_s
+    days_off = (needed_s // DAY_S - begins_s[rows] // DAY_S + 3) % _DAYS_PER_WEEK - 3
+    moved = rows + days_off * per_day
+    moved = np.where(moved < 0, moved + _DAYS_PER_WEEK * per_day, moved)
+    return np.where(moved >= len(begins_s), moved - _DAYS_PER_WEEK * per_day, moved)
 
 
 def _resample(rows: _Rows, values: FloatArray, ref: SeriesRef, span: Span) -> FloatArray:

@@ -263,6 +263,23 @@ def test_29_february_uses_the_28th_where_the_year_has_none(tmp_path: Path) -> No
         assert values[96] == 30_100.0
 
 
+@pytest.mark.parametrize("file_year", [2015, 2016])
+@pytest.mark.parametrize("year", [2016, 2019, 2020])
+def test_weekdays_of_a_year_serve_the_same_weekdays(file_year: int, year: int, tmp_path: Path) -> None:
+    """Every day takes the nearest of its weekday: within three days of its date, six at the file's ends."""
+    path = year_file(tmp_path, file_year, lambda stamp: float((stamp - datetime(file_year, 1, 1)).days))
+    n_days = (date(year + 1, 1, 1) - date(year, 1, 1)).days
+    values = read(path, reference(wrap="weekdays"), span(f"{year}-01-01", n_steps=96 * n_days))
+    taken = values.reshape(n_days, 96)
+    assert (np.ptp(taken, axis=1) == 0.0).all()
+    for day, number in enumerate(taken[:, 0]):
+        needed, found = date(year, 1, 1) + timedelta(day), date(file_year, 1, 1) + timedelta(number)
+        assert found.weekday() == needed.weekday()
+        months_match = date(file_year, needed.month, min(needed.day, 28)) + timedelta(max(0, needed.day - 28))
+        is_inside = 3 <= day < n_days - 4
+        assert abs((found - months_match).days) <= (4 if is_inside else 6)
+
+
 def test_a_year_in_utc_wraps_by_the_scenario_clock(tmp_path: Path) -> None:
     """Rows of a UTC year that fall into the next year of the clock serve the first hour of January."""
     path = year_file(tmp_path, 2015, day_code)
