@@ -76,7 +76,9 @@ def write_pngs(run: Run, target: Path) -> list[Path]:
 
 
 def _balance(run: Run) -> Figure:
-    names = run.region_names[:MAX_REGIONS]
+    powers = sorted({column for layer in LAYERS for column in layer.plus})
+    with_power = (run.grid[powers] != 0.0).any(axis=1).groupby(run.grid["region"]).any()
+    names = [name for name in run.region_names if with_power[name]][:MAX_REGIONS] or run.region_names[:1]
     figure, axes = _panels(len(names), size=(9.0, 2.4 * len(names) + 0.6))
     seen: dict[str, str] = {}
     for axis, name in zip(axes, names, strict=True):

@@ -243,7 +243,8 @@ def test_order_of_the_cars_does_not_matter() -> None:
     snapshot, forecast = made.snapshot(), made.forecast(perfect=False)
     order = np.array([3, 0, 5, 1, 4, 2])
     cars = snapshot.cars
-    shuffled = replace(cars, **{name: getattr(cars, name)[order] for name in cars.__slots__})
+    per_car = {name: value for name in cars.__slots__ if (value := getattr(cars, name)) is not None}
+    shuffled = replace(cars, **{name: value[order] for name, value in per_car.items()})
     one = started(made).decide(snapshot, forecast).decision
     other = started(made).decide(replace(snapshot, cars=shuffled), forecast).decision
     assert one.objective == pytest.approx(other.objective, rel=1e-9)

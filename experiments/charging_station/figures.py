@@ -27,6 +27,13 @@ def _stairs(axis: Axes, rows: pd.DataFrame, column: str, colour: str, label: str
     )
 
 
+def _legend_below(figure: Figure, *axes: Axes, n_columns: int = 6) -> None:
+    """Put the legends of some axes below everything, where they hide nothing."""
+    found = [axis.get_legend_handles_labels() for axis in axes]
+    handles, labels = ([one for part in parts for one in part] for parts in zip(*found, strict=True))
+    figure.legend(handles, labels, fontsize="small", loc="outside lower center", ncols=n_columns)
+
+
 def load_figure(curves: pd.DataFrame) -> Figure:
     """Load whose peak and valley count, by case, at the optimum of (9); below, case 3 and the price."""
     buildings = list(dict.fromkeys(curves["building"]))
@@ -54,12 +61,9 @@ def load_figure(curves: pd.DataFrame) -> Figure:
             axis.set_xlim(0.0, 24.0)
         if column == len(buildings) - 1:
             right.set_ylabel("price [CNY/kWh]", color=PRICE)
-        if column == 0:
-            handles, labels = below.get_legend_handles_labels()
-            below.legend(handles, labels, fontsize="small")
     axes[0].set_ylabel("load [kW]")
     axes[len(buildings)].set_ylabel("case 3 [kW]")
-    axes[0].legend(fontsize="small")
+    _legend_below(figure, axes[0], axes[len(buildings)])
     return figure
 
 
@@ -103,9 +107,8 @@ def front_figure(fronts: pd.DataFrame, found: pd.DataFrame, cases: pd.DataFrame)
         axis.set_title(f"{building} building", loc="left")
         axis.set_xlabel("cost against case 1 [%]")
     axes[0].set_ylabel("peak-valley difference against case 1 [%]")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize="small", loc="outside lower center", ncols=4)
     figure.set_size_inches(9.0, 4.6)
+    _legend_below(figure, axes[0], n_columns=4)
     return figure
 
 
@@ -129,7 +132,7 @@ def purchase_figure(cases: pd.DataFrame) -> Figure:
         axis.set_title(f"{building} building", loc="left")
         axis.grid(visible=False, axis="y")
     axes[0].set_ylabel("case")
-    axes[-1].legend(fontsize="small")
+    _legend_below(figure, axes[0])
     return figure
 
 
@@ -153,7 +156,7 @@ def capacity_figure(capacity: pd.DataFrame, break_even: pd.DataFrame) -> Figure:
     )
     left.set_xlabel("capacity [kWh]")
     left.set_ylabel("F of (9), operation alone")
-    left.legend(fontsize="small")
+    left.legend(fontsize="small", loc="upper left")
     for (building, rows), colour in zip(
         break_even.groupby("building", sort=False), (GRID, PV, BATTERY), strict=False
     ):
@@ -222,6 +225,6 @@ def carbon_figure(carbon: pd.DataFrame) -> Figure:
         rows = carbon[carbon["building"] == building]
         axis.plot(rows["emission_kg"], rows["cost [CNY]"], "o-", color=GRID, markersize=3)
         axis.set_title(f"{building} building", loc="left")
-        axis.set_xlabel("emissions of imported energy [kg a day]")
+        axis.set_xlabel("emissions [kg a day]")
     axes[0].set_ylabel("cost [CNY a day]")
     return figure
