@@ -156,6 +156,7 @@ def capacity_figure(capacity: pd.DataFrame, break_even: pd.DataFrame) -> Figure:
     )
     left.set_xlabel("capacity [kWh]")
     left.set_ylabel("F of (9), operation alone")
+    left.margins(y=0.2)  # room for the legend
     left.legend(fontsize="small", loc="upper left")
     for (building, rows), colour in zip(
         break_even.groupby("building", sort=False), (GRID, PV, BATTERY), strict=False
