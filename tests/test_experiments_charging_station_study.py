@@ -339,7 +339,7 @@ def test_a_small_study_runs_resumes_and_repeats(tmp_path: Path, monkeypatch: pyt
         representative=(2,),
         year_every=120,
     )
-    chosen = {"optimum", "perfect", "real-days", "learned", "stochastic"}
+    chosen = {"optimum", "perfect", "real-days", "load-known", "cars-known", "learned", "stochastic"}
     monkeypatch.setattr(plan, "RULES", ("first-come", "rolling"))
     small = study.of_extent(extent)
     first = conduct(small, tmp_path / "a", workers=0)

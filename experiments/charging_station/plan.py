@@ -81,7 +81,7 @@ FULL: Final = Extent(
     n_seeds=20,
     population=100,
     generations={"small": 300, "middle": 600, "large": 600},
-    quarter_generations=2000,
+    quarter_generations=2400,
     n_capacity_seeds=3,
     n_real_days=60,
     n_paths=5,
@@ -292,5 +292,7 @@ def parts(extent: Extent) -> Iterator[Part]:
     yield part("optimum", ("day-ahead",), perfect, 'fleet.arrival_power="none"')
     yield part("perfect", ("rolling",), perfect)
     yield part("real-days", RULES)
+    yield part("load-known", ("rolling",), 'forecast.known=["load", "weather"]')
+    yield part("cars-known", ("rolling",), 'forecast.known=["cars"]')
     yield part("learned", ("rolling",), 'forecast.kind="learned"')
     yield part("stochastic", ("stochastic",), f"forecast.n_paths={extent.n_paths}")

@@ -21,6 +21,8 @@ PARTS: Final = {
     "optimum": "",
     "perfect": ", perfect forecasts",
     "real-days": "",
+    "load-known": ", load and weather known",
+    "cars-known": ", cars known",
     "learned": ", learned forecasts",
     "stochastic": "",
 }
