@@ -38,6 +38,21 @@ def with_rows_below(program: LinearProgram, block: FloatArray, upper: FloatArray
     )
 
 
+def with_rows_among(program: LinearProgram, stays: NDArray[np.bool_]) -> LinearProgram:
+    """The same program with some of its rows, shape (rows,)."""
+    shape = (len(program.row_lower), len(program.cost))
+    matrix = csc_array((program.values, program.rows, program.starts), shape=shape)[stays]
+    matrix.sort_indices()
+    return replace(
+        program,
+        row_lower=program.row_lower[stays],
+        row_upper=program.row_upper[stays],
+        starts=matrix.indptr.astype(np.int32),
+        rows=matrix.indices.astype(np.int32),
+        values=matrix.data,
+    )
+
+
 class Rows:
     """Collects rows.
 

@@ -24,6 +24,8 @@ _SHARED_KWH: Final = 1e-7
 """By which sums may exceed what the cars can take: rounding."""
 _ITERATIONS: Final = 10_000_000
 _ROUNDS: Final = 12
+_TIGHT_KWH: Final = 0.05
+"""Room in a cut, below which a mixed-integer program is given it: most cuts are of other points of a front."""
 
 Mask = NDArray[np.bool_]
 
@@ -66,7 +68,7 @@ class StationSolver:
        Where it is as good as the relaxed optimum, it is the optimum.
     3. Otherwise the mixed-integer program, binary only in steps that broke a rule so far: a better bound, and its
        plan, mended as in 2, a better candidate; more steps become binary, and cuts come, until bound and candidate
-       meet.
+       meet. Of the cuts known it holds those that were tight or broken so far: every one weighs on its nodes.
 
     Parameters
     ----------
@@ -132,12 +134,14 @@ class StationSolver:
         best = self._mended(bounds, relaxed.sums)
         if near is not None and (best is None or not self._meets(best.objective, bound)):
             best = _better(best, self._mended(bounds, sums_of(near.plan)))
-        integer_gap = self._gap
+        integer_gap, tight = self._gap, self._tight(relaxed.sums)
+        if best is not None:
+            tight |= self._tight(best.sums)
         while best is None or not self._meets(best.objective, bound):
             # a bound as loose as the gap asked for would leave none of it to what a cut or a mending costs
-            n_cuts, integer_gap = self._program.n_cuts, max(integer_gap / 2.0, RELATIVE_GAP)
+            integer_gap = max(integer_gap / 2.0, RELATIVE_GAP)
             found = Solver(iteration_limit=_ITERATIONS).solve_integer(
-                self._program.bounded(bounds).strict(binary).program,
+                self._program.among_cuts(tight).bounded(bounds).strict(binary).program,
                 relative_gap=integer_gap,
                 node_limit=None,
                 start=None if best is None else best.values,
@@ -146,12 +150,17 @@ class StationSolver:
                 raise InfeasibleError(f"no plan keeps {bounds} and the rules ({found.status})")
             bound = max(bound, found.bound)
             sums = self._program.sums(found.values)
-            self._cut(sums)
+            n_cuts, broken = self._program.n_cuts, self._program.room_kwh(sums.cars_kw) < -_SHARED_KWH
+            is_all_told = not (broken & ~tight).any()
+            tight |= broken
+            if is_all_told:
+                self._cut(sums)
             best = _better(best, self._mended(bounds, sums, self._program.ways(found.values, binary)))
             more = self._broken(sums) & ~binary
             binary |= more
-            if not more.any() and self._program.n_cuts == n_cuts:
+            if is_all_told and not more.any() and self._program.n_cuts == n_cuts:
                 break
+            tight = np.append(tight, np.ones(self._program.n_cuts - len(tight), dtype=np.bool_))
         if best is None:
             raise InfeasibleError(f"no plan keeps {bounds} and the rules")
         return self._answer(best, min(bound, best.objective), 2 * int(binary.sum()))
@@ -205,6 +214,10 @@ class StationSolver:
                 return point
             sums = point.sums
         return None
+
+    def _tight(self, sums: Sums) -> Mask:
+        """Cuts that leave the cars next to no room, (n_cuts,)."""
+        return np.asarray(self._program.room_kwh(sums.cars_kw) < _TIGHT_KWH)
 
     def _used(self, sums: Sums) -> Mask:
         return np.asarray(np.maximum(sums.charge_kw, sums.discharge_kw) > ALLOWED_KW)

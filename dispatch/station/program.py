@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from dispatch.highs import BASIC, Basis, LinearProgram
-from dispatch.rows import Rows, Term, with_rows_below
+from dispatch.rows import Rows, Term, with_rows_among, with_rows_below
 from dispatch.station.car_flow import Steps, most_kwh
 from dispatch.station.day import LoadOf, StationDay
 from dispatch.station.plan import StationPlan
@@ -117,6 +118,20 @@ class StationProgram:
         block[:, self.at("cars")] = day.step_h * np.array(cuts, dtype=np.float64)
         grown = with_rows_below(self.program, block, np.array([most_kwh(day, cut) for cut in cuts]))
         return replace(self, program=grown, n_cuts=self.n_cuts + len(cuts))
+
+    def among_cuts(self, stays: Steps) -> StationProgram:
+        """The same program with some of its cuts; shape (n_cuts,)."""
+        others = np.ones(len(self.program.row_lower) - self.n_cuts, dtype=np.bool_)
+        fewer = with_rows_among(self.program, np.concatenate([others, stays]))
+        return replace(self, program=fewer, n_cuts=int(stays.sum()))
+
+    def room_kwh(self, cars_kw: FloatArray) -> FloatArray:
+        """What the cars could take more in each cut's steps; below 0 where a cut is broken, (n_cuts,)."""
+        program, first = self.program, len(self.program.row_lower) - self.n_cuts
+        matrix = csc_array(
+            (program.values, program.rows, program.starts), shape=(len(program.row_lower), len(program.cost))
+        )
+        return np.asarray(program.row_upper[first:] - matrix[first:, self.at("cars")] @ cars_kw)
 
     def start(self, basis: Basis) -> Basis:
         """A basis of this program from one with fewer cuts."""
