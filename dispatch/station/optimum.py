@@ -24,7 +24,7 @@ _SHARED_KWH: Final = 1e-7
 """By which sums may exceed what the cars can take: rounding."""
 _ITERATIONS: Final = 10_000_000
 _ROUNDS: Final = 12
-_TIGHT_KWH: Final = 0.05
+_TIGHT_KWH: Final = 1.0
 """Room in a cut, below which a mixed-integer program is given it: most cuts are of other points of a front."""
 
 Mask = NDArray[np.bool_]
