@@ -136,8 +136,9 @@ def test_a_front_and_its_marks() -> None:
 def test_three_objectives_keep_their_bounds() -> None:
     """Tighter bounds never cost less."""
     rows = three_objectives(Trace(setting=SMALL, case="3", n_points=3))
-    assert (rows["peak-valley [kW]"] <= rows["peak-valley below [kW]"] + 1e-5).all()
-    assert (rows["emissions [kg]"] <= rows["emissions below [kg]"] + 1e-5).all()
+    slack = 1.0 + 1e-9  # that the bounds are given, so that their own plans keep them
+    assert (rows["peak-valley [kW]"] <= slack * rows["peak-valley below [kW]"] + 1e-6).all()
+    assert (rows["emissions [kg]"] <= slack * rows["emissions below [kg]"] + 1e-6).all()
     day, load_of = SMALL.made(), SMALL.year.terms.load_of
     cheapest = StationSolver(day, load_of, Weights(cost=1.0)).optimum().reached.total_cost
     assert rows["cost [CNY]"].iloc[0] == pytest.approx(cheapest)  # at the loosest bounds
