@@ -15,6 +15,12 @@ Term = tuple[NDArray[np.intp] | slice | int, FloatArray | float]
 """A column, or one per row, and a coefficient, or one per row."""
 
 
+def matrix_of(program: LinearProgram) -> csc_array:
+    """Coefficients of its rows, (rows, columns)."""
+    shape = (len(program.row_lower), len(program.cost))
+    return csc_array((program.values, program.rows, program.starts), shape=shape)
+
+
 def with_rows_below(program: LinearProgram, block: FloatArray, upper: FloatArray) -> LinearProgram:
     """The same program with further rows, each at most its upper bound.
 
@@ -24,29 +30,27 @@ def with_rows_below(program: LinearProgram, block: FloatArray, upper: FloatArray
         Their coefficients.
     upper : ndarray, shape (n,)
     """
-    shape = (len(program.row_lower), len(program.cost))
-    before = csc_array((program.values, program.rows, program.starts), shape=shape)
-    matrix = csc_array(vstack([before, csc_array(block)], format="csc"))
-    matrix.sort_indices()
-    return replace(
+    return _with_rows(
         program,
-        row_lower=np.append(program.row_lower, np.full(len(upper), -np.inf)),
-        row_upper=np.append(program.row_upper, upper),
-        starts=matrix.indptr.astype(np.int32),
-        rows=matrix.indices.astype(np.int32),
-        values=matrix.data,
+        csc_array(vstack([matrix_of(program), csc_array(block)], format="csc")),
+        np.append(program.row_lower, np.full(len(upper), -np.inf)),
+        np.append(program.row_upper, upper),
     )
 
 
 def with_rows_among(program: LinearProgram, stays: NDArray[np.bool_]) -> LinearProgram:
     """The same program with some of its rows, shape (rows,)."""
-    shape = (len(program.row_lower), len(program.cost))
-    matrix = csc_array((program.values, program.rows, program.starts), shape=shape)[stays]
+    return _with_rows(program, matrix_of(program)[stays], program.row_lower[stays], program.row_upper[stays])
+
+
+def _with_rows(
+    program: LinearProgram, matrix: csc_array, row_lower: FloatArray, row_upper: FloatArray
+) -> LinearProgram:
     matrix.sort_indices()
     return replace(
         program,
-        row_lower=program.row_lower[stays],
-        row_upper=program.row_upper[stays],
+        row_lower=row_lower,
+        row_upper=row_upper,
         starts=matrix.indptr.astype(np.int32),
         rows=matrix.indices.astype(np.int32),
         values=matrix.data,

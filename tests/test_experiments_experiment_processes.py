@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from experiments.experiment.processes import ends_at_once, in_processes
-from experiments.monte_carlo.interrupt import StudyInterrupted
+from experiments.experiment.processes import in_processes
+from experiments.monte_carlo.interrupt import StudyInterrupted, ends_at_once
 
 KILLED = """
-import os, sys
+import sys
 from experiments.experiment.processes import in_processes
 from test_experiments_experiment_processes import sleeps
 in_processes(sleeps, [sys.argv[1]] * 2, workers=2)

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from scipy.sparse import csc_array
 
 from dispatch.highs import BASIC, Basis, LinearProgram
-from dispatch.rows import Rows, Term, with_rows_among, with_rows_below
+from dispatch.rows import Rows, Term, matrix_of, with_rows_among, with_rows_below
 from dispatch.station.car_flow import Steps, most_kwh
 from dispatch.station.day import LoadOf, StationDay
 from dispatch.station.plan import StationPlan
@@ -127,11 +126,9 @@ class StationProgram:
 
     def room_kwh(self, cars_kw: FloatArray) -> FloatArray:
         """What the cars could take more in each cut's steps; below 0 where a cut is broken, (n_cuts,)."""
-        program, first = self.program, len(self.program.row_lower) - self.n_cuts
-        matrix = csc_array(
-            (program.values, program.rows, program.starts), shape=(len(program.row_lower), len(program.cost))
-        )
-        return np.asarray(program.row_upper[first:] - matrix[first:, self.at("cars")] @ cars_kw)
+        first = len(self.program.row_lower) - self.n_cuts
+        taken = matrix_of(self.program)[first:, self.at("cars")] @ cars_kw
+        return np.asarray(self.program.row_upper[first:] - taken)
 
     def start(self, basis: Basis) -> Basis:
         """A basis of this program from one with fewer cuts."""

@@ -69,6 +69,10 @@ class Extent:
     representative: tuple[int, ...]  # numbers of days that sizes are chosen by
     year_every: int  # of the days of the year that sizes are checked on
 
+    def search(self, building: str, seed: int) -> Search:
+        """One search on a building's hours."""
+        return Search(population=self.population, generations=self.generations[building], seed=seed)
+
 
 FULL: Final = Extent(
     name="full",
@@ -181,10 +185,7 @@ def sheets(extent: Extent) -> Iterator[Sheet]:
             for day in days_of_year(max(2, extent.n_days // 2))
         ],
     )
-    searches = tuple(
-        Search(population=extent.population, generations=extent.generations[extent.buildings[0]], seed=1 + k)
-        for k in range(extent.n_capacity_seeds)
-    )
+    searches = tuple(extent.search(extent.buildings[0], seed=1 + k) for k in range(extent.n_capacity_seeds))
     yield Sheet(
         name="capacity",
         call=partial(capacity, searches=searches),
@@ -210,10 +211,7 @@ def _hunts(extent: Extent, at_day: Sequence[Setting]) -> Iterator[Hunt]:
     for one in at_day:
         for seed in range(1, extent.n_seeds + 1):
             for method in METHODS:
-                search = Search(
-                    population=extent.population, generations=extent.generations[one.building], seed=seed
-                )
-                yield Hunt(setting=one, method=method, search=search)
+                yield Hunt(setting=one, method=method, search=extent.search(one.building, seed))
     if extent.has_quarter_hours:
         quarters = replace(at_day[0], steps_per_hour=4)
         search = Search(population=extent.population, generations=extent.quarter_generations)

@@ -13,8 +13,8 @@ from experiments.experiment.folder import open_experiment, write_tables
 from experiments.experiment.kept import audit_findings
 from experiments.experiment.page import Section, render
 from experiments.experiment.parts import Hooks, Part, run_parts
-from experiments.experiment.processes import ends_at_once
 from experiments.experiment.sheets import Sheet, run_sheets
+from experiments.monte_carlo.interrupt import ends_at_once
 from experiments.monte_carlo.reading import Study
 from sim.errors import StudyError
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import cache
-from pathlib import Path
-from types import FrameType
 from typing import Final, TypeVar
 
 from joblib import Parallel, delayed
@@ -18,7 +14,6 @@ from joblib.externals.loky import get_reusable_executor
 
 from experiments.import_path import without_working_folder
 from experiments.monte_carlo.engines.processes import available_cores
-from experiments.monte_carlo.interrupt import SIGNALS, StudyInterrupted
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")
@@ -54,32 +49,6 @@ def in_processes(
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
-@contextmanager
-def ends_at_once(folder: Path) -> Iterator[None]:
-    """Ctrl-C or SIGTERM ends the block at once, for every file of an experiment's folder is written whole.
-
-    Outside the main thread, where no signal arrives, nothing is changed.
-
-    Raises
-    ------
-    StudyInterrupted
-        With what a person reads.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise StudyInterrupted("interrupted; every call that was done is written", number, folder)
-
-    before = {number: signal.signal(number, end) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _call_beside(parent: int, call: Callable[[Given], Found], value: Given) -> Found:
     """A call in a worker, which ends when its parent is no more: a SIGKILL no parent can tell it of."""
     if os.getpid() != parent:  # joblib makes a single call where it is
@@ -89,6 +58,8 @@ def _call_beside(parent: int, call: Callable[[Given], Found], value: Given) -> F
 
 @cache
 def _end_with(parent: int) -> None:
+    """Watch the parent by its number: joblib's workers have no sentinel of it, as an engine's own have."""
+
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(_LOOK_AFTER_PARENT_S)

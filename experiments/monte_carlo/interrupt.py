@@ -45,12 +45,36 @@ def interrupts() -> Iterator[Callable[[], int | None]]:
             raise KeyboardInterrupt
         noted.append(number)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-    before = {number: signal.signal(number, note) for number in SIGNALS}
-    try:
+    with _handled_by(note):
         yield lambda: noted[0] if noted else None
+
+
+@contextmanager
+def ends_at_once(folder: Path) -> Iterator[None]:
+    """Ctrl-C or SIGTERM ends the block at once: for work whose every file is written whole.
+
+    Raises
+    ------
+    StudyInterrupted
+        With what a person reads.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise StudyInterrupted("interrupted; every call that was done is written", number, folder)
+
+    with _handled_by(end):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Give both signals to a handler; outside the main thread, where none arrives, nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)
