@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 
 from agents.sessions import Sessions
 from sim.clock import DAY_S, NEVER_S
 from sim.errors import ScenarioError
 from sim.scenario import Scenario, SessionFile
 from sim.series_time import SCENARIO_ZONE, epoch_s, standard_offset_s
+from sim.text_table import finite_number, read_text_table
 from sim.trace import OPEN_AT_START, SERVED
 
 COLUMNS: Final = ("session_id", "arrival", "departure", "energy_kwh")
@@ -109,8 +109,7 @@ def _status(row: Row) -> str:
 
 def _rows(path: Path, scenario: Scenario, settings: SessionFile) -> Iterator[Row]:
     """Sessions of the sites that the scenario names."""
-    table = _table(path)
-    _check_columns(path, table)
+    table = read_text_table(path, "travel.sessions.file", COLUMNS, OPTIONAL)
     home = scenario.travel.home
     only = next((i for i, region in enumerate(scenario.regions) if region.place_type != home), -1)
     region_of = {site: scenario.region_names.index(name) for site, name in settings.regions.items()}
@@ -129,36 +128,6 @@ def _rows(path: Path, scenario: Scenario, settings: SessionFile) -> Iterator[Row
         region = region_of.get(cells.get("site", "")) if region_of else only
         if region is not None:
             yield _row(number, cells, region, scenario, clock)
-
-
-def _table(path: Path) -> pd.DataFrame:
-    """Cells as texts, empty where there is nothing."""
-    try:
-        if path.suffix == ".parquet":
-            raw = pd.read_parquet(path)
-            return pd.DataFrame({str(name): raw[name].map(_text) for name in raw.columns}, dtype=object)
-        table: pd.DataFrame = pd.read_csv(
-            path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig"
-        )
-    except (OSError, ValueError) as error:
-        raise ScenarioError([f"travel.sessions.file: cannot read {path}: {error}"]) from error
-    return table
-
-
-def _text(value: Any) -> str:
-    return "" if pd.isna(value) else str(value)
-
-
-def _check_columns(path: Path, table: pd.DataFrame) -> None:
-    known = (*COLUMNS, *OPTIONAL)
-    faults = [f"{path.name}: column {name!r} is missing" for name in COLUMNS if name not in table]
-    faults += [
-        f"{path.name}: column {name!r} is unknown ({', '.join(known)})"
-        for name in table.columns
-        if name not in known
-    ]
-    if faults:
-        raise ScenarioError(faults)
 
 
 class Clock:
@@ -241,7 +210,7 @@ def _row(number: int, cells: dict[str, str], region: int, scenario: Scenario, cl
     ):
         text = cells.get(name, "").strip()
         if text or needed:
-            value = _number(text)
+            value = finite_number(text)
             if value is None or value < 0.0 or (value == 0.0 and name != "declared_energy_kwh"):
                 least = "0 or more" if name == "declared_energy_kwh" else "above 0"
                 row.faults.append(("unreadable", f"{name} {text!r} is not a number {least}"))
@@ -250,14 +219,6 @@ def _row(number: int, cells: dict[str, str], region: int, scenario: Scenario, cl
             else:
                 setattr(row, target, value)
     return row
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
 
 
 def _check(rows: list[Row], scenario: Scenario) -> None:

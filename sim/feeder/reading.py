@@ -1,0 +1,271 @@
+"""Reading a radial feeder: tables of buses, lines and transformers, checked row by row and as a whole.
+
+Columns of the buses: ``bus, rated_kv``; where there are loads ``load_kw, load_kvar``. Of the lines: ``line, from_bus,
+to_bus, r_ohm, x_ohm``; where known ``b_us`` (charging susceptance in microsiemens), ``ampacity_a`` (empty: no limit),
+``in_service`` (``true`` or ``false``; empty: in service). Of the transformers: ``transformer, from_bus, to_bus,
+rating_kva, short_circuit_percent, copper_loss_kw`` and ``in_service``; they stand at their rated ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from sim.errors import ScenarioError
+from sim.feeder.model import BASE_KVA, Feeder, orient
+from sim.scenario_messages import did_you_mean
+from sim.text_table import finite_number, read_text_table
+
+BUS_COLUMNS: Final = ("bus", "rated_kv")
+BUS_OPTIONAL: Final = ("load_kw", "load_kvar")
+LINE_COLUMNS: Final = ("line", "from_bus", "to_bus", "r_ohm", "x_ohm")
+LINE_OPTIONAL: Final = ("b_us", "ampacity_a", "in_service")
+TRANSFORMER_COLUMNS: Final = (
+    "transformer",
+    "from_bus",
+    "to_bus",
+    "rating_kva",
+    "short_circuit_percent",
+    "copper_loss_kw",
+)
+TRANSFORMER_OPTIONAL: Final = ("in_service",)
+_NAMED_AT_MOST: Final = 10  # buses that one message lists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeederFiles:
+    """Where the tables of a feeder are."""
+
+    buses: Path
+    lines: Path
+    transformers: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bus:
+    name: str
+    rated_kv: float
+    load_kw: float
+    load_kvar: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Branch:
+    place: str  # file, row and name, for messages
+    name: str
+    ends: tuple[int, int]
+    r_pu: float
+    x_pu: float
+    b_pu: float
+    rating_kva: float
+    is_transformer: bool
+
+
+def read_feeder(files: FeederFiles, source_bus: str) -> Feeder:
+    """Read and check a feeder.
+
+    Parameters
+    ----------
+    files
+        Its tables.
+    source_bus
+        Name of the bus that feeds it.
+
+    Raises
+    ------
+    ScenarioError
+        When a table cannot be read, or with every fault: values that cannot be, names that are empty, unknown or
+        there twice, lines between different voltages, loops, and buses that nothing feeds.
+    """
+    faults: list[str] = []
+    buses = _buses(files.buses, faults)
+    index = {bus.name: number for number, bus in enumerate(buses)}
+    branches = _lines(files.lines, buses, index, faults)
+    if files.transformers is not None:
+        branches += _transformers(files.transformers, index, faults)
+    if source_bus not in index:
+        faults.append(f"feeder.source_bus: no bus is called {source_bus!r}{did_you_mean(source_bus, index)}")
+        raise ScenarioError(faults)
+    source_index = index[source_bus]
+    oriented, closing, unreached = orient(len(buses), [branch.ends for branch in branches], source_index)
+    if not faults and unreached:  # a line left out for its own fault leaves buses behind it that have none
+        faults.append(_unreached(buses, source_index, unreached))
+    faults += [f"{branches[number].place}: closes a loop; a feeder is radial" for number in closing]
+    if faults:
+        raise ScenarioError(faults)
+    return Feeder(
+        bus_names=tuple(bus.name for bus in buses),
+        rated_kv=np.array([bus.rated_kv for bus in buses]),
+        load_kw=np.array([bus.load_kw for bus in buses]),
+        load_kvar=np.array([bus.load_kvar for bus in buses]),
+        source_index=source_index,
+        branch_names=tuple(branch.name for branch in branches),
+        parent_index=np.array([parent for parent, _ in oriented], dtype=np.int64),
+        child_index=np.array([child for _, child in oriented], dtype=np.int64),
+        r_pu=np.array([branch.r_pu for branch in branches]),
+        x_pu=np.array([branch.x_pu for branch in branches]),
+        b_pu=np.array([branch.b_pu for branch in branches]),
+        rating_kva=np.array([branch.rating_kva for branch in branches]),
+        is_transformer=np.array([branch.is_transformer for branch in branches], dtype=np.bool_),
+    )
+
+
+def _unreached(buses: list[_Bus], source_index: int, unreached: list[int]) -> str:
+    named = ", ".join(buses[bus].name for bus in unreached[:_NAMED_AT_MOST])
+    more = f" and {len(unreached) - _NAMED_AT_MOST} more" if len(unreached) > _NAMED_AT_MOST else ""
+    return f"feeder: nothing in service leads from bus {buses[source_index].name} to {named}{more}"
+
+
+class _Row:
+    """One row of a table: its cells, and where faults of it are told."""
+
+    def __init__(self, place: str, cells: dict[str, str], faults: list[str]) -> None:
+        self.place = place
+        self._cells = cells
+        self._faults = faults
+        self.is_sound = True
+
+    def fault(self, text: str) -> None:
+        self._faults.append(f"{self.place}: {text}")
+        self.is_sound = False
+
+    def text(self, name: str) -> str:
+        return self._cells.get(name, "").strip()
+
+    def number(
+        self, name: str, *, least: float = -np.inf, above: float = -np.inf, empty: float | None = None
+    ) -> float:
+        """Value of a cell; NaN, and a fault, where it is none that can be."""
+        text = self.text(name)
+        if not text and empty is not None:
+            return empty
+        value = finite_number(text)
+        if value is None or value < least or value <= above:
+            bound = (
+                f" above {above:g}"
+                if above > -np.inf
+                else f" of at least {least:g}"
+                if least > -np.inf
+                else ""
+            )
+            self.fault(f"{name} {text!r} is not a number{bound}")
+            return np.nan
+        return value
+
+    def is_in_service(self) -> bool:
+        text = self.text("in_service").lower()
+        if text not in ("", "true", "false"):
+            self.fault(f"in_service {text!r} is neither true nor false")
+        return text != "false"
+
+    def ends(self, index: dict[str, int]) -> tuple[int, int]:
+        names = self.text("from_bus"), self.text("to_bus")
+        for column, name in zip(("from_bus", "to_bus"), names, strict=True):
+            if name not in index:
+                self.fault(f"{column} {name!r} is no bus{did_you_mean(name, index)}")
+        if names[0] == names[1]:
+            self.fault(f"both ends are bus {names[0]!r}")
+        return index.get(names[0], -1), index.get(names[1], -1)
+
+
+def _rows(
+    path: Path, key: str, columns: tuple[str, ...], optional: tuple[str, ...], faults: list[str]
+) -> Iterator[_Row]:
+    """Rows with their place; the first column names them and no name is there twice."""
+    try:
+        table = read_text_table(path, f"feeder.{key}", columns, optional)
+    except ScenarioError as error:  # the other tables' faults are told too
+        faults.extend(error.faults)
+        return
+    header = [str(name) for name in table.columns]
+    first: dict[str, int] = {}
+    for number, values in enumerate(table.itertuples(index=False, name=None), start=2):
+        cells = dict(zip(header, values, strict=True))
+        name = cells[columns[0]].strip()
+        row = _Row(f"{path.name} row {number}: {columns[0]} {name!r}", cells, faults)
+        if not name:
+            row.fault("has no name")
+        elif first.setdefault(name, number) != number:
+            row.fault(f"is there twice, first in row {first[name]}")
+        yield row
+    if table.empty:
+        faults.append(f"{path.name}: has no rows")
+
+
+def _buses(path: Path, faults: list[str]) -> list[_Bus]:
+    return [
+        _Bus(
+            name=row.text("bus"),
+            rated_kv=row.number("rated_kv", above=0.0),
+            load_kw=row.number("load_kw", empty=0.0),
+            load_kvar=row.number("load_kvar", empty=0.0),
+        )
+        for row in _rows(path, "buses", BUS_COLUMNS, BUS_OPTIONAL, faults)
+    ]
+
+
+def _lines(path: Path, buses: list[_Bus], index: dict[str, int], faults: list[str]) -> list[_Branch]:
+    """Lines in service that can be; faults of all lines are told."""
+    lines = []
+    for row in _rows(path, "lines", LINE_COLUMNS, LINE_OPTIONAL, faults):
+        ends = row.ends(index)
+        r_ohm, x_ohm = row.number("r_ohm", least=0.0), row.number("x_ohm", least=0.0)
+        if r_ohm == 0.0 and x_ohm == 0.0:
+            row.fault("r_ohm and x_ohm are both 0: its buses are one")
+        b_us = row.number("b_us", least=0.0, empty=0.0)
+        ampacity_a = row.number("ampacity_a", above=0.0, empty=np.inf)
+        serves = row.is_in_service()
+        if -1 in ends:
+            continue
+        kv, other_kv = (buses[end].rated_kv for end in ends)
+        if kv != other_kv and np.isfinite(kv + other_kv):
+            row.fault(f"joins {kv:g} kV and {other_kv:g} kV; between voltages stands a transformer")
+        if row.is_sound and serves:
+            base_ohm = kv**2 / (BASE_KVA / 1e3)
+            lines.append(
+                _Branch(
+                    place=row.place,
+                    name=row.text("line"),
+                    ends=ends,
+                    r_pu=r_ohm / base_ohm,
+                    x_pu=x_ohm / base_ohm,
+                    b_pu=b_us * 1e-6 * base_ohm,
+                    rating_kva=float(np.sqrt(3.0)) * kv * ampacity_a,
+                    is_transformer=False,
+                )
+            )
+    return lines
+
+
+def _transformers(path: Path, index: dict[str, int], faults: list[str]) -> list[_Branch]:
+    """Transformers in service that can be; per unit of their own rating r = P_cu / S and z = u_k."""
+    transformers = []
+    for row in _rows(path, "transformers", TRANSFORMER_COLUMNS, TRANSFORMER_OPTIONAL, faults):
+        ends = row.ends(index)
+        rating_kva = row.number("rating_kva", above=0.0)
+        z_own = row.number("short_circuit_percent", above=0.0) / 100.0
+        r_own = row.number("copper_loss_kw", least=0.0) / rating_kva
+        if r_own > z_own:
+            row.fault(
+                f"copper_loss_kw of {r_own * rating_kva:g} kW is more than {z_own:.2%} of {rating_kva:g} kVA"
+            )
+        serves = row.is_in_service()
+        if row.is_sound and serves:
+            scale = BASE_KVA / rating_kva
+            transformers.append(
+                _Branch(
+                    place=row.place,
+                    name=row.text("transformer"),
+                    ends=ends,
+                    r_pu=r_own * scale,
+                    x_pu=float(np.sqrt(z_own**2 - r_own**2)) * scale,
+                    b_pu=0.0,
+                    rating_kva=rating_kva,
+                    is_transformer=True,
+                )
+            )
+    return transformers

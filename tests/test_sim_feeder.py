@@ -1,0 +1,261 @@
+"""A feeder is read with all its faults told, and its power flow is that of other solvers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments.shipped import locate
+from sim.errors import ScenarioError
+from sim.feeder.ac import ac_power_flow
+from sim.feeder.linear import linear_flow, losses_kw_kvar, polygon_error, polygon_normals
+from sim.feeder.model import Feeder
+from sim.feeder.reading import FeederFiles, read_feeder
+
+GOLDEN = Path(__file__).parent / "golden" / "feeder_pandapower"
+
+BUSES = "bus,rated_kv,load_kw,load_kvar\nroot,10,0,0\nleft,10,300,100\nright,10,200,50\nlow,0.4,40,10\n"
+LINES = "line,from_bus,to_bus,r_ohm,x_ohm,ampacity_a\nA,root,left,0.5,0.4,200\nB,right,root,0.7,0.3,\n"
+TRANSFORMERS = (
+    "transformer,from_bus,to_bus,rating_kva,short_circuit_percent,copper_loss_kw\nT,right,low,100,4,1.5\n"
+)
+
+
+@pytest.fixture(scope="module")
+def ieee33() -> Feeder:
+    """The shipped feeder of Baran and Wu."""
+    files = FeederFiles(buses=locate("shipped:baran_wu_33_buses"), lines=locate("shipped:baran_wu_33_lines"))
+    return read_feeder(files, "1")
+
+
+@pytest.fixture(scope="module")
+def two_voltages() -> Feeder:
+    """A feeder with cables at 20 kV and a street behind a transformer."""
+    files = FeederFiles(
+        buses=GOLDEN / "mv_lv_buses.csv",
+        lines=GOLDEN / "mv_lv_lines.csv",
+        transformers=GOLDEN / "mv_lv_transformers.csv",
+    )
+    return read_feeder(files, "station")
+
+
+@pytest.fixture
+def written(tmp_path: Path):
+    """Write three tables and read them; each can be given anew."""
+
+    def read(buses: str = BUSES, lines: str = LINES, transformers: str = TRANSFORMERS, source: str = "root"):
+        for name, text in (("buses", buses), ("lines", lines), ("transformers", transformers)):
+            (tmp_path / f"{name}.csv").write_text(text)
+        files = FeederFiles(
+            buses=tmp_path / "buses.csv",
+            lines=tmp_path / "lines.csv",
+            transformers=tmp_path / "transformers.csv",
+        )
+        return read_feeder(files, source)
+
+    return read
+
+
+def test_base_case_of_the_33_buses_is_the_published_one(ieee33: Feeder) -> None:
+    """Baran and Wu's loads behind a stiff source: 0.9131 p.u. at bus 18 and 202.7 kW of losses."""
+    state = ac_power_flow(ieee33, ieee33.load_kw[np.newaxis], ieee33.load_kvar[np.newaxis], source_pu=1.0)
+    assert (ieee33.load_kw.sum(), ieee33.load_kvar.sum()) == (3715.0, 2300.0)
+    assert ieee33.bus_names[int(state.voltage_pu[0].argmin())] == "18"
+    assert round(float(state.voltage_pu.min()), 4) == 0.9131
+    assert round(float(state.loss_kw.sum()), 1) == 202.7
+    assert state.voltage_pu[0, ieee33.source_index] == 1.0
+
+
+@pytest.mark.parametrize("name", ["baran_wu_33", "mv_lv"])
+def test_ac_power_flow_against_pandapower(name: str, ieee33: Feeder, two_voltages: Feeder) -> None:
+    """Voltages of random states agree with pandapower's, with charging cables and a transformer too."""
+    feeder = {"baran_wu_33": ieee33, "mv_lv": two_voltages}[name]
+    states = pd.read_csv(GOLDEN / "states.csv", dtype={"bus": str})
+    states = states[states["feeder"] == name]
+    shape = (-1, feeder.n_buses)
+    assert tuple(states["bus"][: feeder.n_buses]) == feeder.bus_names
+    found = ac_power_flow(
+        feeder,
+        states["demand_kw"].to_numpy().reshape(shape),
+        states["demand_kvar"].to_numpy().reshape(shape),
+        source_pu=float(states["source_pu"].iloc[0]),
+    )
+    expected = states["voltage_pu"].to_numpy().reshape(shape)
+    assert len(expected) == 25
+    assert np.abs(found.voltage_pu - expected).max() < 1e-9
+
+
+def test_linear_flow_with_its_own_losses_is_the_ac_power_flow(ieee33: Feeder) -> None:
+    """Fed with the losses of the state itself, the linear form solves the whole branch flow equations."""
+    rng = np.random.default_rng(5)
+    demand_kw = ieee33.load_kw * rng.uniform(-0.5, 1.3, (40, 33))
+    demand_kvar = ieee33.load_kvar * rng.uniform(0.0, 1.2, (40, 33))
+    flow = linear_flow(ieee33, demand_kw, demand_kvar, source_pu=1.05)
+    for _ in range(40):
+        loss_kw, loss_kvar = losses_kw_kvar(ieee33, flow)
+        flow = linear_flow(
+            ieee33, demand_kw, demand_kvar, source_pu=1.05, loss_kw=loss_kw, loss_kvar=loss_kvar
+        )
+    state = ac_power_flow(ieee33, demand_kw, demand_kvar, source_pu=1.05)
+    assert np.abs(flow.voltage_pu - state.voltage_pu).max() < 1e-9
+    assert np.abs(losses_kw_kvar(ieee33, flow)[0] - state.loss_kw).max() < 1e-6
+
+
+def test_linear_flow_without_losses_shows_voltages_too_high(ieee33: Feeder) -> None:
+    """Where power flows away from the source only, leaving losses out can only raise voltages."""
+    rng = np.random.default_rng(6)
+    demand_kw = ieee33.load_kw * rng.uniform(0.0, 1.0, (100, 33))
+    demand_kvar = ieee33.load_kvar * rng.uniform(0.0, 1.0, (100, 33))
+    flow = linear_flow(ieee33, demand_kw, demand_kvar, source_pu=1.0)
+    above = flow.voltage_pu - ac_power_flow(ieee33, demand_kw, demand_kvar, source_pu=1.0).voltage_pu
+    assert above.min() > -1e-12
+    assert above.max() < 4e-3
+
+
+def test_linear_flow_by_hand(written) -> None:
+    """One branch: 300 kW and 100 kvar over 0.5 + 0.4j ohm at 10 kV."""
+    feeder = written()
+    demand_kw, demand_kvar = feeder.load_kw[np.newaxis], feeder.load_kvar[np.newaxis]
+    flow = linear_flow(feeder, demand_kw, demand_kvar, source_pu=1.0)
+    left = feeder.bus_names.index("left")
+    assert flow.flow_kw[0].tolist() == [300.0, 240.0, 40.0]
+    assert flow.voltage_pu[0, left] ** 2 == pytest.approx(1.0 - 2.0 * (0.5 * 0.3 + 0.4 * 0.1) / 100.0)
+    assert feeder.rating_kva.tolist() == pytest.approx([np.sqrt(3.0) * 10.0 * 200.0, np.inf, 100.0])
+    with pytest.raises(ArithmeticError, match="bus left"):
+        linear_flow(feeder, demand_kw * np.array([1.0, 1e3, 1.0, 1.0]), demand_kvar, source_pu=1.0)
+
+
+def test_transformer_in_short_circuit_takes_its_rating(written) -> None:
+    """At its rated power the loss of a transformer is its copper loss, and z is its short-circuit voltage."""
+    feeder = written()
+    r, x = feeder.r_pu[2], feeder.x_pu[2]  # of 1,000 kVA; the transformer has 100
+    assert r * 0.1 == pytest.approx(1.5 / 100.0)
+    assert np.hypot(r, x) * 0.1 == pytest.approx(0.04)
+
+
+def test_a_line_is_loaded_by_current_a_transformer_by_power(written) -> None:
+    """Loading is the share of ampacity at the state's own voltage, and of a transformer's rating in kVA."""
+    feeder = written()
+    demand_kw = np.array([[0.0, 3000.0, 0.0, 80.0]])
+    state = ac_power_flow(feeder, demand_kw, np.zeros((1, 4)), source_pu=1.0)
+    kv = 10.0 * state.voltage_pu[0, 1]
+    assert state.loading[0, 0] == pytest.approx(3000.0 / (np.sqrt(3.0) * kv) / 200.0, rel=1e-9)
+    sent_kva = np.hypot(state.sent_kw[0, 2], state.sent_kvar[0, 2])
+    assert state.loading[0, 2] == pytest.approx(sent_kva / 100.0, rel=1e-9)
+    assert state.loading[0, 1] == 0.0, "no ampacity, no loading"
+
+
+def test_states_without_a_solution_are_told_apart(ieee33: Feeder) -> None:
+    """A demand beyond what the feeder can carry has no state; its neighbours in the batch keep theirs."""
+    scale = np.array([[1.0], [20.0], [0.5]])
+    state = ac_power_flow(ieee33, ieee33.load_kw * scale, ieee33.load_kvar * scale, source_pu=1.0)
+    assert state.converged.tolist() == [True, False, True]
+    assert np.isnan(state.voltage_pu[1]).all()
+    assert np.isnan(state.loss_kw[1]).all()
+    assert np.isfinite(state.voltage_pu[[0, 2]]).all()
+
+
+def test_power_flow_refuses_demands_that_are_none(ieee33: Feeder) -> None:
+    """Shapes and values are checked before the solver sees them; no states are no states."""
+    with pytest.raises(ValueError, match="33"):
+        ac_power_flow(ieee33, np.zeros((2, 32)), np.zeros((2, 32)), source_pu=1.0)
+    with pytest.raises(ValueError, match="finite"):
+        ac_power_flow(ieee33, np.full((1, 33), np.nan), np.zeros((1, 33)), source_pu=1.0)
+    assert ac_power_flow(ieee33, np.zeros((0, 33)), np.zeros((0, 33)), source_pu=1.0).voltage_pu.shape == (
+        0,
+        33,
+    )
+
+
+def test_no_demand_means_source_voltage_everywhere(ieee33: Feeder) -> None:
+    """Without demand nothing flows."""
+    state = ac_power_flow(ieee33, np.zeros((1, 33)), np.zeros((1, 33)), source_pu=1.03)
+    assert np.abs(state.voltage_pu - 1.03).max() < 1e-12
+    assert np.abs(state.loss_kw).max() < 1e-9
+
+
+@given(angle=st.floats(0.0, 2.0 * np.pi), n_sides=st.integers(3, 64))
+@settings(max_examples=200, deadline=None)
+def test_polygon_lies_in_the_circle_and_errs_as_stated(angle: float, n_sides: int) -> None:
+    """In every direction the polygon's edge is between the circle and the stated share below it."""
+    a, b = polygon_normals(n_sides)
+    along = a * np.cos(angle) + b * np.sin(angle)
+    reach = np.cos(np.pi / n_sides) / along.max()
+    assert reach <= 1.0 + 1e-12
+    assert reach >= 1.0 - polygon_error(n_sides) - 1e-12
+
+
+def test_rows_are_told_with_every_fault(written) -> None:
+    """Values, names and voltages that cannot be are told all at once, each with its row."""
+    buses = "bus,rated_kv,load_kw,load_kvar\nroot,10,0,0\nleft,-1,x,0\nleft,10,0,0\n,10,0,0\nlow,0.4,0,0\n"
+    lines = (
+        "line,from_bus,to_bus,r_ohm,x_ohm,ampacity_a,in_service\n"
+        "A,root,lefd,0.5,0.4,0,true\nA,root,root,0,0,inf,maybe\nC,root,low,-1,0.1,,\n"
+    )
+    transformers = TRANSFORMERS.replace("right", "root").replace("1.5", "7")
+    with pytest.raises(ScenarioError) as caught:
+        written(buses, lines, transformers, "roof")
+    assert list(caught.value.faults) == [
+        "buses.csv row 3: bus 'left': rated_kv '-1' is not a number above 0",
+        "buses.csv row 3: bus 'left': load_kw 'x' is not a number",
+        "buses.csv row 4: bus 'left': is there twice, first in row 3",
+        "buses.csv row 5: bus '': has no name",
+        "lines.csv row 2: line 'A': to_bus 'lefd' is no bus; did you mean 'left'?",
+        "lines.csv row 2: line 'A': ampacity_a '0' is not a number above 0",
+        "lines.csv row 3: line 'A': is there twice, first in row 2",
+        "lines.csv row 3: line 'A': both ends are bus 'root'",
+        "lines.csv row 3: line 'A': r_ohm and x_ohm are both 0: its buses are one",
+        "lines.csv row 3: line 'A': ampacity_a 'inf' is not a number above 0",
+        "lines.csv row 3: line 'A': in_service 'maybe' is neither true nor false",
+        "lines.csv row 4: line 'C': r_ohm '-1' is not a number of at least 0",
+        "lines.csv row 4: line 'C': joins 10 kV and 0.4 kV; between voltages stands a transformer",
+        "transformers.csv row 2: transformer 'T': copper_loss_kw of 7 kW is more than 4.00% of 100 kVA",
+        "feeder.source_bus: no bus is called 'roof'; did you mean 'root'?",
+    ]
+
+
+def test_tables_are_told_with_every_fault(written, tmp_path: Path) -> None:
+    """Columns that are missing or unknown, in all tables at once; a file that is not there."""
+    with pytest.raises(ScenarioError) as caught:
+        written("bus,kv\nroot,10\n", "line,from_bus,to_bus,r_ohm\n", TRANSFORMERS.partition("\n")[0] + "\n")
+    assert [fault.split(" (")[0] for fault in caught.value.faults] == [
+        "buses.csv: column 'rated_kv' is missing",
+        "buses.csv: column 'kv' is unknown",
+        "lines.csv: column 'x_ohm' is missing",
+        "transformers.csv: has no rows",
+        "feeder.source_bus: no bus is called 'root'",
+    ]
+    with pytest.raises(ScenarioError, match=r"feeder\.lines: cannot read .*no\.csv"):
+        read_feeder(FeederFiles(buses=tmp_path / "buses.csv", lines=tmp_path / "no.csv"), "root")
+
+
+def test_a_feeder_is_radial_and_whole(written) -> None:
+    """Loops are named by the line that closes them, buses without supply by name."""
+    with pytest.raises(ScenarioError, match=r"row 4: line 'C': closes a loop; a feeder is radial"):
+        written(lines=LINES + "C,left,right,0.1,0.1,\n")
+    with pytest.raises(ScenarioError, match=r"nothing in service leads from bus root to right, low$"):
+        written(lines="\n".join(LINES.split("\n")[:2]) + "\n")
+    open_loop = (
+        LINES.replace("\n", ",\n").replace("_a,", "_a,in_service", 1) + "C,left,right,0.1,0.1,,false\n"
+    )
+    assert written(lines=open_loop).branch_names == ("A", "B", "T")
+
+
+def test_order_of_rows_does_not_matter(ieee33: Feeder, tmp_path: Path) -> None:
+    """The same feeder with its lines shuffled and turned has the same voltages."""
+    lines = pd.read_csv(locate("shipped:baran_wu_33_lines"), dtype=str)
+    shuffled = lines.sample(frac=1.0, random_state=3)
+    shuffled[["from_bus", "to_bus"]] = shuffled[["to_bus", "from_bus"]].to_numpy()
+    shuffled.to_csv(tmp_path / "lines.csv", index=False)
+    other = read_feeder(
+        FeederFiles(buses=locate("shipped:baran_wu_33_buses"), lines=tmp_path / "lines.csv"), "1"
+    )
+    one, two = (
+        ac_power_flow(f, f.load_kw[np.newaxis], f.load_kvar[np.newaxis], source_pu=1.0).voltage_pu
+        for f in (ieee33, other)
+    )
+    assert np.abs(one - two).max() < 1e-12
+    assert other.feeds.sum() == ieee33.feeds.sum()
