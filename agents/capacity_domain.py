@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.contracts import BoolArray, FloatArray, IntArray
+from sim.arrays import BoolArray, FloatArray, IntArray
 
 HOUR_S = 3600.0
 

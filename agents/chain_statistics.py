@@ -9,8 +9,9 @@ import numpy as np
 from agents.plan import TravelPlan, plan_travel
 from agents.population import Population, draw_population
 from agents.travel_chain import sample_itineraries
+from sim.arrays import IntArray
 from sim.clock import DAY_S
-from sim.contracts import ChainStatistics, IntArray, Stays
+from sim.contracts import ChainStatistics, Stays
 from sim.randomness import Stream
 from sim.regions import place_choices
 from sim.scenario import Scenario

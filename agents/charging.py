@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from sim.arrays import FloatArray, IntArray
 from sim.clock import NEVER_S, STEP_S
-from sim.contracts import FloatArray, IntArray
 
 ENERGY_TOLERANCE_KWH: Final = 1e-9  # a gap below this counts as closed
 _SECOND_TOLERANCE: Final = 1e-6  # float dust that must not add a whole second

@@ -6,8 +6,8 @@ import numpy as np
 
 from agents.charging import Plans
 from agents.population import Population
+from sim.arrays import BoolArray, IntArray
 from sim.clock import NEVER_S
-from sim.contracts import BoolArray, IntArray
 
 DRIVING = -1  # region of a car on the road
 

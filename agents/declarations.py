@@ -8,7 +8,7 @@ import numpy as np
 
 from agents.itineraries import Itineraries
 from agents.uniforms import uniform_blocks
-from sim.contracts import BoolArray, FloatArray, IntArray, freeze
+from sim.arrays import BoolArray, FloatArray, IntArray, freeze
 from sim.laws import quantile
 from sim.randomness import Stream
 from sim.scenario import Scenario

@@ -40,8 +40,9 @@ from agents.tables import segment_columns, trip_columns, vehicle_columns
 from agents.travel_chain import sample_itineraries
 from agents.trip_log import TripLog
 from agents.vehicle import Vehicle
+from sim.arrays import BoolArray, FloatArray
 from sim.clock import NEVER_S
-from sim.contracts import BoolArray, Cars, DomainSums, Fleet, FloatArray, Stays, StepEnergy, Trips
+from sim.contracts import Cars, DomainSums, Fleet, Stays, StepEnergy, Trips
 from sim.regions import PlaceChoice, place_choices
 from sim.scenario import Scenario
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim.arrays import BoolArray, FloatArray, IntArray, freeze
 from sim.clock import DAY_S
-from sim.contracts import BoolArray, FloatArray, IntArray, freeze
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

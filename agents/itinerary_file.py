@@ -24,8 +24,8 @@ from agents.itineraries import Itineraries, PlannedTrips, assemble_itineraries
 from agents.itinerary_checks import FileTrip, plan_faults, trip_faults
 from agents.population import Population, populate
 from agents.uniforms import uniform_blocks
+from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.clock import DAY_S
-from sim.contracts import BoolArray, FloatArray, IntArray
 from sim.errors import ScenarioError
 from sim.randomness import Stream
 from sim.scenario import Scenario

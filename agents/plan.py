@@ -10,7 +10,7 @@ from agents.capacity_domain import required_at_departure
 from agents.declarations import Declarations, draw_declarations
 from agents.itineraries import Itineraries
 from agents.population import Population
-from sim.contracts import BoolArray, FloatArray, freeze
+from sim.arrays import BoolArray, FloatArray, freeze
 from sim.scenario import Scenario
 
 

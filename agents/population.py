@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from agents.uniforms import uniform_blocks
-from sim.contracts import BoolArray, FloatArray, IntArray, freeze
+from sim.arrays import BoolArray, FloatArray, IntArray, freeze
 from sim.randomness import Stream
 from sim.regions import PlaceChoice
 from sim.scenario import Scenario, VehicleClass

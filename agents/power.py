@@ -10,8 +10,9 @@ from agents.charging import ENERGY_TOLERANCE_KWH, bus_energy, make_plan, make_pl
 from agents.columns import Columns
 from agents.population import Population
 from agents.recording import SegmentLog
+from sim.arrays import FloatArray, IntArray
 from sim.clock import NEVER_S
-from sim.contracts import FloatArray, IntArray, StepEnergy
+from sim.contracts import StepEnergy
 
 _HOUR_S = 3600.0
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 from agents.declarations import Declarations
 from agents.itineraries import Itineraries, PlannedTrips, assemble_itineraries
 from agents.population import Population
+from sim.arrays import BoolArray, FloatArray, IntArray, freeze
 from sim.clock import NEVER_S
-from sim.contracts import BoolArray, FloatArray, IntArray, freeze
 from sim.scenario import Scenario
 from sim.trace import SERVED
 

@@ -17,8 +17,9 @@ from agents.power import Power
 from agents.queue_log import Ending, QueueLog
 from agents.recording import RowLog
 from agents.trip_log import TripLog
+from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.clock import NEVER_S
-from sim.contracts import BoolArray, FloatArray, IntArray, Stays
+from sim.contracts import Stays
 from sim.scenario import Scenario
 
 _HOUR_S = 3600.0

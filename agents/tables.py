@@ -11,8 +11,8 @@ from agents.itineraries import Itineraries
 from agents.population import Population
 from agents.recording import Segments
 from agents.trip_log import TripLog
+from sim.arrays import BoolArray, IntArray
 from sim.clock import DAY_S, NEVER_S
-from sim.contracts import BoolArray, IntArray
 from sim.scenario import Scenario
 
 

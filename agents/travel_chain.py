@@ -20,7 +20,7 @@ from agents.itineraries import Itineraries, PlannedTrips, assemble_itineraries
 from agents.population import Population
 from agents.trip_times import Chains, draw_times
 from agents.uniforms import uniform_blocks
-from sim.contracts import BoolArray, FloatArray, IntArray
+from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.randomness import Stream
 from sim.regions import RoadTables, place_choices, region_graph, road_tables
 from sim.scenario import Scenario, TransitionMatrix

@@ -11,8 +11,9 @@ from agents.columns import DRIVING, Columns
 from agents.plan import TravelPlan
 from agents.population import Population
 from agents.recording import SegmentLog
+from sim.arrays import BoolArray, IntArray
 from sim.clock import NEVER_S
-from sim.contracts import BoolArray, IntArray, Trips
+from sim.contracts import Trips
 
 
 class TripLog:

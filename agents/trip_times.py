@@ -17,8 +17,8 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.clock import DAY_S
-from sim.contracts import BoolArray, FloatArray, IntArray
 from sim.errors import ScenarioError
 from sim.laws import quantile, truncated_normal
 from sim.regions import RoadTables

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.contracts import FloatArray, IntArray
+from sim.arrays import FloatArray, IntArray
 from sim.randomness import Stream
 
 _Words = NDArray[np.uint32]

@@ -17,8 +17,9 @@ import numpy as np
 
 from dispatch.bound_prices import BoundPrices
 from dispatch.session import Solved
+from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.clock import NEVER_S
-from sim.contracts import Account, BoolArray, FloatArray, IntArray
+from sim.contracts import Account
 
 NEAR = 1e-6
 

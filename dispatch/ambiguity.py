@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
 
-from sim.contracts import BoolArray, FloatArray
+from sim.arrays import BoolArray, FloatArray
 
 IndexArray = NDArray[np.int32]
 BasisSolve = Callable[[FloatArray], FloatArray | None]

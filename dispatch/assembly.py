@@ -8,7 +8,7 @@ import numpy as np
 
 from dispatch.highs import Basis, LinearProgram
 from dispatch.layout import Layout
-from sim.contracts import FloatArray, IntArray
+from sim.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -9,8 +9,9 @@ import numpy as np
 from dispatch.fallback import full_power
 from dispatch.itinerary import Itinerary, by_trips
 from dispatch.own_cost import cheapest_charging
+from sim.arrays import FloatArray
 from sim.arrival_charging import expected_load
-from sim.contracts import FloatArray, Forecast, Schedule, Site, Snapshot
+from sim.contracts import Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
 
 

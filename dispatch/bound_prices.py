@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dispatch.session import Solved
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 NEAR = 1e-6
 

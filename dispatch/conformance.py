@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from dispatch.conformance_cases import Case, cases
-from sim.contracts import Dispatcher, FloatArray, Schedule
+from sim.arrays import FloatArray
+from sim.contracts import Dispatcher, Schedule
 from sim.errors import ForecastLacksError, PolicyError
 
 SLACK_KW = 1e-6

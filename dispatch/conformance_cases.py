@@ -6,19 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sim.arrays import FloatArray, IntArray
 from sim.clock import DAY_S, NEVER_S, STEP_S
-from sim.contracts import (
-    Cars,
-    FloatArray,
-    Forecast,
-    IntArray,
-    Paths,
-    Quantiles,
-    Site,
-    Snapshot,
-    Stores,
-    Trips,
-)
+from sim.contracts import Cars, Forecast, Paths, Quantiles, Site, Snapshot, Stores, Trips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

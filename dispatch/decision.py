@@ -13,7 +13,8 @@ from dispatch.options import DispatchOptions
 from dispatch.plan import cost
 from dispatch.problem import Problem
 from dispatch.session import Failure, Session, Solved
-from sim.contracts import Decision, FloatArray
+from sim.arrays import FloatArray
+from sim.contracts import Decision
 
 CLOSED = 1e-6
 """Relative gap up to which a plan counts as optimal."""

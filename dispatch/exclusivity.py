@@ -21,7 +21,7 @@ from dispatch.extension import extended
 from dispatch.highs import LinearProgram, Outcome, Solver
 from dispatch.problem import Problem
 from dispatch.session import Failure, Session, Solved, check
-from sim.contracts import BoolArray, FloatArray, IntArray
+from sim.arrays import BoolArray, FloatArray, IntArray
 
 OVERLAP_KW = 1e-6
 """Simultaneous charge and discharge up to here is rounding."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from dispatch.highs import LinearProgram
-from sim.contracts import FloatArray, IntArray
+from sim.arrays import FloatArray, IntArray
 
 
 def extended(

@@ -20,7 +20,7 @@ import numpy as np
 from dispatch.ambiguity import Ambiguity
 from dispatch.assembly import Assembly
 from dispatch.highs import Basis, LinearProgram, Outcome
-from sim.contracts import BoolArray, FloatArray, IntArray
+from sim.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

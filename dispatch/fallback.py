@@ -8,7 +8,8 @@ import numpy as np
 
 from dispatch.itinerary import enough_before
 from dispatch.problem import Problem
-from sim.contracts import Decision, FloatArray, Schedule, Snapshot
+from sim.arrays import FloatArray
+from sim.contracts import Decision, Schedule, Snapshot
 
 Fallback = Literal["charge", "idle"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.contracts import FloatArray, freeze
+from sim.arrays import FloatArray, freeze
 
 FuelCost = Callable[[FloatArray], FloatArray]
 

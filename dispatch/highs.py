@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
 
 from dispatch.ambiguity import Ambiguity, IndexArray, Side, examine, weights
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 BasisArray = NDArray[np.int8]
 Method = Literal["primal", "dual"]

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sim.arrays import BoolArray, FloatArray, IntArray, freeze
 from sim.clock import NEVER_S
-from sim.contracts import BoolArray, Cars, FloatArray, IntArray, Trips, freeze
+from sim.contracts import Cars, Trips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

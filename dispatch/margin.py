@@ -8,7 +8,8 @@ import numpy as np
 
 from dispatch.options import DispatchOptions
 from dispatch.rolling_horizon import RollingHorizon
-from sim.contracts import Cars, FloatArray, Forecast, Schedule, Site, Snapshot
+from sim.arrays import FloatArray
+from sim.contracts import Cars, Forecast, Schedule, Site, Snapshot
 from sim.errors import ForecastLacksError, PolicyError
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from dispatch.account import account
 from dispatch.bound_prices import BoundPrices
 from dispatch.session import Solved
+from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.clock import NEVER_S
-from sim.contracts import BoolArray, FloatArray, IntArray, Marginals
+from sim.contracts import Marginals
 
 NEAR = 1e-6
 

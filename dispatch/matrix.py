@@ -6,7 +6,8 @@ import numpy as np
 
 from dispatch.ambiguity import IndexArray
 from dispatch.layout import Layout
-from sim.contracts import BoolArray, Cars, FloatArray, IntArray, Site
+from sim.arrays import BoolArray, FloatArray, IntArray
+from sim.contracts import Cars, Site
 
 
 class Matrix:

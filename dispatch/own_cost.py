@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.contracts import BoolArray, FloatArray, IntArray
+from sim.arrays import BoolArray, FloatArray, IntArray
 
 ROUNDING_KWH = 1e-9
 

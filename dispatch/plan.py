@@ -12,7 +12,7 @@ from dispatch.assembly import Assembly
 from dispatch.fuel import FuelCost, PiecewiseCost
 from dispatch.highs import Outcome
 from dispatch.problem import Problem
-from sim.contracts import BoolArray, FloatArray, freeze
+from sim.arrays import BoolArray, FloatArray, freeze
 
 Number = TypeVar("Number", np.float64, np.int64)
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from dispatch.itinerary import Itinerary, by_trips, declared
 from dispatch.options import DepartingValue
+from sim.arrays import BoolArray, FloatArray, freeze
 from sim.clock import DAY_S, STEPS_PER_DAY, label
-from sim.contracts import BoolArray, Cars, FloatArray, Forecast, Site, Snapshot, Stores, freeze
+from sim.contracts import Cars, Forecast, Site, Snapshot, Stores
 from sim.errors import ScenarioError
 
 

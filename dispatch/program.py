@@ -34,7 +34,8 @@ from dispatch.highs import AT_LOWER, BASIC, Basis, LinearProgram, Outcome
 from dispatch.layout import layout
 from dispatch.matrix import Matrix
 from dispatch.problem import Problem
-from sim.contracts import BoolArray, Cars, FloatArray, IntArray, Site
+from sim.arrays import BoolArray, FloatArray, IntArray
+from sim.contracts import Cars, Site
 
 
 class Program:

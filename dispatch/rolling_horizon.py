@@ -14,7 +14,8 @@ from dispatch.marginals import marginals
 from dispatch.options import DispatchOptions
 from dispatch.problem import Problem, build_paths
 from dispatch.session import Failure, Session, Solved
-from sim.contracts import Decision, FloatArray, Forecast, Schedule, Site, Snapshot
+from sim.arrays import FloatArray
+from sim.contracts import Decision, Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
 
 SET_POINT_DECIMALS = 9

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array, vstack
 
 from dispatch.highs import LinearProgram
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 Term = tuple[NDArray[np.intp] | slice | int, FloatArray | float]
 """A column, or one per row, and a coefficient, or one per row."""

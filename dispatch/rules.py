@@ -9,8 +9,9 @@ import numpy as np
 from dispatch.fallback import full_power, least_power
 from dispatch.options import DispatchOptions
 from dispatch.problem import total_load_kw
+from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.clock import NEVER_S, STEPS_PER_DAY
-from sim.contracts import BoolArray, FloatArray, Forecast, IntArray, Schedule, Site, Snapshot
+from sim.contracts import Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
 
 NEAR = 1e-9

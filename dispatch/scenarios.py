@@ -15,7 +15,7 @@ from dispatch.plan import Plan, cost
 from dispatch.problem import Problem, refuse_free_money
 from dispatch.program import Program
 from dispatch.session import Failure, Solved, check, fuel_envelopes
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 Change = Callable[[Problem, Assembly], Assembly]
 

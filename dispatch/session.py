@@ -14,7 +14,8 @@ from dispatch.highs import Outcome, Solver
 from dispatch.plan import Plan, read_plan, violation
 from dispatch.problem import Problem, refuse_free_money
 from dispatch.program import Program
-from sim.contracts import Cars, FloatArray, Site
+from sim.arrays import FloatArray
+from sim.contracts import Cars, Site
 
 Change = Callable[[Problem, Assembly], Assembly]
 

@@ -12,16 +12,8 @@ from dispatch.options import DispatchOptions
 from dispatch.problem import build
 from dispatch.rolling_horizon import set_points
 from dispatch.session import Failure, Session
-from sim.contracts import (
-    Cars,
-    Dispatcher,
-    FloatArray,
-    Forecast,
-    Schedule,
-    Site,
-    Snapshot,
-    numbers_fault,
-)
+from sim.arrays import FloatArray
+from sim.contracts import Cars, Dispatcher, Forecast, Schedule, Site, Snapshot, numbers_fault
 
 
 class WithStationary:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import rainflow
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 from sim.scenario import Ageing
 
 YEAR_S: Final = 365.0 * 86_400.0

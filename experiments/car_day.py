@@ -12,8 +12,8 @@ import pandas as pd
 from experiments.car_domain import CarDomain, CarLimits, car_domain
 from experiments.metrics import energy_at_departure_kwh, segment_bills
 from experiments.reading import Run, read_run, records
+from sim.arrays import FloatArray
 from sim.clock import STEP_S, label
-from sim.contracts import FloatArray
 from sim.errors import RunFolderError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

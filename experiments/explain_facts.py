@@ -13,8 +13,8 @@ import pandas as pd
 from dispatch.baselines import OwnCost
 from dispatch.margin import Margin
 from experiments.reading import Run, records
+from sim.arrays import FloatArray
 from sim.clock import STEP_S
-from sim.contracts import FloatArray
 from sim.trace import MARGINALS
 
 NOTHING_KWH = 1e-6

@@ -18,8 +18,8 @@ from experiments.car_day import CarDay
 from experiments.palette import BATTERY, DRIVING, GRID, LAYERS, PRICE, REGIONS, WIND
 from experiments.reading import Run, records
 from experiments.report_data import MAX_REGIONS, layer_kw
+from sim.arrays import FloatArray
 from sim.clock import STEP_S
-from sim.contracts import FloatArray
 from sim.errors import RunFolderError
 
 DPI: Final = 150

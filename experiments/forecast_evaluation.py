@@ -18,8 +18,8 @@ from scipy import stats
 
 from experiments.experiment.processes import in_processes
 from experiments.shipped import load_scenario, locate
+from sim.arrays import FloatArray, IntArray
 from sim.clock import STEP_S, STEPS_PER_DAY
-from sim.contracts import FloatArray, IntArray
 from sim.forecasting.learned import LearnedMethod
 from sim.forecasting.method import Method, PriceRule
 from sim.forecasting.past import Past

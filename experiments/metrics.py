@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from sim.arrays import FloatArray
 from sim.clock import DAY_S, STEP_H, STEP_S, STEPS_PER_DAY
-from sim.contracts import FloatArray
 from sim.key_figures import KEY_FIGURES
 from sim.microgrid import build_turbines
 from sim.scenario import Scenario

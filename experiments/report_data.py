@@ -12,8 +12,8 @@ from experiments.car_domain import CarLimits, Line, car_domain
 from experiments.palette import LAYERS, REGIONS, Layer
 from experiments.reading import Run, records
 from experiments.report_explanations import explanations
+from sim.arrays import FloatArray
 from sim.clock import STEP_S
-from sim.contracts import FloatArray
 
 MAX_CARS: Final = 200
 """Cars that the report's chooser holds."""

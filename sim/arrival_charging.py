@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.contracts import Cars, FloatArray, IntArray, Trips
+from sim.arrays import FloatArray, IntArray
+from sim.contracts import Cars, Trips
 
 
 def expected_load(

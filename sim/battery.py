@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 SECONDS_PER_HOUR: Final = 3600.0
 

@@ -9,29 +9,13 @@ kWh inside the battery; instants are integer seconds since the scenario's start.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.arrays import BoolArray, FloatArray, IntArray, freeze
 from sim.taper import Taper
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
-
-def freeze(value: Any) -> None:
-    """Replace the arrays of a frozen dataclass by read-only copies (for use in ``__post_init__``)."""
-    if not is_dataclass(value):
-        raise TypeError(f"freeze: {type(value).__name__} is not a dataclass")
-    for item in fields(value):
-        array = getattr(value, item.name)
-        if isinstance(array, np.ndarray):
-            copy = array.copy()
-            copy.setflags(write=False)
-            object.__setattr__(value, item.name, copy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.contracts import FloatArray, freeze
+from sim.arrays import FloatArray, freeze
 
 STANDARD_IRRADIANCE_W_M2 = 1000.0  # standard test conditions, IEC 60904-3
 STANDARD_CELL_DEGC = 25.0  # standard test conditions, IEC 60904-3

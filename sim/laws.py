@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 from sim.errors import ScenarioError
 from sim.scenario import Law
 

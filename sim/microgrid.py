@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from sim.arrays import FloatArray
 from sim.battery import power_limits_kw
 from sim.clock import DAY_S, STEP_H, STEP_S
-from sim.contracts import FloatArray, Site
+from sim.contracts import Site
 from sim.errors import PolicyError, ScenarioError
 from sim.generation import Turbines
 from sim.scenario import Scenario, StationaryBattery

@@ -8,17 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sim.arrays import FloatArray
 from sim.clock import NEVER_S, STEP_H, STEP_S
-from sim.contracts import (
-    Decision,
-    DomainSums,
-    FloatArray,
-    Forecast,
-    Marginals,
-    Schedule,
-    Site,
-    StepEnergy,
-)
+from sim.contracts import Decision, DomainSums, Forecast, Marginals, Schedule, Site, StepEnergy
 from sim.forecasting.expected import expected_stays
 from sim.marginal_account import account_columns
 from sim.settlement import Settled, StepTruth

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 
-from sim.contracts import FloatArray, IntArray, freeze
+from sim.arrays import FloatArray, IntArray, freeze
 from sim.errors import ScenarioError
 from sim.scenario import Road, Scenario, Tie
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from sim.arrays import FloatArray
 from sim.clock import STEP_S, STEPS_PER_DAY, label
-from sim.contracts import FloatArray
 from sim.errors import ScenarioError, SeriesError
 from sim.scenario import (
     LoadMix,

@@ -16,8 +16,8 @@ from typing import Final
 
 import numpy as np
 
+from sim.arrays import FloatArray, IntArray
 from sim.clock import DAY_S, STEP_S, STEPS_PER_DAY
-from sim.contracts import FloatArray, IntArray
 from sim.errors import SeriesError
 from sim.history import days_before
 from sim.scenario import LoadMix, Scenario, SeriesRef

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from sim.contracts import BoolArray, FloatArray, IntArray
+from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.errors import SeriesError
 from sim.scenario import SeriesRef
 from sim.series_time import SCENARIO_ZONE, instant_label, wall_to_utc, zone_fault

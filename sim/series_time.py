@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
+from sim.arrays import BoolArray, IntArray
 from sim.clock import DAY_S
-from sim.contracts import BoolArray, IntArray
 
 SCENARIO_ZONE: Final = "scenario"
 _EPOCH: Final = datetime(1970, 1, 1)

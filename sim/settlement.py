@@ -17,7 +17,8 @@ from typing import Final
 
 import numpy as np
 
-from sim.contracts import FloatArray, IntArray, Site, freeze
+from sim.arrays import FloatArray, IntArray, freeze
+from sim.contracts import Site
 from sim.ties import HEADROOM_KW, Need, exchange, net_inflow_kw, tie_loss_kw
 
 ROUNDING_KW: Final = 1e-10  # a lack, an excess or a flow below this is floating-point rounding

@@ -12,13 +12,13 @@ import numpy as np
 import simpy
 from simpy.events import EventPriority
 
+from sim.arrays import FloatArray
 from sim.battery import stored_energy
 from sim.clock import DAY_S, STEP_H, STEP_S, STEPS_PER_DAY, label
 from sim.contracts import (
     Cars,
     Dispatcher,
     Fleet,
-    FloatArray,
     Forecaster,
     Schedule,
     Site,

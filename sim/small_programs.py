@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 _OPTIONS: Final[dict[str, str | float | bool]] = {
     "output_flag": False,

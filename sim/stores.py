@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.clock import DAY_S, STEP_S, STEPS_PER_DAY
-from sim.contracts import BoolArray, FloatArray, IntArray, Stays, Stores
+from sim.contracts import Stays, Stores
 
 
 def stores_from_stays(

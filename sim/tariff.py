@@ -16,8 +16,8 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sim.arrays import FloatArray, freeze
 from sim.clock import STEP_H, STEPS_PER_DAY
-from sim.contracts import FloatArray, freeze
 from sim.errors import ScenarioError
 from sim.scenario import PeriodTariff, Scenario, ScheduleTariff, SeriesTariff
 

@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from sim.contracts import FloatArray, IntArray, Site
+from sim.arrays import FloatArray, IntArray
+from sim.contracts import Site
 from sim.small_programs import SmallProgram, solve
 
 OVERLAP_KW: Final = 1e-7  # a flow both ways below this is the solver's rounding

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from scipy.special import log_ndtr
 
+from sim.arrays import FloatArray
 from sim.clock import STEPS_PER_DAY
-from sim.contracts import FloatArray
 from sim.randomness import Stream, generator
 
 COMMON_ENTITY: Final = 0  # of the factor shared by all regions; a region's own part is its index + 1

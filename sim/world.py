@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim.arrays import FloatArray, IntArray, freeze
 from sim.clock import STEPS_PER_DAY
-from sim.contracts import FloatArray, IntArray, freeze
 from sim.errors import ScenarioError, SeriesError
 from sim.generation import pv_kw, wind_kw
 from sim.scenario import (

@@ -11,8 +11,9 @@ import pandas as pd
 import simpy
 
 from agents.fleet import VehicleFleet
+from sim.arrays import FloatArray
 from sim.clock import DAY_S, STEP_S
-from sim.contracts import Cars, FloatArray
+from sim.contracts import Cars
 from sim.scenario import Scenario
 from sim.simulation import Boundary
 from sim.trace import SEGMENTS, TRIPS, VEHICLES

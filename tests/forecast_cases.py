@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sim.contracts import FloatArray, Forecast, Forecaster, Paths, Quantiles
+from sim.arrays import FloatArray
+from sim.contracts import Forecast, Forecaster, Paths, Quantiles
 
 LEVELS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 

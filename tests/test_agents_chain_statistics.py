@@ -12,8 +12,9 @@ from simulation_cases import simulate
 from agents.chain_statistics import chain_statistics
 from agents.fleet import VehicleFleet
 from experiments.shipped import load_scenario
+from sim.arrays import FloatArray
 from sim.clock import DAY_S, STEP_S
-from sim.contracts import ChainStatistics, FloatArray, Stays
+from sim.contracts import ChainStatistics, Stays
 from sim.forecasting.cars import LikelyStays, arriving_kwh, seconds_ahead
 from sim.forecasting.departing import DepartingPrices, best_between
 

@@ -14,8 +14,9 @@ import simpy
 from agents.columns import Columns
 from agents.fleet import VehicleFleet
 from agents.trip_log import TripLog
+from sim.arrays import FloatArray
 from sim.clock import DAY_S, NEVER_S, STEP_S
-from sim.contracts import Cars, Fleet, FloatArray
+from sim.contracts import Cars, Fleet
 from sim.simulation import Boundary
 from tests.agents_cases import Run, region, scenario_of
 

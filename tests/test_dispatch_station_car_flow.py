@@ -12,7 +12,7 @@ from station_cases import station_day
 
 from dispatch.station.car_flow import CarFlow, most_kwh
 from dispatch.station.day import StationDay
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 
 def drawn(seed: int, *, n_cars: int) -> StationDay:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim.arrays import BoolArray, FloatArray
 from sim.clock import DAY_S, NEVER_S, STEP_S
-from sim.contracts import BoolArray, Cars, FloatArray, Forecast, Forecaster, Stays, Trips
+from sim.contracts import Cars, Forecast, Forecaster, Stays, Trips
 from sim.forecasting.cars import YesterdaysStays
 from sim.forecasting.expected import expected_stays
 from sim.forecasting.forecaster import MeasuredForecaster, Wanted

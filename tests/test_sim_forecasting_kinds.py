@@ -12,8 +12,9 @@ from simulation_cases import later_truth, simulate
 from threadpoolctl import threadpool_limits
 
 from experiments.shipped import load_scenario
+from sim.arrays import FloatArray, IntArray
 from sim.clock import STEP_S
-from sim.contracts import FloatArray, Forecast, IntArray
+from sim.contracts import Forecast
 from sim.forecasting.errors import clock_quantiles
 from sim.forecasting.features import OF_LIFE
 from sim.forecasting.learned import LearnedMethod, learned

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.shipped import data_files, load_scenario, locate
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 from sim.errors import SeriesError
 from sim.scenario import LoadMix, SeriesRef
 from sim.scenario_inputs import check_inputs, series_inputs

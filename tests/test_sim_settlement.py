@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from sim.contracts import FloatArray, Site
+from sim.arrays import FloatArray
+from sim.contracts import Site
 from sim.settlement import Settled, StepTruth, charging_caps, settle
 
 INF = np.inf

@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from dispatch.station.day import StationDay
-from sim.contracts import FloatArray, IntArray
+from sim.arrays import FloatArray, IntArray
 
 _MOST_UNITS: Final = 2**29
 """Capacities are whole numbers of 32 bits where maximum flows are found, and so is that of an edge and its reverse."""

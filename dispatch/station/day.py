@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from sim.contracts import BoolArray, FloatArray, freeze
+from sim.arrays import BoolArray, FloatArray, freeze
 
 LoadOf = Literal["building and cars", "with storage", "grid"]
 """Whose peak and valley equation (8) is about: L1, L2 = L1 + storage, or L3, the exchange with the grid."""

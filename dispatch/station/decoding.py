@@ -13,7 +13,7 @@ import numpy as np
 
 from dispatch.station.day import StationDay
 from dispatch.station.plan import StationPlan
-from sim.contracts import FloatArray, IntArray
+from sim.arrays import FloatArray, IntArray
 
 GENES_PER_STEP = 2
 _ROUNDING_KWH = 1e-9

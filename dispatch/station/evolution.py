@@ -16,7 +16,7 @@ from pymoo.termination.max_gen import MaximumGenerationTermination
 from dispatch.station.day import LoadOf, StationDay
 from dispatch.station.decoding import GENES_PER_STEP, Decoded, decode
 from dispatch.station.plan import StationPlan
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

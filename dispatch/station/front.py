@@ -12,7 +12,7 @@ from dispatch.station.car_flow import Steps
 from dispatch.station.day import LoadOf, StationDay
 from dispatch.station.optimum import RELATIVE_GAP, Optimum, StationSolver
 from dispatch.station.program import Bounds, Weights
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 Second = Literal["peak_valley_kw", "emission_kg"]
 _SLACK: Final = 1e-9

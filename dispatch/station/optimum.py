@@ -14,7 +14,7 @@ from dispatch.station.car_flow import CarFlow, Steps
 from dispatch.station.day import LoadOf, StationDay, evenly_kw
 from dispatch.station.plan import Objectives, StationPlan, objectives, rule_breach_kw
 from dispatch.station.program import Bounds, Sums, Ways, Weights, build, sums_of
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 RELATIVE_GAP: Final = 1e-7
 """At which an optimum counts as found: below the 1e-6 that points of a front are certified to."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dispatch.station.day import LoadOf, StationDay
-from sim.contracts import FloatArray, freeze
+from sim.arrays import FloatArray, freeze
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -17,7 +17,7 @@ from dispatch.rows import Rows, Term, matrix_of, with_rows_among, with_rows_belo
 from dispatch.station.car_flow import Steps, most_kwh
 from dispatch.station.day import LoadOf, StationDay
 from dispatch.station.plan import StationPlan
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 STEPWISE: Final = (
     "cars", "charge", "discharge", "stored", "bought", "sold", "curtailed", "for_station",

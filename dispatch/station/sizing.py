@@ -16,7 +16,7 @@ from dispatch.highs import BASIC, Basis, LinearProgram, Solver
 from dispatch.rows import Rows, with_rows_below
 from dispatch.station.car_flow import CarFlow, Steps, most_kwh
 from dispatch.station.day import StationDay, evenly_kw
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 _ITERATIONS: Final = 10_000_000
 _SHARED_KWH: Final = 1e-6

@@ -15,7 +15,7 @@ from dispatch.station.front import Second, front, hypervolume, weighted_sums
 from dispatch.station.optimum import RELATIVE_GAP, InfeasibleError, StationSolver
 from dispatch.station.program import Bounds, Weights
 from experiments.charging_station.cases import Setting, ordered, references, weights_of, without_storage
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 Method = Literal["GA", "NSGA-II"]
 METHODS: Final[tuple[Method, ...]] = ("GA", "NSGA-II")

@@ -13,8 +13,8 @@ from dispatch.station.day import LoadOf, StationDay, StationStorage, surplus_cap
 from experiments.charging_station.returns import ReturnLaws, Returns, plugged_fraction
 from experiments.running import resolve
 from experiments.shipped import locate
+from sim.arrays import BoolArray, FloatArray
 from sim.clock import STEPS_PER_DAY
-from sim.contracts import BoolArray, FloatArray
 from sim.scenario import PvWeather, Region
 from sim.world import build_world
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from sim.contracts import FloatArray, freeze
+from sim.arrays import FloatArray, freeze
 from sim.laws import quantile
 from sim.randomness import Stream, uniform_block
 from sim.scenario import Law

@@ -17,7 +17,7 @@ from experiments.charging_station.cases import LAWS, USEFUL_KWH
 from experiments.charging_station.instance import N_DAYS, Year, day_of, year_of
 from experiments.charging_station.representative import representatives
 from experiments.charging_station.returns import draw_returns
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 CAPITAL: Final = Capital(
     storage_kwh=Asset(price=900.0, life_years=12.0),

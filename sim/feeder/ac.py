@@ -18,7 +18,7 @@ from power_grid_model import (
     initialize_array,
 )
 
-from sim.contracts import BoolArray, FloatArray, freeze
+from sim.arrays import BoolArray, FloatArray, freeze
 from sim.feeder.model import BASE_KVA, Feeder
 
 _STIFF_VA: Final = 1e25  # short-circuit power of the source: its own drop is below the solver's tolerance

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.contracts import FloatArray, freeze
+from sim.arrays import FloatArray, freeze
 from sim.feeder.model import BASE_KVA, Feeder
 
 

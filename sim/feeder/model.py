@@ -14,7 +14,7 @@ from typing import Final
 import networkx as nx
 import numpy as np
 
-from sim.contracts import BoolArray, FloatArray, IntArray, freeze
+from sim.arrays import BoolArray, FloatArray, IntArray, freeze
 
 BASE_KVA: Final = 1000.0  # of all per-unit values; a choice without effect on results
 

@@ -7,9 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
+from sim.arrays import FloatArray, IntArray
 from sim.arrival_charging import expected_load
 from sim.clock import DAY_S, STEP_S
-from sim.contracts import ChainStatistics, Fleet, FloatArray, IntArray, Stays, Stores
+from sim.contracts import ChainStatistics, Fleet, Stays, Stores
 from sim.stores import stores_from_stays, stores_of_stays_ahead
 
 WEEK_S = 7 * DAY_S

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.arrays import FloatArray, IntArray
 from sim.clock import STEP_S, STEPS_PER_DAY
-from sim.contracts import ChainStatistics, FloatArray, IntArray
+from sim.contracts import ChainStatistics
 from sim.forecasting.cars import seconds_ahead
 
 

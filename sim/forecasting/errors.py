@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from scipy.special import ndtri
 
+from sim.arrays import FloatArray
 from sim.clock import STEPS_PER_DAY
-from sim.contracts import FloatArray
 from sim.forecasting.method import Likeness
 
 NEIGHBOURS: Final = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.arrays import FloatArray
 from sim.clock import STEP_S
-from sim.contracts import FloatArray, Forecast, Trips
+from sim.contracts import Forecast, Trips
 
 
 def expected_stays(forecast: Forecast) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
+from sim.arrays import FloatArray, IntArray, freeze
 from sim.clock import STEPS_PER_DAY
-from sim.contracts import FloatArray, IntArray, freeze
 
 WEEK: Final = 7 * STEPS_PER_DAY
 CLOCK_DAYS: Final = 14  # days whose values at the same clock time are looked at

@@ -7,8 +7,9 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from sim.arrays import FloatArray
 from sim.clock import STEP_S, step_index
-from sim.contracts import Fleet, FloatArray, Forecast, Paths, Quantiles
+from sim.contracts import Fleet, Forecast, Paths, Quantiles
 from sim.forecasting.cars import CarsAhead, true_unmanaged_kw
 from sim.forecasting.departing import DepartingPrices
 from sim.forecasting.method import Method, PriceRule

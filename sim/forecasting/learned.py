@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
+from sim.arrays import FloatArray, IntArray
 from sim.clock import STEPS_PER_DAY, step_index
-from sim.contracts import FloatArray, IntArray
 from sim.forecasting.errors import likeness_of
 from sim.forecasting.features import CLOCK_DAYS, OF_LIFE, OF_WEATHER
 from sim.forecasting.learner import Trained, day_start, in_sample_errors, one_thread, train

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from sim.arrays import FloatArray, IntArray
 from sim.clock import STEPS_PER_DAY
-from sim.contracts import FloatArray, IntArray
 from sim.forecasting.features import WEEK, rows_of
 from sim.scenario import Learner
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sim.contracts import FloatArray, freeze
+from sim.arrays import FloatArray, freeze
 from sim.scenario import Scenario, SeriesTariff
 from sim.settlement import StepTruth
 

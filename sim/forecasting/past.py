@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from sim.arrays import FloatArray, IntArray
 from sim.clock import STEP_S, STEPS_PER_DAY, label, step_index
-from sim.contracts import FloatArray, IntArray
 from sim.settlement import StepTruth
 from sim.tariff import Prices
 from sim.world import World

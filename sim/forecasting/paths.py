@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 from sim.forecasting.method import Likeness
 from sim.forecasting.quantities import admissible
 from sim.randomness import Stream, generator

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 from sim.settlement import StepTruth
 
 LOAD, PV, WIND, PRICE = range(4)

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from sim.arrays import FloatArray, IntArray
 from sim.clock import STEPS_PER_DAY, step_index
-from sim.contracts import FloatArray, IntArray
 from sim.forecasting.errors import clock_quantiles, likeness_of, whole_days
 from sim.forecasting.method import Likeness
 from sim.forecasting.past import Past, repeated_steps

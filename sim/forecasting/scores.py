@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 
 def mean_absolute_error(actual: FloatArray, forecast: FloatArray) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 
 def cell_values(

@@ -19,7 +19,7 @@ import numpy as np
 from experiments.monte_carlo.contracts import Cell, Level
 from experiments.monte_carlo.design.factors import Factors, Range
 from experiments.monte_carlo.table import level_text
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 Kind = Literal["main", "interaction", "slope", "from base", "from first"]
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 _TEXTS: Final = ("policy", "figure", "kind", "term", "level")
 _NUMBERS: Final = ("effect", "ci_low", "ci_high", "share")

@@ -16,7 +16,7 @@ from experiments.monte_carlo.analysis.intervals import moments, t_factor
 from experiments.monte_carlo.analysis.sensitivity import morris_table, sobol_table
 from experiments.monte_carlo.contracts import Cell
 from experiments.monte_carlo.design.factors import Factors
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 ROUNDING: Final = 1e-12
 """Of a figure's largest value: a smaller effect within a replication is what sums leave of equal cells, and is 0."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 CONFIDENCE: Final = 0.95
 """Share of intervals that are to hold the true mean; the custom of the field (Law, Simulation Modeling, ch. 9)."""

@@ -16,7 +16,7 @@ from scipy.stats import sobol_indices
 
 from experiments.monte_carlo.analysis.effect_table import effect_table
 from experiments.monte_carlo.analysis.intervals import CONFIDENCE, moments, t_factor
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 from sim.randomness import Stream, generator
 
 N_RESAMPLES: Final = 999

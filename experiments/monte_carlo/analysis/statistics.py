@@ -22,7 +22,7 @@ from experiments.monte_carlo.analysis.intervals import (
     moments,
     t_interval,
 )
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 from sim.randomness import Stream, generator
 
 KEYS: Final = ["cell", "policy", "replication"]

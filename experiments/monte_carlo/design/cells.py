@@ -14,7 +14,7 @@ from experiments.monte_carlo.contracts import Cell, Level
 from experiments.monte_carlo.design.factors import Factors, Range, check_factors
 from experiments.monte_carlo.design.points import morris_points, saltelli_points
 from experiments.monte_carlo.settings import setting
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 from sim.errors import StudyError
 from sim.randomness import Stream, generator
 from sim.scenario import Scenario

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.stats import qmc
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 from sim.errors import StudyError
 
 MORRIS_LEVELS: Final = 4

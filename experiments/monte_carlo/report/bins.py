@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 MOST_BINS: Final = 60
 """In a chart: more are hairlines."""

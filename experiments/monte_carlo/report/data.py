@@ -17,7 +17,7 @@ from experiments.monte_carlo.report.effects import effects_data
 from experiments.monte_carlo.report.series import Numbers, Series, paired, rounded, series_of
 from experiments.monte_carlo.table import level_text
 from experiments.page import HEADLINES, figure_words
-from sim.contracts import FloatArray
+from sim.arrays import FloatArray
 
 BUDGET: Final = 400_000
 """Numbers of the detailed charts that a page holds: about 3 MB beside the plotting library's 5 MB."""
