@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.audit_cars import Life
+from experiments.audit_feeder import feeder_figures
 from experiments.audit_findings import MONEY_RELATIVE, Findings, FloatArray, number
 from experiments.audit_folder import ABSENT, STEP_H, Folder, instants
 from experiments.audit_prices import energy_value_per_kwh
@@ -109,6 +110,7 @@ def _amounts(folder: Folder, life: Life, trips: Itinerary) -> dict[str, float]:
         **_emissions(folder),
         **_sessions(folder),
         **_queue(folder),
+        **feeder_figures(folder),
     }
 
 

@@ -37,6 +37,8 @@ class Folder:
     grid: pd.DataFrame
     storage: pd.DataFrame
     ties: pd.DataFrame
+    voltages: pd.DataFrame
+    branches: pd.DataFrame
     decisions: pd.DataFrame
     marginals: pd.DataFrame
     forecasts: pd.DataFrame
@@ -187,10 +189,13 @@ def _ordered(name: str, frame: pd.DataFrame, scenario: dict[str, Any]) -> pd.Dat
         "forecasts": ["issue_step_s", "target_step_s"],
     }.get(name, ["step_start_s"])
     place: Any = np.zeros(len(frame), dtype=np.int64)
-    if name in ("domain", "grid", "forecasts"):
-        names = [region["name"] for region in scenario["regions"]]
+    names = [region["name"] for region in scenario["regions"]]
+    if name in ("domain", "grid", "forecasts", "voltages"):
         place = pd.Categorical(frame["region"], categories=names).codes
-    if name == "ties":
+    if name in ("ties", "branches") and scenario.get("feeder") is not None:
+        ends_of = (pd.Categorical(frame[end], categories=names).codes for end in ("from_region", "to_region"))
+        place = np.ravel_multi_index(tuple(ends_of), (len(names), len(names)))
+    elif name == "ties":
         ends = {(tie["from_region"], tie["to_region"]): i for i, tie in enumerate(scenario.get("ties", []))}
         place = [ends.get(pair, -1) for pair in zip(frame["from_region"], frame["to_region"], strict=True)]
     ordered = frame.assign(_place=place).sort_values([*keys, "_place"], kind="stable")

@@ -38,7 +38,7 @@ def check_plugs(folder: Folder, life: Life, findings: Findings) -> None:
     switched = same_stay & (life.plugged != life.before(life.plugged))
     life.note(findings, switched, "plugs", "the plug changes during a stay, though there is no queue")
     odds = folder.scenario["fleet"]["plug_in_probability"]
-    always = np.array([odds[region["place_type"]] == 1.0 for region in folder.regions])
+    always = np.array([odds.get(region["place_type"], 0.0) == 1.0 for region in folder.regions])
     must = free.copy()
     must[must] = always[life.region[must]]
     life.note(findings, must & ~life.plugged, "plugs", "not plugged in where every stop plugs in")

@@ -80,7 +80,7 @@ def _asked_kwh(folder: Folder, trips: Itinerary) -> FloatArray:
 def _plugs_after(folder: Folder, life: Life, trips: Itinerary) -> tuple[BoolArray, BoolArray]:
     """Whether the stop after each trip surely, or maybe, is drawn to plug in."""
     odds = folder.scenario["fleet"]["plug_in_probability"]
-    chance = np.array([odds[region["place_type"]] for region in folder.regions])[trips.destination]
+    chance = np.array([odds.get(region["place_type"], 0.0) for region in folder.regions])[trips.destination]
     chargers = folder.region_limits("chargers")[trips.destination]
     span = folder.end_s + 1
     keys = life.vehicle * span + life.start_s

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from experiments.audit_findings import ENERGY_KWH, FloatArray, differs
-from experiments.audit_folder import STEP_H, STEP_S
+from experiments.audit_folder import STEP_H, STEP_S, Folder
 from experiments.audit_grid import Grid
 
 
@@ -65,7 +67,7 @@ def check_storage(grid: Grid) -> None:
 def check_ties(grid: Grid) -> None:
     """Check flows over ties: limits, losses at the receiving end, and their sums by region."""
     folder, findings = grid.folder, grid.findings
-    ties, table = folder.scenario.get("ties", []), folder.ties
+    ties, table = _ties(folder), folder.ties
     n = len(ties)
     sender, receiver = (
         np.tile(
@@ -92,7 +94,8 @@ def check_ties(grid: Grid) -> None:
     where = "{a} to {b} at {step_s}"
     over = np.abs(flow) > limit + ENERGY_KWH
     findings.rows(over, "tie limit", "ties", where, "flow of {flow} kW, the limit is {limit} kW", **columns)
-    wrong = differs(loss, np.abs(flow) * fraction)
+    # a feeder's losses are those of its power flow (``audit_feeder``)
+    wrong = differs(loss, np.abs(flow) * fraction) & (folder.scenario.get("feeder") is None)
     findings.rows(wrong, "tie loss", "ties", where, "loses {loss} kW of {flow} kW", **columns)
     arrives_b = np.where(flow >= 0, flow - loss, flow)
     arrives_a = np.where(flow >= 0, -flow, -flow - loss)
@@ -101,3 +104,14 @@ def check_ties(grid: Grid) -> None:
     net = net + np.bincount(row + sender, weights=arrives_a, minlength=len(folder.grid))
     claim = "tie_kw is {value}, the flows sum to {net}"
     grid.note(differs(grid["tie_kw"], net), "tie sums", claim, value=grid["tie_kw"], net=net)
+
+
+def _ties(folder: Folder) -> list[dict[str, Any]]:
+    """Ties as the scenario has them; on a feeder its branches, sorted by their regions."""
+    if folder.scenario.get("feeder") is None:
+        return list(folder.scenario.get("ties", []))
+    ends = folder.branches[["from_region", "to_region"]].iloc[: len(folder.regions) - 1]
+    return [
+        {"from_region": one, "to_region": other, "limit_kw": "unlimited"}
+        for one, other in ends.itertuples(index=False, name=None)
+    ]

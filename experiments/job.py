@@ -130,6 +130,7 @@ def _tables(recorder: Recorder, fleet: Fleet) -> dict[str, pa.Table]:
         "grid": recorder.grid_columns(),
         "storage": recorder.storage_columns(),
         "ties": recorder.tie_columns(),
+        **recorder.network_columns(),
         "decisions": recorder.decision_columns(),
         "marginals": recorder.marginal_columns(),
         "forecasts": recorder.forecast_columns(),

@@ -17,11 +17,15 @@ from sim.microgrid import build_turbines
 from sim.scenario import Scenario
 from sim.trace import OPEN_AT_START, SERVED
 
+WITHIN_PU: Final = 1e-6
+"""By which a voltage may lie outside its band, or a loading above 1, and still count as within."""
 MET_KWH: Final = 0.1
 """By which a departure may lack what it requires and still counts as served."""
 
 Tables = Mapping[str, pd.DataFrame | pa.Table]
-READ: Final = ("trips", "segments", "sessions", "queue", "grid", "storage", "decisions")
+READ: Final = (
+    "trips", "segments", "sessions", "queue", "grid", "storage", "voltages", "branches", "decisions",
+)  # fmt: skip
 """Tables that key figures are made of."""
 
 
@@ -73,6 +77,7 @@ def key_figures(
         **_decisions(frames["decisions"]),
         **_sessions(frames["sessions"], scenario.simulation.days * DAY_S),
         **_queue(frames["queue"]),
+        **_feeder(frames["voltages"], frames["branches"], scenario),
         "emissions_kg": emissions_kg(grid, scenario, grid_kg_per_kwh),
         "battery_stored_change_kwh": battery_change_kwh(frames["storage"], scenario),
         "ev_bill_{cur}": ev_bill(frames["segments"], frames["grid"]),
@@ -314,6 +319,36 @@ def _sessions(sessions: pd.DataFrame, end_s: int) -> dict[str, float]:
         "sessions_served": (served & comes).sum(),
         "sessions_open_at_start": open_at_start.sum(),
         "sessions_dropped": (~served & ~open_at_start & comes).sum(),
+    }
+
+
+def _feeder(voltages: pd.DataFrame, branches: pd.DataFrame, scenario: Scenario) -> dict[str, float]:
+    """What the feeder went through; a step without a power flow is a violation, and counts in no other figure."""
+    part = scenario.feeder
+    if part is None:
+        nothing = (
+            "feeder_loss_kwh",
+            "voltage_violations",
+            "loading_max",
+            "overloads",
+            "network_violation_steps",
+        )
+        return {"voltage_min_pu": 1.0, "voltage_max_pu": 1.0, **dict.fromkeys(nothing, 0.0)}
+    n_steps = voltages["step_start_s"].nunique()
+    pu = voltages["voltage_pu"].to_numpy(np.float64, na_value=np.nan).reshape(n_steps, -1)
+    loading = branches["loading"].to_numpy(np.float64, na_value=np.nan).reshape(n_steps, -1)
+    outside = (pu < part.voltage_min_pu - WITHIN_PU) | (pu > part.voltage_max_pu + WITHIN_PU)
+    over = loading > 1.0 + WITHIN_PU
+    unsolved = np.isnan(pu).any(axis=1)
+    solved = pu[~unsolved]
+    return {
+        "feeder_loss_kwh": np.nansum(branches["loss_kw"].to_numpy(np.float64, na_value=np.nan)) * STEP_H,
+        "voltage_min_pu": solved.min(initial=part.source_pu),
+        "voltage_max_pu": solved.max(initial=part.source_pu),
+        "voltage_violations": outside.sum(),
+        "loading_max": loading[~unsolved].max(initial=0.0),
+        "overloads": over.sum(),
+        "network_violation_steps": (outside.any(axis=1) | over.any(axis=1) | unsolved).sum(),
     }
 
 

@@ -104,6 +104,16 @@ class Run:
         return self.table("ties")
 
     @cached_property
+    def voltages(self) -> pd.DataFrame:
+        """Voltage of each bus of the feeder in each step."""
+        return self.table("voltages")
+
+    @cached_property
+    def branches(self) -> pd.DataFrame:
+        """Each line and transformer of the feeder in each step."""
+        return self.table("branches")
+
+    @cached_property
     def decisions(self) -> pd.DataFrame:
         """How each decision was reached."""
         return self.table("decisions")

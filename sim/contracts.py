@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from sim.arrays import BoolArray, FloatArray, IntArray, freeze
+from sim.feeder.model import Network
 from sim.taper import Taper
 
 
@@ -53,6 +54,7 @@ class Site:
     shortfall_price_per_kwh: float  # inside a decision: a kWh a car lacks at departure
     energy_value_per_kwh: float  # lambda: a kWh stored at the horizon's end
     demand_price_per_kw_day: float = 0.0  # of a region's largest import of each day
+    network: Network | None = None  # its branches are the ties: lossless and unlimited there
 
     def __post_init__(self) -> None:
         freeze(self)

@@ -103,6 +103,19 @@ KEY_FIGURES: Final[tuple[KeyFigure, ...]] = (
     KeyFigure("late_departures", "", "trips begun later than planned, or planned and not begun by the end"),
     KeyFigure("early_departures", "", "trips begun before the departure that was declared at the plug-in"),
     KeyFigure("unserved_kwh", "kWh", "load not served"),
+    KeyFigure("feeder_loss_kwh", "kWh", "lost in the lines and transformers of the feeder"),
+    KeyFigure("voltage_min_pu", "1", "lowest voltage of a bus, by AC power flow; 1 without a feeder"),
+    KeyFigure("voltage_max_pu", "1", "highest voltage of a bus, by AC power flow; 1 without a feeder"),
+    KeyFigure("voltage_violations", "", "buses outside the scenario's voltage band, counted in each step"),
+    KeyFigure("loading_max", "1", "highest loading of a line or transformer of the feeder"),
+    KeyFigure(
+        "overloads", "", "lines and transformers of the feeder beyond their rating, counted in each step"
+    ),
+    KeyFigure(
+        "network_violation_steps",
+        "",
+        "steps with a voltage outside the band, an overload, or no power flow at all",
+    ),
     KeyFigure("emissions_kg", "kg", "CO2 of imported energy and turbine fuel"),
     KeyFigure("trips", "", "trips begun"),
     KeyFigure("distance_km", "km", "distance of the trips begun"),

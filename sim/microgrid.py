@@ -13,6 +13,8 @@ from sim.battery import power_limits_kw
 from sim.clock import DAY_S, STEP_H, STEP_S
 from sim.contracts import Site
 from sim.errors import PolicyError, ScenarioError
+from sim.feeder.model import Network
+from sim.feeder.placing import build_network
 from sim.generation import Turbines
 from sim.scenario import Scenario, StationaryBattery
 from sim.tariff import Locate, energy_value_per_kwh
@@ -40,9 +42,9 @@ def build_site(scenario: Scenario, locate: Locate = Path) -> Site:
     turbines = build_turbines(scenario)
     if faults := [*_tie_faults(scenario), *_turbine_faults(scenario, turbines)]:
         raise ScenarioError(faults)
-    regions, ties, economics = scenario.regions, scenario.ties, scenario.economics
+    regions, economics = scenario.regions, scenario.economics
+    network = build_network(scenario, locate)
     units = battery_units(scenario)
-    index = {name: i for i, name in enumerate(scenario.region_names)}
     ramp_kw_per_h = [region.turbine.ramp_kw_per_h if region.turbine else 0.0 for region in regions]
     return Site(
         step_s=STEP_S,
@@ -61,10 +63,7 @@ def build_site(scenario: Scenario, locate: Locate = Path) -> Site:
         battery_discharge_limit_kw=_column(units, lambda unit: unit.discharge_limit_kw),
         battery_charge_efficiency=_column(units, lambda unit: unit.charge_efficiency),
         battery_discharge_efficiency=_column(units, lambda unit: unit.discharge_efficiency),
-        tie_from_index=np.array([index[tie.from_region] for tie in ties], dtype=np.int64),
-        tie_to_index=np.array([index[tie.to_region] for tie in ties], dtype=np.int64),
-        tie_limit_kw=_limits([tie.limit_kw for tie in ties]),
-        tie_loss_fraction=np.array([tie.loss_fraction for tie in ties], dtype=np.float64),
+        **_tie_columns(scenario, network),
         battery_operation_per_kwh=economics.battery_operation_per_kwh,
         turbine_operation_per_kwh=economics.turbine_operation_per_kwh,
         throughput_price_per_kwh=economics.throughput_price_per_kwh,
@@ -72,7 +71,28 @@ def build_site(scenario: Scenario, locate: Locate = Path) -> Site:
         unserved_price_per_kwh=economics.unserved_price_per_kwh,
         shortfall_price_per_kwh=economics.shortfall_price_per_kwh,
         energy_value_per_kwh=energy_value_per_kwh(scenario, locate),
+        network=network,
     )
+
+
+def _tie_columns(scenario: Scenario, network: Network | None) -> dict[str, Any]:
+    """Ties of a site: the scenario's, or the branches of its feeder, whose limits and losses the network knows."""
+    if network is not None:
+        branches = network.feeder
+        return {
+            "tie_from_index": branches.parent_index,
+            "tie_to_index": branches.child_index,
+            "tie_limit_kw": np.full(branches.n_branches, np.inf),
+            "tie_loss_fraction": np.zeros(branches.n_branches),
+        }
+    index = {name: i for i, name in enumerate(scenario.region_names)}
+    ties = scenario.ties
+    return {
+        "tie_from_index": np.array([index[tie.from_region] for tie in ties], dtype=np.int64),
+        "tie_to_index": np.array([index[tie.to_region] for tie in ties], dtype=np.int64),
+        "tie_limit_kw": _limits([tie.limit_kw for tie in ties]),
+        "tie_loss_fraction": np.array([tie.loss_fraction for tie in ties], dtype=np.float64),
+    }
 
 
 def build_turbines(scenario: Scenario) -> Turbines:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from sim.arrays import FloatArray
 from sim.clock import NEVER_S, STEP_H, STEP_S
 from sim.contracts import Decision, DomainSums, Forecast, Marginals, Schedule, Site, StepEnergy
+from sim.feeder.tables import network_columns
 from sim.forecasting.expected import expected_stays
 from sim.marginal_account import account_columns
 from sim.settlement import Settled, StepTruth
@@ -155,6 +156,19 @@ class Recorder:
             "flow_kw": np.array([row.settled.tie_flow_kw for row in rows]).reshape(-1),
             "loss_kw": np.array([row.settled.tie_loss_kw for row in rows]).reshape(-1),
         }
+
+    def network_columns(self) -> dict[str, Columns]:
+        """Columns of ``voltages.parquet`` and ``branches.parquet``."""
+        network, rows = self._site.network, self._steps
+        shape = (len(rows), self._site.n_regions)
+        served_kw = np.array([row.truth.load_kw - row.settled.unserved_kw for row in rows]).reshape(shape)
+        return network_columns(
+            network,
+            self._site.region_names,
+            np.array([row.start_s for row in rows], dtype=np.int64),
+            np.array([row.settled.tie_kw for row in rows]).reshape(shape),
+            served_kw * (0.0 if network is None else network.load_kvar_per_kw),
+        )
 
     def domain_columns(self) -> Columns:
         """Columns of ``domain.parquet``."""

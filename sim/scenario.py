@@ -425,6 +425,9 @@ class LoadMix(Part):
     mean_kwh_per_day: Annotated[
         NonNegative, Field(description="The mix is scaled to this in the series' whole mean.")
     ]
+    kvar_per_kw: Annotated[
+        float, Field(description="Reactive power taken per active power; matters on a feeder.")
+    ] = 0.0
     series: Annotated[SeriesRef, Field(description="The file; `column` is ignored here and must be `*`.")]
 
 
@@ -433,6 +436,9 @@ class LoadSeries(Part):
 
     series: Annotated[SeriesRef, Field(description="The file; the column ends in _kw.")]
     factor: Annotated[NonNegative, Field(description="Times this.")] = 1.0
+    kvar_per_kw: Annotated[
+        float, Field(description="Reactive power taken per active power; matters on a feeder.")
+    ] = 0.0
 
 
 class PvWeather(Part):
@@ -561,6 +567,9 @@ class Region(Part):
     bidirectional: Annotated[
         bool, Field(description="Whether chargers here can discharge cars; false: they only charge.")
     ] = True
+    bus: Annotated[
+        str | None, Field(min_length=1, description="Bus of the feeder, where the scenario has one.")
+    ] = None
     import_limit_kw: Annotated[NonNegative | Unlimited, Field(description="Of the grid connection.")]
     export_limit_kw: Annotated[NonNegative | Unlimited, Field(description="0: no export; unlimited: free.")]
     load: Annotated[Load | None, Field(description="Load; none where the table is left out.")]
@@ -587,6 +596,48 @@ class Tie(Part):
     to_region: Annotated[str, Field(description="Name of another region.")]
     limit_kw: Annotated[NonNegative | Unlimited, Field(description="unlimited: free pooling.")]
     loss_fraction: Annotated[float, Field(ge=0, lt=1, description="Lost on the way.")] = 0.0
+
+
+class OtherBuses(Part):
+    """Load at the buses that no region names: each is a region of its own, where no car goes."""
+
+    mean_load_share: Annotated[
+        NonNegative,
+        Field(description="Mean load of each bus as a share of its load_kw in the feeder's table."),
+    ]
+    weights: Annotated[dict[str, Positive], Field(min_length=1, description="Column: weight.")]
+    series: Annotated[SeriesRef, Field(description="The file; `column` is ignored here and must be `*`.")]
+
+
+class FeederPart(Part):
+    """A radial distribution feeder that joins the regions, one at each bus (``docs/background/feeder.md``).
+
+    Its lines and transformers take the place of ties. Energy is bought and sold at the source's bus alone.
+    """
+
+    buses: Annotated[str, Field(description="CSV or Parquet of buses: path, or `shipped:NAME`.")]
+    lines: Annotated[str, Field(description="CSV or Parquet of lines.")]
+    transformers: Annotated[
+        str | None, Field(description="CSV or Parquet of transformers; none where left out.")
+    ] = None
+    line_ampacity_a: Annotated[
+        Positive | Unlimited, Field(description="Ampacity of lines whose table gives none.")
+    ] = "unlimited"
+    source_bus: Annotated[str, Field(description="Bus that feeds all others; it holds its voltage.")]
+    source_pu: Annotated[Positive, Field(description="Voltage there, per unit of its rated voltage.")]
+    voltage_min_pu: Annotated[Positive, Field(description="Lower end of the voltage band.")]
+    voltage_max_pu: Annotated[Positive, Field(description="Upper end of the voltage band.")]
+    other_buses: Annotated[
+        OtherBuses | None, Field(description="Of buses that no region names; none: every bus has a region.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _band_holds_the_source(self) -> FeederPart:
+        if not self.voltage_min_pu <= self.source_pu <= self.voltage_max_pu:
+            raise ValueError(
+                f"source_pu {self.source_pu:g} is outside the band {self.voltage_min_pu:g}..{self.voltage_max_pu:g}"
+            )
+        return self
 
 
 class Road(Part):
@@ -858,6 +909,9 @@ class Scenario(Part):
     fleet: Annotated[FleetPart, Field(description="The cars.")]
     regions: Annotated[list[Region], Field(min_length=1, description="Places with a microgrid of their own.")]
     ties: Annotated[list[Tie], Field(description="Electrical ties; none by default.")] = []
+    feeder: Annotated[
+        FeederPart | None, Field(description="A distribution feeder between the regions; none by default.")
+    ] = None
     roads: Annotated[list[Road], Field(description="Roads, for distance = road; none by default.")] = []
     output: Annotated[Output, Field(description="Which heavy files a run writes.")]
     station: Annotated[

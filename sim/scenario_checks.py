@@ -189,6 +189,34 @@ def _station(scenario: Scenario) -> Iterator[str]:
         yield f"station.region: {name} needs a load and PV"
 
 
+def _feeder(scenario: Scenario) -> Iterator[str]:
+    """Regions stand at buses where there is a feeder, and only there; its lines are their only ties."""
+    part = scenario.feeder
+    if part is None:
+        for index, region in enumerate(scenario.regions):
+            if region.bus is not None:
+                yield f"regions[{index}].bus: the scenario has no feeder"
+        return
+    if scenario.ties:
+        yield "ties: regions on a feeder have no other ties"
+    for bus, count in Counter(region.bus for region in scenario.regions if region.bus is not None).items():
+        if count > 1:
+            yield f"regions: {count} regions stand at bus {bus!r}; each bus has one"
+    if part.source_bus not in {region.bus for region in scenario.regions}:
+        yield f"feeder.source_bus: no region stands at bus {part.source_bus!r}; it has the connection's limits"
+    for index, region in enumerate(scenario.regions):
+        if region.bus is None:
+            yield f"regions[{index}].bus: is missing, the scenario has a feeder"
+            continue
+        for way in ("import", "export"):
+            limit = getattr(region, f"{way}_limit_kw")
+            if region.bus != part.source_bus and limit != 0.0:
+                yield (
+                    f"regions[{index}].{way}_limit_kw: must be 0, only bus {part.source_bus!r} of the feeder "
+                    f"has a connection; is {limit}"
+                )
+
+
 _CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
     (("simulation",), _clock),
     (("regions",), _names),
@@ -208,4 +236,5 @@ _CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
     (("travel", "fleet"), longest_trip),
     (("regions", "travel", "fleet"), sessions),
     (("regions", "station"), _station),
+    (("regions", "ties", "feeder"), _feeder),
 )

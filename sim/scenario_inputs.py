@@ -12,6 +12,7 @@ import numpy as np
 from sim.arrays import FloatArray
 from sim.clock import STEP_S, STEPS_PER_DAY, label
 from sim.errors import ScenarioError, SeriesError
+from sim.feeder.placing import feeder_faults
 from sim.scenario import (
     LoadMix,
     LoadSeries,
@@ -103,6 +104,10 @@ def named_files(scenario: Scenario) -> list[tuple[str, str]]:
     tariff, travel = getattr(scenario, "tariff", None), getattr(scenario, "travel", None)
     if isinstance(tariff, ScheduleTariff):
         named.append(("tariff.file", tariff.file))
+    feeder = getattr(scenario, "feeder", None)
+    if feeder is not None:
+        files = (("buses", feeder.buses), ("lines", feeder.lines), ("transformers", feeder.transformers))
+        named += [(f"feeder.{key}", file) for key, file in files if file is not None]
     if travel is not None and travel.source == "itineraries" and travel.itineraries is not None:
         named.append(("travel.itineraries", travel.itineraries))
     if travel is not None and travel.source == "sessions" and travel.sessions is not None:
@@ -128,6 +133,8 @@ def input_faults(scenario: Scenario, locate: Locate) -> list[str]:
     """Return one line per fault in the files that a scenario names: absent, short, gappy, in other units."""
     faults = missing_files(scenario, locate)
     absent = {fault.partition(".file: ")[0] for fault in faults}
+    if not any(fault.startswith("feeder.") for fault in faults):
+        faults += feeder_faults(scenario, locate)
     tariff = getattr(scenario, "tariff", None)
     simulation = getattr(scenario, "simulation", None)
     if simulation is None or zone_fault(simulation.time_zone):

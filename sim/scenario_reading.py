@@ -12,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from sim.errors import ScenarioError
+from sim.feeder.placing import with_other_buses
 from sim.scenario import Region, Scenario
 from sim.scenario_checks import cross_faults
 from sim.scenario_inputs import Locate, input_faults, missing_files
@@ -84,7 +85,10 @@ def scenario_of(tables: dict[str, Any], locate: Locate) -> Scenario:
     faults = [*cross_faults(scenario, frozenset(Scenario.model_fields)), *missing_files(scenario, locate)]
     if faults:
         raise ScenarioError(dict.fromkeys([*faults, *input_faults(scenario, locate)]))
-    return scenario
+    try:
+        return with_other_buses(scenario, locate)
+    except ScenarioError as error:
+        raise ScenarioError(dict.fromkeys([*error.faults, *input_faults(scenario, locate)])) from None
 
 
 def with_overrides(scenario: Scenario, overrides: Sequence[str], locate: Locate) -> Scenario:

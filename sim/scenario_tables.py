@@ -23,7 +23,7 @@ FindScenario = Callable[[str, Path], Path]
 
 _WHOLE_TABLES: Final = ("kind", "family", "file")
 _MATRICES: Final = (("travel", "chain", "weekday"), ("travel", "chain", "weekend"))
-_PATH_KEYS: Final = ("file", "itineraries")
+_PATH_KEYS: Final = ("file", "itineraries", "buses", "lines", "transformers")
 _SHIPPED: Final = "shipped:"
 _NO_PATH: Final = "is no dotted path (such as fleet.size or regions.home.import_limit_kw)"
 _TOKEN: Final = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|\[(\d+)\]|([^.\[\]"'\s]+))\s*(\.|(?=\[)|$)""")

@@ -32,7 +32,7 @@ def place_types(scenario: Scenario) -> Iterator[str]:
             if name not in known:
                 meant = did_you_mean(name, known)
                 yield f"{place}: no region has the place type {name!r} ({', '.join(known)}){meant}"
-    for name in known:
+    for name in dict.fromkeys(region.place_type for region in scenario.regions if region.chargers != 0):
         if name not in scenario.fleet.plug_in_probability and travel.source != "sessions":
             yield f"fleet.plug_in_probability.{name}: is missing (the place type of a region)"
 

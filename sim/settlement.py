@@ -7,6 +7,9 @@ too much battery discharging, then turbines. Balance per region (``sim.trace``):
 
     load - unserved + battery + ev_charge - ev_discharge + export
         = pv - pv_curtailed + wind - wind_curtailed + turbine + import + tie
+
+On a feeder (``Site.network``) ties are its branches: what they lose is that of the exact power flow, and stands
+as demand at the source's region while the step is balanced.
 """
 
 from __future__ import annotations
@@ -19,8 +22,11 @@ import numpy as np
 
 from sim.arrays import FloatArray, IntArray, freeze
 from sim.contracts import Site
+from sim.feeder.exact import ExactFlow, exact_flow
+from sim.feeder.model import Network
 from sim.ties import HEADROOM_KW, Need, exchange, net_inflow_kw, tie_loss_kw
 
+_LOSS_ROUNDS: Final = 50  # to balance a step with the losses that this causes
 ROUNDING_KW: Final = 1e-10  # a lack, an excess or a flow below this is floating-point rounding
 
 
@@ -53,6 +59,7 @@ class Settled:
     battery_cut_kw: FloatArray  # (B,), part of the set-point that could not be kept
     turbine_cut_kw: FloatArray
     over_limit_kw: FloatArray  # import or export above its limit; 0 when the cars kept to their caps
+    has_power_flow: bool = True  # false: no state of the feeder carries this, losses are left out
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -84,8 +91,43 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
     turbine_kw : ndarray, shape (R,)
         Admissible set-points.
     """
+    car_kw = ev_charge_kw - ev_discharge_kw
+    settled = _balanced(site, truth, car_kw, battery_kw, turbine_kw)
+    network = site.network
+    if network is None:
+        return settled
+    loss_kw = 0.0
+    for _ in range(_LOSS_ROUNDS):
+        state = exact_flow(network, *_bus_demand(network, truth, settled))
+        if state is None:
+            return replace(settled, has_power_flow=False)
+        before_kw, loss_kw = loss_kw, float(state.loss_kw.sum())
+        if abs(loss_kw - before_kw) <= ROUNDING_KW:
+            return _with_losses(network, settled, state)
+        lost_kw = np.zeros(site.n_regions)
+        lost_kw[network.feeder.source_index] = loss_kw
+        settled = _balanced(site, truth, car_kw + lost_kw, battery_kw, turbine_kw)
+    return replace(settled, has_power_flow=False)
+
+
+def _bus_demand(network: Network, truth: StepTruth, settled: Settled) -> tuple[FloatArray, FloatArray]:
+    """Active and reactive power that each region takes from the feeder, (R,) each; the source's does not matter."""
+    return settled.tie_kw, (truth.load_kw - settled.unserved_kw) * network.load_kvar_per_kw
+
+
+def _with_losses(network: Network, settled: Settled, state: ExactFlow) -> Settled:
+    """Flows that lose what they lose; what the source's region imports for it goes out over its branches."""
+    tie_kw = settled.tie_kw.copy()
+    tie_kw[network.feeder.source_index] -= state.loss_kw.sum()
+    return replace(settled, tie_kw=tie_kw, tie_flow_kw=state.leaving_kw, tie_loss_kw=state.loss_kw)
+
+
+def _balanced(
+    site: Site, truth: StepTruth, car_kw: FloatArray, battery_kw: FloatArray, turbine_kw: FloatArray
+) -> Settled:
+    """Balance a step; ``car_kw`` is what the cars take less what they give."""
     charging_kw, discharging_kw = _by_region(site, battery_kw)
-    demand_kw = truth.load_kw + ev_charge_kw - ev_discharge_kw + charging_kw - discharging_kw - turbine_kw
+    demand_kw = truth.load_kw + car_kw + charging_kw - discharging_kw - turbine_kw
     flow_kw = _flow_kw(site, truth, demand_kw, (charging_kw, discharging_kw), turbine_kw)
     tie_kw = net_inflow_kw(site, flow_kw)
     net_kw = demand_kw - tie_kw

@@ -248,6 +248,39 @@ TIES: Final = _table(
     ("flow_kw", "float64", "kW", "signed: leaving from_region; what arrives is less by loss_kw"),
     ("loss_kw", "float64", "kW", "lost on the way, at the receiving end"),
 )
+VOLTAGES: Final = _table(
+    "voltages",
+    "Voltage of each bus in each step by AC power flow (no rows without a feeder).",
+    ("step_start_s", "int64", "s", "beginning of the step"),
+    ("region", "string", "", "region at the bus"),
+    ("bus", "string", "", "bus of the feeder"),
+    ("voltage_pu", "float64", "1", "per unit of its rated voltage; null where no power flow exists", True),
+)
+BRANCHES: Final = _table(
+    "branches",
+    "Each line and transformer of the feeder in each step by AC power flow (no rows without a feeder).",
+    ("step_start_s", "int64", "s", "beginning of the step"),
+    ("branch", "string", "", "line or transformer"),
+    ("from_region", "string", "", "region at the end nearer to the source"),
+    ("to_region", "string", "", "region at its other end"),
+    (
+        "sent_kw",
+        "float64",
+        "kW",
+        "signed: into the branch at from_region; null where no power flow exists, like all that follow",
+        True,
+    ),
+    ("sent_kvar", "float64", "kvar", "signed: the same of reactive power", True),
+    ("loss_kw", "float64", "kW", "lost in it", True),
+    ("loss_kvar", "float64", "kvar", "signed: reactive power taken by it, less what a cable gives", True),
+    (
+        "loading",
+        "float64",
+        "1",
+        "current over ampacity (transformers: power over rating) at the busier end; 0 where unlimited",
+        True,
+    ),
+)
 DECISIONS: Final = _table(
     "decisions",
     "How each decision was reached.",
@@ -377,6 +410,7 @@ FORECASTS: Final = _table(
 )
 
 ALL_TABLES: Final[tuple[Table, ...]] = (
-    VEHICLES, TRIPS, SEGMENTS, SESSIONS, QUEUE, DOMAIN, GRID, STORAGE, TIES, DECISIONS, MARGINALS, FORECASTS,
+    VEHICLES, TRIPS, SEGMENTS, SESSIONS, QUEUE, DOMAIN, GRID, STORAGE, TIES, VOLTAGES, BRANCHES,
+    DECISIONS, MARGINALS, FORECASTS,
 )  # fmt: skip
 BY_NAME: Final[dict[str, Table]] = {table.name: table for table in ALL_TABLES}

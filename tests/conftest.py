@@ -18,6 +18,8 @@ import pytest
 
 from sim.trace import ALL_TABLES, BY_NAME
 
+collect_ignore = ["golden"]  # data, and programs that make it with other packages
+
 GOLDEN = Path(__file__).parent / "golden"
 STEP_S = 900
 

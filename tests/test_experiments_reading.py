@@ -59,7 +59,7 @@ def test_what_a_folder_lacks_is_named(two_cars: Path) -> None:
         read_run(two_cars)
     empty = two_cars.parent / "empty"
     empty.mkdir()
-    with pytest.raises(RunFolderError, match=r"scenario.toml, manifest.json, kpis.json and 12 more are"):
+    with pytest.raises(RunFolderError, match=r"scenario.toml, manifest.json, kpis.json and 14 more are"):
         read_run(empty)
 
 

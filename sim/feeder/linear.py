@@ -50,7 +50,7 @@ def linear_flow(
     loss_kw, loss_kvar : ndarray, shape (K, M), optional
         Known losses of each branch. A branch feeds the losses of those below it, and its own voltage drop is
         that of the flow at its receiving end plus half its own loss. With the losses of the state itself this
-        is the exact power flow (lines' charging aside, which is taken at rated voltage).
+        is the exact power flow, but for the charging of cables, which is that of rated voltage.
 
     Raises
     ------

@@ -7,7 +7,7 @@ branches like lines. ``N`` is the number of buses, ``M = N - 1`` of branches in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -54,6 +54,22 @@ class Feeder:
         """Number of branches M."""
         return len(self.branch_names)
 
+    def ordered(self, bus_names: tuple[str, ...]) -> Feeder:
+        """The same feeder with its buses in another order."""
+        old = np.array([self.bus_names.index(name) for name in bus_names], dtype=np.int64)
+        new = np.empty_like(old)
+        new[old] = np.arange(len(old))
+        return replace(
+            self,
+            bus_names=bus_names,
+            rated_kv=self.rated_kv[old],
+            load_kw=self.load_kw[old],
+            load_kvar=self.load_kvar[old],
+            source_index=int(new[self.source_index]),
+            parent_index=new[self.parent_index],
+            child_index=new[self.child_index],
+        )
+
     @cached_property
     def charging_kvar(self) -> FloatArray:
         """Reactive power that the branches give at each bus at rated voltage, shape (N,)."""
@@ -75,6 +91,20 @@ class Feeder:
                 at = int(self.parent_index[branch_into[at]])
         through.setflags(write=False)
         return through
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Network:
+    """A feeder between the regions of a site: bus r is that of region r, branch m is tie m."""
+
+    feeder: Feeder
+    source_pu: float
+    voltage_min_pu: float
+    voltage_max_pu: float
+    load_kvar_per_kw: FloatArray  # (R,), of the regions' loads; everything else takes active power only
+
+    def __post_init__(self) -> None:
+        freeze(self)
 
 
 def orient(

@@ -65,7 +65,7 @@ class _Branch:
     is_transformer: bool
 
 
-def read_feeder(files: FeederFiles, source_bus: str) -> Feeder:
+def read_feeder(files: FeederFiles, source_bus: str, line_ampacity_a: float = np.inf) -> Feeder:
     """Read and check a feeder.
 
     Parameters
@@ -74,6 +74,8 @@ def read_feeder(files: FeederFiles, source_bus: str) -> Feeder:
         Its tables.
     source_bus
         Name of the bus that feeds it.
+    line_ampacity_a
+        Of lines whose table gives none.
 
     Raises
     ------
@@ -84,7 +86,7 @@ def read_feeder(files: FeederFiles, source_bus: str) -> Feeder:
     faults: list[str] = []
     buses = _buses(files.buses, faults)
     index = {bus.name: number for number, bus in enumerate(buses)}
-    branches = _lines(files.lines, buses, index, faults)
+    branches = _lines(files.lines, buses, index, line_ampacity_a, faults)
     if files.transformers is not None:
         branches += _transformers(files.transformers, index, faults)
     if source_bus not in index:
@@ -208,7 +210,9 @@ def _buses(path: Path, faults: list[str]) -> list[_Bus]:
     ]
 
 
-def _lines(path: Path, buses: list[_Bus], index: dict[str, int], faults: list[str]) -> list[_Branch]:
+def _lines(
+    path: Path, buses: list[_Bus], index: dict[str, int], line_ampacity_a: float, faults: list[str]
+) -> list[_Branch]:
     """Lines in service that can be; faults of all lines are told."""
     lines = []
     for row in _rows(path, "lines", LINE_COLUMNS, LINE_OPTIONAL, faults):
@@ -217,7 +221,7 @@ def _lines(path: Path, buses: list[_Bus], index: dict[str, int], faults: list[st
         if r_ohm == 0.0 and x_ohm == 0.0:
             row.fault("r_ohm and x_ohm are both 0: its buses are one")
         b_us = row.number("b_us", least=0.0, empty=0.0)
-        ampacity_a = row.number("ampacity_a", above=0.0, empty=np.inf)
+        ampacity_a = row.number("ampacity_a", above=0.0, empty=line_ampacity_a)
         serves = row.is_in_service()
         if -1 in ends:
             continue

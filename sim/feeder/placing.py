@@ -1,0 +1,149 @@
+"""Which region stands at which bus of a scenario's feeder, and the network that a site has of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from sim.errors import ScenarioError
+from sim.feeder.model import Feeder, Network
+from sim.feeder.reading import FeederFiles, read_feeder
+from sim.scenario import FeederPart, LoadMix, OtherBuses, Region, Scenario
+from sim.scenario_messages import did_you_mean
+
+OTHER: Final = "bus"
+"""Place type of buses that no region of the scenario names; no chain leads there."""
+_DAY_H: Final = 24.0
+
+Locate = Callable[[str], Path]
+
+
+def read_part(part: FeederPart, locate: Locate) -> Feeder:
+    """Read the feeder that a scenario names.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of its tables.
+    """
+    return read_feeder(
+        FeederFiles(
+            buses=locate(part.buses),
+            lines=locate(part.lines),
+            transformers=None if part.transformers is None else locate(part.transformers),
+        ),
+        part.source_bus,
+        np.inf if part.line_ampacity_a == "unlimited" else part.line_ampacity_a,
+    )
+
+
+def feeder_faults(scenario: Scenario, locate: Locate) -> list[str]:
+    """One line per fault of a scenario's feeder and of how its regions stand on it."""
+    part = getattr(scenario, "feeder", None)
+    if part is None or not hasattr(scenario, "regions"):
+        return []
+    try:
+        return _place_faults(scenario, part, read_part(part, locate))
+    except ScenarioError as error:
+        return list(error.faults)
+
+
+def with_other_buses(scenario: Scenario, locate: Locate) -> Scenario:
+    """Return a scenario in which every bus of its feeder has a region; the same where there is no feeder.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the feeder's tables, and of regions on it.
+    """
+    part = scenario.feeder
+    if part is None:
+        return scenario
+    feeder = read_part(part, locate)
+    if faults := _place_faults(scenario, part, feeder):
+        raise ScenarioError(faults)
+    if part.other_buses is None:
+        return scenario
+    taken = {region.bus for region in scenario.regions}
+    others = [
+        _other_region(name, part.other_buses, feeder.load_kw[bus], feeder.load_kvar[bus])
+        for bus, name in enumerate(feeder.bus_names)
+        if name not in taken
+    ]
+    return scenario.model_copy(
+        update={
+            "regions": [*scenario.regions, *others],
+            "feeder": part.model_copy(update={"other_buses": None}),
+        }
+    )
+
+
+def build_network(scenario: Scenario, locate: Locate) -> Network | None:
+    """Build the network of a scenario in which every bus has a region; none without a feeder.
+
+    Raises
+    ------
+    ScenarioError
+        With every fault of the feeder's tables.
+    """
+    part = scenario.feeder
+    if part is None:
+        return None
+    loads = [region.load for region in scenario.regions]
+    return Network(
+        feeder=read_part(part, locate).ordered(tuple(region.bus or "" for region in scenario.regions)),
+        source_pu=part.source_pu,
+        voltage_min_pu=part.voltage_min_pu,
+        voltage_max_pu=part.voltage_max_pu,
+        load_kvar_per_kw=np.array([0.0 if load is None else load.kvar_per_kw for load in loads]),
+    )
+
+
+def _place_faults(scenario: Scenario, part: FeederPart, feeder: Feeder) -> list[str]:
+    faults = []
+    for index, region in enumerate(scenario.regions):
+        if region.bus is not None and region.bus not in feeder.bus_names:
+            meant = did_you_mean(region.bus, feeder.bus_names)
+            faults.append(f"regions[{index}].bus: the feeder has no bus {region.bus!r}{meant}")
+    taken = {region.bus for region in scenario.regions}
+    bare = [bus for bus, name in enumerate(feeder.bus_names) if name not in taken]
+    if part.other_buses is None and bare:
+        named = ", ".join(feeder.bus_names[bus] for bus in bare)
+        faults.append(f"feeder.other_buses: is missing, no region stands at bus {named}")
+    if part.other_buses is not None:
+        faults += [
+            f"feeder.other_buses: bus {feeder.bus_names[bus]} has {feeder.load_kvar[bus]:g} kvar "
+            f"and {feeder.load_kw[bus]:g} kW; a load takes active power"
+            for bus in bare
+            if feeder.load_kw[bus] < 0.0 or (feeder.load_kw[bus] == 0.0 and feeder.load_kvar[bus] != 0.0)
+        ]
+    return faults
+
+
+def _other_region(bus: str, others: OtherBuses, load_kw: float, load_kvar: float) -> Region:
+    """Region of a bus that the scenario names none for: its table's load, and nothing else."""
+    load = None
+    if load_kw > 0.0:
+        load = LoadMix(
+            weights=others.weights,
+            mean_kwh_per_day=float(load_kw) * others.mean_load_share * _DAY_H,
+            kvar_per_kw=float(load_kvar / load_kw),
+            series=others.series,
+        )
+    return Region(
+        name=f"bus {bus}",
+        place_type=OTHER,
+        weight=1.0,
+        chargers=0,
+        bus=bus,
+        import_limit_kw=0.0,
+        export_limit_kw=0.0,
+        load=load,
+        pv=None,
+        wind=None,
+        turbine=None,
+        batteries=[],
+    )
