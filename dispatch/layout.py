@@ -38,6 +38,9 @@ class Columns:
     tie_forth: slice
     tie_back: slice
     peak: slice  # largest import of the day up to the step (only with a demand charge), per region
+    voltage: slice  # squared, thousandths of per unit, within the band (only with a feeder), per region
+    voltage_low: slice  # by which the band is missed below
+    voltage_high: slice  # and above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class Rows:
     taper: slice  # power of a car near full (only with tapering), per car [kW]
     peak: slice  # peak >= import (only with a demand charge), per region [kW]
     carry: slice  # peak >= that of the step before, of the same day [kW]
+    drop: slice  # along each branch (only with a feeder), in the order of the ties [thousandths of squared p.u.]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,7 @@ class Layout:
     has_shortfall: bool
     has_demand: bool
     has_taper: bool
+    has_network: bool
     columns: Columns
     rows: Rows
     width: int  # variables of a slot
@@ -85,6 +90,7 @@ def layout(
     has_shortfall: bool,
     has_demand: bool = False,
     has_taper: bool = False,
+    has_network: bool = False,
 ) -> Layout:
     """Lay out the program of a run.
 
@@ -93,8 +99,9 @@ def layout(
     (slice(3, 6, None), 20, 6)
     """
     cars, batteries, regions, ties = [n_cars] * 3, [n_batteries] * 3, [n_regions] * 10, [n_ties] * 2
-    n_peaks = n_regions * has_demand
-    sizes = [*cars, *[n_cars * has_shortfall] * 2, *batteries, *regions, n_regions * n_pieces, *ties, n_peaks]
+    n_peaks, voltages = n_regions * has_demand, [n_regions * has_network] * 3
+    slack = [n_cars * has_shortfall] * 2
+    sizes = [*cars, *slack, *batteries, *regions, n_regions * n_pieces, *ties, n_peaks, *voltages]
     columns = Columns(**_slices(Columns, sizes))
     row_sizes = [
         n_regions,
@@ -106,6 +113,7 @@ def layout(
         n_cars * has_taper,
         n_peaks,
         n_peaks,
+        n_ties * has_network,
     ]
     return Layout(
         n_slots=n_slots,
@@ -117,6 +125,7 @@ def layout(
         has_shortfall=has_shortfall,
         has_demand=has_demand,
         has_taper=has_taper,
+        has_network=has_network,
         columns=columns,
         rows=Rows(**_slices(Rows, row_sizes)),
         width=sum(sizes),

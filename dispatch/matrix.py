@@ -6,8 +6,10 @@ import numpy as np
 
 from dispatch.ambiguity import IndexArray
 from dispatch.layout import Layout
+from dispatch.network import KAPPA
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.contracts import Cars, Site
+from sim.feeder.model import Network
 
 
 class Matrix:
@@ -26,6 +28,8 @@ class Matrix:
         draft = _Entries()
         _enter_storages(draft, site, cars, layout)
         _enter_grid(draft, site, layout)
+        if site.network is not None:
+            _enter_network(draft, site.network, layout)
         column, row, shift, value = draft.sorted()
         n_slots = layout.n_slots
         slot = np.arange(n_slots)[:, None]
@@ -118,6 +122,11 @@ class _Entries:
         values = np.broadcast_to(np.asarray(value, dtype=float), column.shape)
         self._parts.append((column, row, np.full(len(column), shift), values))
 
+    def place(self, columns: IntArray, rows: IntArray, value: FloatArray | float) -> None:
+        """Each of the columns in the row beside it."""
+        values = np.broadcast_to(np.asarray(value, dtype=float), columns.shape)
+        self._parts.append((columns, rows, np.zeros(len(columns), np.int64), values))
+
     def sorted(self) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
         """Columns, rows, shifts of the slot and values, ordered by column."""
         column, row, shift, value = (np.concatenate(part) for part in zip(*self._parts, strict=True))
@@ -186,6 +195,17 @@ def _enter_grid(draft: _Entries, site: Site, layout: Layout) -> None:
     ):
         draft.enter(columns, rows.balance, -1.0, index=begins)
         draft.enter(columns, rows.balance, arrives, index=ends)
+
+
+def _enter_network(draft: _Entries, network: Network, layout: Layout) -> None:
+    """V_c - V_p + kappa r P in the drop along each branch, with V = voltage - low + high."""
+    at, rows = layout.columns, layout.rows
+    drops = np.arange(rows.drop.start, rows.drop.stop)
+    for part, sign in ((at.voltage, 1.0), (at.voltage_low, -1.0), (at.voltage_high, 1.0)):
+        draft.place(part.start + network.feeder.child_index, drops, sign)
+        draft.place(part.start + network.feeder.parent_index, drops, -sign)
+    draft.enter(at.tie_forth, rows.drop, KAPPA * network.feeder.r_pu)
+    draft.enter(at.tie_back, rows.drop, -KAPPA * network.feeder.r_pu)
 
 
 def _within(column: IntArray, part: slice) -> BoolArray:

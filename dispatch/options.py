@@ -28,6 +28,8 @@ class DispatchOptions:
     departure_margin_min: float
     required_margin_soc: float
     car_limit_kw: float  # inf where there is none
+    feeder_limits: Literal["ignore", "keep"]
+    feeder_rounds: int
 
     @classmethod
     def from_scenario(cls, scenario: Scenario) -> DispatchOptions:
@@ -47,4 +49,6 @@ class DispatchOptions:
             departure_margin_min=part.departure_margin_min,
             required_margin_soc=part.required_margin_soc,
             car_limit_kw=float("inf") if part.car_limit_kw == "unlimited" else part.car_limit_kw,
+            feeder_limits=part.feeder_limits,
+            feeder_rounds=part.feeder_rounds,
         )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dispatch.assembly import Assembly
 from dispatch.fuel import FuelCost, PiecewiseCost
 from dispatch.highs import Outcome
+from dispatch.network import BEYOND_BAND_KW, KAPPA, MILLI
 from dispatch.problem import Problem
 from sim.arrays import BoolArray, FloatArray, freeze
 
@@ -42,6 +43,9 @@ class Plan:
     turbine_kw: FloatArray
     tie_forth_kw: FloatArray  # (K, T)
     tie_back_kw: FloatArray
+    voltage: FloatArray  # (K, N) squared, thousandths of per unit; without columns where there is no network
+    voltage_low: FloatArray  # by which the band is missed below
+    voltage_high: FloatArray  # and above
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -89,6 +93,9 @@ def read_plan(assembly: Assembly, outcome: Outcome) -> Plan:
         turbine_kw=pieces.reshape(shape).sum(axis=2),
         tie_forth_kw=part(at.tie_forth),
         tie_back_kw=part(at.tie_back),
+        voltage=part(at.voltage) - part(at.voltage_low) + part(at.voltage_high),
+        voltage_low=part(at.voltage_low),
+        voltage_high=part(at.voltage_high),
     )
 
 
@@ -99,8 +106,21 @@ def violation(problem: Problem, plan: Plan) -> float:
         _battery_violation(problem, plan),
         _pool_violation(problem, plan),
         _grid_violation(problem, plan),
+        _network_violation(problem, plan),
     )
     return max(worst) if np.isfinite(worst).all() else float("inf")
+
+
+def bus_demand_kw(problem: Problem, plan: Plan) -> FloatArray:
+    """What each region takes from the feeder in a plan, (K, R), what the feeder itself loses left out."""
+    network = problem.site.network
+    assert network is not None
+    assert problem.network is not None
+    flow, feeder = plan.tie_forth_kw - plan.tie_back_kw, network.feeder
+    into = np.zeros_like(problem.load_kw)
+    np.add.at(into.T, feeder.child_index, flow.T)
+    np.add.at(into.T, feeder.parent_index, -flow.T)
+    return into - problem.network.loss_at_bus_kw
 
 
 def cost(problem: Problem, plan: Plan, fuel_cost_per_h: FuelCost | None = None) -> float:
@@ -119,6 +139,9 @@ def cost(problem: Problem, plan: Plan, fuel_cost_per_h: FuelCost | None = None) 
     throughput = (plan.battery_charge_kw + plan.battery_discharge_kw).sum() * site.battery_operation_per_kwh
     discharged = plan.discharge_kw.sum() + plan.battery_discharge_kw.sum() + plan.pool_discharge_kw.sum()
     last_resort = site.unserved_price_per_kwh * (plan.unserved_kw.sum() + plan.spilled_kw.sum())
+    last_resort += (
+        site.unserved_price_per_kwh * BEYOND_BAND_KW * (plan.voltage_low.sum() + plan.voltage_high.sum())
+    )
     hourly = grid.sum() + curtailed.sum() + turbine.sum() + throughput + last_resort
     hourly += site.throughput_price_per_kwh * discharged
     lacking = site.shortfall_price_per_kwh * (plan.shortfall_kwh.sum() + plan.pool_shortfall_kwh.sum())
@@ -262,4 +285,25 @@ def _grid_violation(problem: Problem, plan: Plan) -> float:
         _outside(plan.turbine_kw, 0.0, limit),
         _outside((steps - site.turbine_ramp_kw_per_step)[:, runs], -np.inf, 0.0),
         _outside(np.stack([forth, back]), 0.0, site.tie_limit_kw),
+    )
+
+
+def _network_violation(problem: Problem, plan: Plan) -> float:
+    """Of the drops along branches and the band, in kW that would mend them, and of the branches' ratings."""
+    network, numbers = problem.site.network, problem.network
+    if network is None or numbers is None:
+        return 0.0
+    feeder, flow = network.feeder, plan.tie_forth_kw - plan.tie_back_kw
+    along = plan.voltage[:, feeder.child_index] - plan.voltage[:, feeder.parent_index]
+    residual = along + KAPPA * feeder.r_pu * flow - numbers.drop
+    lower, upper = MILLI * network.voltage_min_pu**2, MILLI * network.voltage_max_pu**2
+    at_source = plan.voltage[:, feeder.source_index] - MILLI * network.source_pu**2
+    others = np.arange(feeder.n_buses) != feeder.source_index
+    held = (plan.voltage + plan.voltage_low - plan.voltage_high)[:, others]
+    return max(
+        float(np.abs(residual).max(initial=0.0)),
+        float(np.abs(at_source).max(initial=0.0)),
+        _outside(held, lower, upper),
+        _outside(np.stack([plan.voltage_low, plan.voltage_high]), 0.0, np.inf),
+        _outside(np.stack([plan.tie_forth_kw, plan.tie_back_kw]), 0.0, numbers.flow_limit_kw),
     )

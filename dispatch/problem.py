@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dispatch.itinerary import Itinerary, by_trips, declared
+from dispatch.network import Expansion, NetworkNumbers, lossless, network_numbers
 from dispatch.options import DepartingValue
 from sim.arrays import BoolArray, FloatArray, freeze
 from sim.clock import DAY_S, STEPS_PER_DAY, label
@@ -53,6 +54,7 @@ class Problem:
     battery_energy_kwh: FloatArray  # (B,)
     turbine_kw: FloatArray  # (R,)
     peak_import_kw: FloatArray  # (R,) largest import of a step of this day so far
+    network: NetworkNumbers | None = None  # where the site has a network; its losses are part of the load
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -153,6 +155,10 @@ def _problem(
     car_departing = car_efficiency * price[last_step, region]
     pool_departing = pool_efficiency * price
     value = np.where(itinerary.departs_with_value, car_departing, site.energy_value_per_kwh)
+    numbers = None
+    if site.network is not None:
+        load_kvar = forecast.load_kw[:n_steps] * site.network.load_kvar_per_kw
+        numbers = network_numbers(site.network, load_kvar, lossless(site.network, n_steps))
     return Problem(
         site=site,
         cars=cars,
@@ -171,7 +177,18 @@ def _problem(
         peak_import_kw=(
             np.zeros(site.n_regions) if snapshot.peak_import_kw is None else snapshot.peak_import_kw
         ),
+        network=numbers,
     )
+
+
+def expanded(problem: Problem, expansion: Expansion) -> Problem:
+    """The same problem around another state of its feeder, whose losses are part of its load."""
+    numbers, network = problem.network, problem.site.network
+    assert numbers is not None
+    assert network is not None
+    moved = network_numbers(network, numbers.load_kvar, expansion)
+    load_kw = problem.load_kw - numbers.loss_at_bus_kw + moved.loss_at_bus_kw
+    return replace(problem, load_kw=load_kw, network=moved)
 
 
 def total_load_kw(forecast: Forecast) -> FloatArray:

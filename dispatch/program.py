@@ -16,6 +16,7 @@ With h the length of a step in hours, eta_c and eta_d the efficiencies, per step
       P_c[k] + s limit (E[k-1] - from) <= limit
 - demand charge, where there is one:
       peak[k] >= import[k], peak[k] >= peak[k-1] within a day, paid in the last step of each day
+- feeder, where its limits are kept: `dispatch.network`
 - limits (Eqs. 11, 29, 30):
       bounds of the variables, powers times the plugged fraction of the step
 
@@ -33,6 +34,7 @@ from dispatch.fuel import PiecewiseCost
 from dispatch.highs import AT_LOWER, BASIC, Basis, LinearProgram, Outcome
 from dispatch.layout import layout
 from dispatch.matrix import Matrix
+from dispatch.network import BEYOND_BAND_KW, MILLI
 from dispatch.problem import Problem
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.contracts import Cars, Site
@@ -66,6 +68,7 @@ class Program:
             has_shortfall=bool(np.isfinite(site.import_limit_kw).any()),
             has_demand=site.demand_price_per_kw_day > 0.0,
             has_taper=cars.taper is not None,
+            has_network=site.network is not None,
         )
         self._matrix = Matrix(site, cars, self.layout)
         shape, height = (n_slots, self.layout.width), self.layout.height
@@ -91,6 +94,8 @@ class Program:
         self._write_turbines(problem, slots)
         if self.layout.has_demand:
             self._write_peaks(problem, slots)
+        if self.layout.has_network:
+            self._write_network(problem, slots)
         self._start_basis(problem, slots, column_was_live, row_was_live)
         return self._gather(slots)
 
@@ -207,7 +212,7 @@ class Program:
         last_resort = h * site.unserved_price_per_kwh
         self._put(slots, at.unserved, last_resort, 0.0, np.maximum(load, 0.0), True)
         self._put(slots, at.spilled, last_resort, 0.0, np.inf, True)
-        carries = tie_bounds_kw(problem)
+        carries = tie_bounds_kw(problem) if problem.network is None else problem.network.flow_limit_kw
         self._put(slots, at.tie_forth, 0.0, 0.0, carries, True)
         self._put(slots, at.tie_back, 0.0, 0.0, carries, True)
         self._put_row(slots, self.layout.rows.balance, load - supply, load - supply, True)
@@ -234,6 +239,24 @@ class Program:
         none, no_limit = (np.full((problem.n_steps, self.layout.n_regions), value) for value in (0.0, np.inf))
         self._put_row(slots, rows.peak, none, no_limit, True)
         self._put_row(slots, rows.carry, none, no_limit, goes_on[:, None])
+
+    def _write_network(self, problem: Problem, slots: IntArray) -> None:
+        """Voltages within their band, that of the source as it is, and the drop along each branch."""
+        at, network, numbers = self.layout.columns, self._site.network, problem.network
+        assert network is not None
+        assert numbers is not None
+        lower, upper = (
+            np.full(network.feeder.n_buses, MILLI * pu**2)
+            for pu in (network.voltage_min_pu, network.voltage_max_pu)
+        )
+        source = network.feeder.source_index
+        lower[source] = upper[source] = MILLI * network.source_pu**2
+        self._put(slots, at.voltage, 0.0, lower, upper, True)
+        price = problem.step_h * self._site.unserved_price_per_kwh * BEYOND_BAND_KW
+        is_other = np.arange(network.feeder.n_buses) != source
+        for part in (at.voltage_low, at.voltage_high):
+            self._put(slots, part, price, 0.0, np.inf, is_other)
+        self._put_row(slots, self.layout.rows.drop, numbers.drop, numbers.drop, True)
 
     def _put(
         self,
@@ -287,6 +310,11 @@ class Program:
             view[is_new] = BASIC
             view, is_new = self._row_basis[:, rows.peak], new_row[:, rows.peak]
             view[is_new & self._row_is_live[:, rows.carry]] = BASIC
+
+        if self._site.network is not None:  # a bus's voltage follows from the drop along its branch
+            view, is_new = self._column_basis[:, columns.voltage], new_column[:, columns.voltage]
+            view[is_new] = BASIC
+            view[:, self._site.network.feeder.source_index] = AT_LOWER
 
     def _gather(self, slots: IntArray) -> Assembly:
         live_columns, live_rows = np.flatnonzero(self._is_live), np.flatnonzero(self._row_is_live)

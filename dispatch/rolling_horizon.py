@@ -11,8 +11,10 @@ from dispatch.decision import Decided, decide
 from dispatch.exclusivity import net_power
 from dispatch.fallback import fall_back
 from dispatch.marginals import marginals
+from dispatch.network import KEPT_PU, Expansion, judged, shifted
 from dispatch.options import DispatchOptions
-from dispatch.problem import Problem, build_paths
+from dispatch.plan import bus_demand_kw
+from dispatch.problem import Problem, build_paths, expanded
 from dispatch.session import Failure, Session, Solved
 from sim.arrays import FloatArray
 from sim.contracts import Decision, Forecast, Schedule, Site, Snapshot
@@ -41,10 +43,12 @@ class RollingHorizon:
         self._options = options
         self._site: Site | None = None
         self._session: Session | None = None
+        self._last: tuple[int, Expansion] | None = None  # instant and state of the last decision's plan
 
     def start(self, site: Site) -> None:
         """Forget the last run: the solver is born cold at the first decision."""
-        self._site, self._session = site, None
+        self._site = site if self._options.feeder_limits == "keep" else replace(site, network=None)
+        self._session, self._last = None, None
 
     def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
         """Set-points of the optimum's first step, or of the fallback when there is no usable answer.
@@ -55,10 +59,42 @@ class RollingHorizon:
             When the fleet is larger than `max_exact_cars`, or `start` was not called.
         """
         problem = self.problem(snapshot, forecast)
-        decided = decide(self.session(problem), problem, self._options)
+        session = self.session(problem)
+        if problem.network is None:
+            decided = decide(session, problem, self._options)
+        else:
+            decided = self._within_feeder(session, problem)
         if isinstance(decided, Failure):
             return fall_back(self._options.fallback, snapshot, problem, iterations=decided.iterations)
         return executed_schedule(decided)
+
+    def _within_feeder(self, session: Session, problem: Problem) -> Decided | Failure:
+        """Decide around the state of the last plan, and again around the plan's own until it keeps the limits."""
+        network, numbers, step_s = problem.site.network, problem.network, problem.site.step_s
+        assert network is not None
+        assert numbers is not None
+        if self._last is not None:
+            then_s, last = self._last
+            moved = shifted(last, problem.n_steps, (problem.now_s - then_s) // step_s)
+            problem = expanded(problem, moved)
+        iterations, decided = 0, None
+        for n_rounds in range(1, self._options.feeder_rounds + 1):
+            again = decide(session, problem, self._options)
+            if isinstance(again, Failure):
+                if decided is None:
+                    return again
+                break
+            iterations += again.decision.iterations
+            decision = replace(again.decision, iterations=iterations, feeder_rounds=n_rounds)
+            decided = replace(again, decision=decision)
+            plan = decided.executed.plan
+            state = judged(network, bus_demand_kw(problem, plan), numbers.load_kvar)
+            self._last = problem.now_s, state.expansion
+            if state.beyond <= KEPT_PU:
+                break
+            problem = expanded(problem, state.expansion)
+        assert decided is not None
+        return decided
 
     def problem(self, snapshot: Snapshot, forecast: Forecast) -> Problem:
         """The numbers of a decision."""

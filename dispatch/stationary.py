@@ -40,7 +40,8 @@ class WithStationary:
 
     def start(self, site: Site) -> None:
         """Start the inner policy, and the common program cold."""
-        self._site, self._session = site, None
+        # policies that need their units scheduled know nothing of a feeder, nor does the program that does it
+        self._site, self._session = replace(site, network=None), None
         self._inner.start(site)
 
     def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:

@@ -243,6 +243,9 @@ class Decision:
     fallback: bool = False
     lowered_kwh: float = 0.0
     max_overlap_kw: float = 0.0  # largest simultaneous charge and discharge in the solver's answer
+    feeder_rounds: int = (
+        0  # solves until the plan kept the feeder's limits by AC power flow, or no more were allowed
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

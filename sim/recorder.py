@@ -186,7 +186,15 @@ class Recorder:
         """Columns of ``decisions.parquet``."""
         made = [decision for _, decision, _ in self._decisions]
         money = ("objective", "bound", "gap", "turbine_bound", "turbine_gap")
-        counted = ("status", "binaries", "iterations", "fallback", "lowered_kwh", "max_overlap_kw")
+        counted = (
+            "status",
+            "binaries",
+            "iterations",
+            "fallback",
+            "lowered_kwh",
+            "max_overlap_kw",
+            "feeder_rounds",
+        )
         columns: Columns = {"step_start_s": [now_s for now_s, _, _ in self._decisions]}
         columns |= {name: [getattr(decision, name) for decision in made] for name in counted}
         columns |= {

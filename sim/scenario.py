@@ -839,6 +839,20 @@ class Dispatch(Part):
             description="least-laxity, earliest-deadline, first-come: limit of each region's total car charging."
         ),
     ]
+    feeder_limits: Annotated[
+        Literal["ignore", "keep"],
+        Field(
+            description="rolling, margin, stochastic, on a feeder: whether plans keep voltages and lines within limits."
+        ),
+    ] = "ignore"
+    feeder_rounds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=20,
+            description="rolling, margin: most solves of a decision until its plan keeps the limits in AC power flow.",
+        ),
+    ] = 3
 
 
 class Learner(Part):

@@ -302,6 +302,12 @@ DECISIONS: Final = _table(
     ("fallback", "bool", "", "whether the scenario's fallback decided"),
     ("lowered_kwh", "float64", "kWh", "by which unreachable lower bounds were lowered"),
     ("max_overlap_kw", "float64", "kW", "largest simultaneous charge and discharge in the solver's answer"),
+    (
+        "feeder_rounds",
+        "int64",
+        "",
+        "solves until the plan kept the feeder's limits by AC power flow, or no more were allowed; 0: not asked",
+    ),
     ("seconds", "float64", "s", "wall-clock, from snapshot received to set-points returned"),
 )
 REASONS: Final = ("departure", "cheap", "dear", "full", "kept", "waits")

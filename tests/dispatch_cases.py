@@ -28,6 +28,8 @@ OPTIONS = DispatchOptions(
     departure_margin_min=0.0,
     required_margin_soc=0.0,
     car_limit_kw=100.0,
+    feeder_limits="ignore",
+    feeder_rounds=3,
 )
 
 

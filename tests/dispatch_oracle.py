@@ -162,21 +162,63 @@ def written_down(
             start = snapshot.turbine_kw[region] if last is None else 0.0
             model.row([(1.0, power)] + ([] if last is None else [(-1.0, last)]), start - ramp, start + ramp)
             last = power
-    for tie, (begin, end) in enumerate(zip(site.tie_from_index, site.tie_to_index, strict=True)):
-        most = site.tie_limit_kw[tie]
+    flows = _ties(model, balance, site, n_steps, exclusive)
+    if site.network is not None:
         for k in range(n_steps):
-            flows = model.variable(0, 0, most), model.variable(0, 0, most)
-            for flow, one, other in ((flows[0], begin, end), (flows[1], end, begin)):
-                balance[one, k].append((-1.0, flow))
-                balance[other, k].append((1.0 - site.tie_loss_fraction[tie], flow))
-            if exclusive:
-                forth = model.variable(0, 0, 1, integer=True)
-                model.row([(1.0, flows[0]), (-most, forth)], -np.inf, 0)
-                model.row([(1.0, flows[1]), (most, forth)], -np.inf, most)
+            _feeder(model, site, forecast.load_kw[k], flows[k])
     for (region, k), terms in balance.items():
         net = forecast.load_kw[k, region] - forecast.pv_kw[k, region] - forecast.wind_kw[k, region]
         model.row(terms, net, net)
     return model
+
+
+def _ties(model, balance, site: Site, n_steps: int, exclusive: bool) -> list[list[tuple[int, int]]]:
+    """Flows forth and back of each tie, by step."""
+    flows = [[] for _ in range(n_steps)]
+    for tie, (begin, end) in enumerate(zip(site.tie_from_index, site.tie_to_index, strict=True)):
+        most = site.tie_limit_kw[tie]
+        for k in range(n_steps):
+            pair = model.variable(0, 0, most), model.variable(0, 0, most)
+            flows[k].append(pair)
+            for flow, one, other in ((pair[0], begin, end), (pair[1], end, begin)):
+                balance[one, k].append((-1.0, flow))
+                balance[other, k].append((1.0 - site.tie_loss_fraction[tie], flow))
+            if exclusive:
+                forth = model.variable(0, 0, 1, integer=True)
+                model.row([(1.0, pair[0]), (-most, forth)], -np.inf, 0)
+                model.row([(1.0, pair[1]), (most, forth)], -np.inf, most)
+    return flows
+
+
+def _feeder(model: Model, site: Site, load_kw: np.ndarray, flows: list[tuple[int, int]]) -> None:
+    """Voltage of every bus from the source along its path, nothing lost yet; squared, thousandths of per unit."""
+    network = site.network
+    feeder = network.feeder
+    branch_into = {int(child): m for m, child in enumerate(feeder.child_index)}
+    paths = {feeder.source_index: []}
+    for bus in range(feeder.n_buses):
+        at, path = bus, []
+        while at != feeder.source_index:
+            path.append(branch_into[at])
+            at = int(feeder.parent_index[branch_into[at]])
+        paths[bus] = path
+    kvar = [
+        sum(load_kw[bus] * network.load_kvar_per_kw[bus] for bus in paths if m in paths[bus])
+        for m in range(len(flows))
+    ]
+    for m, (forth, back) in enumerate(flows):
+        rating = feeder.rating_kva[m] * (1.0 if feeder.is_transformer[m] else network.source_pu)
+        model.upper[forth] = model.upper[back] = math.sqrt(max(rating**2 - kvar[m] ** 2, 0.0))
+    price = site.step_s / 3600 * site.unserved_price_per_kwh * 10.0  # of BEYOND_BAND_KW
+    low, high = (1000 * pu**2 for pu in (network.voltage_min_pu, network.voltage_max_pu))
+    for path in paths.values():
+        if not path:
+            continue
+        known = 1000 * network.source_pu**2 - sum(2.0 * feeder.x_pu[m] * kvar[m] for m in path)
+        terms = [(1.0, model.variable(price, 0, np.inf)), (-1.0, model.variable(price, 0, np.inf))]
+        for m in path:
+            terms += [(-2.0 * feeder.r_pu[m], flows[m][0]), (2.0 * feeder.r_pu[m], flows[m][1])]
+        model.row(terms, low - known, high - known)
 
 
 def _fuel_slope(site: Site) -> float:

@@ -61,10 +61,8 @@ def linear_flow(
     nothing = np.zeros((len(demand_kw), feeder.n_branches))
     loss_kw = nothing if loss_kw is None else loss_kw
     loss_kvar = nothing if loss_kvar is None else loss_kvar
-    # a branch's loss is fed by the branches above it: those that feed its parent
-    above = below[:, feeder.parent_index]
-    flow_kw = demand_kw @ below.T + loss_kw @ above.T
-    flow_kvar = (demand_kvar - feeder.charging_kvar) @ below.T + loss_kvar @ above.T
+    flow_kw = demand_kw @ below.T + loss_kw @ _above(feeder).T
+    flow_kvar = reactive_flow_kvar(feeder, demand_kvar, loss_kvar)
     middle_kw, middle_kvar = flow_kw + loss_kw / 2.0, flow_kvar + loss_kvar / 2.0
     drop = 2.0 * (feeder.r_pu * middle_kw + feeder.x_pu * middle_kvar) / BASE_KVA
     squared = source_pu**2 - drop @ below
@@ -74,6 +72,19 @@ def linear_flow(
             f"linear power flow: the squared voltage of bus {feeder.bus_names[worst]} falls to {squared.min():.3g}"
         )
     return LinearFlow(flow_kw=flow_kw, flow_kvar=flow_kvar, voltage_pu=np.sqrt(squared))
+
+
+def reactive_flow_kvar(feeder: Feeder, demand_kvar: FloatArray, loss_kvar: FloatArray) -> FloatArray:
+    """Reactive power that arrives at the end of each branch, (K, M), cables charging at rated voltage."""
+    below = feeder.feeds.astype(np.float64)
+    arriving: FloatArray = (demand_kvar - feeder.charging_kvar) @ below.T + loss_kvar @ _above(feeder).T
+    return arriving
+
+
+def _above(feeder: Feeder) -> FloatArray:
+    """Whether branch m (first axis) feeds the loss of branch k: those do that feed its parent."""
+    above: FloatArray = feeder.feeds[:, feeder.parent_index].astype(np.float64)
+    return above
 
 
 def losses_kw_kvar(feeder: Feeder, flow: LinearFlow) -> tuple[FloatArray, FloatArray]:

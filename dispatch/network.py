@@ -1,0 +1,141 @@
+"""The feeder in a decision's program: squared voltages along its branches, their band, and the branches' ratings.
+
+With V the squared voltage in thousandths of a per unit, P what arrives at a branch's end, kappa = 2,000 / base in kVA
+(Baran and Wu 1989; ``sim.feeder.linear``):
+
+- drop along a branch from parent p to child c:
+      V_c - V_p + kappa r P = -kappa (r loss / 2 + x (Q + loss_q / 2))
+- band of a bus, with a price on what lies beyond it:
+      min^2 <= V + low - high <= max^2
+- rating of a branch, as a bound of its flow:
+      |P| + loss <= sqrt((rating v)^2 - Q^2), v = 1 for transformers
+
+Reactive power is that of the loads, which no decision moves. Losses are those of the last plan's AC power flow: a
+plan that is solved again with its own losses until they stand has the voltages that it says it has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from sim.arrays import FloatArray, freeze
+from sim.feeder.ac import PowerFlow, ac_power_flow
+from sim.feeder.linear import reactive_flow_kvar
+from sim.feeder.model import BASE_KVA, Network
+
+MILLI: Final = 1000.0
+KAPPA: Final = 2.0 * MILLI / BASE_KVA
+BEYOND_BAND_KW: Final = 10.0
+"""A thousandth of a per unit of squared voltage beyond the band weighs like so many kW of load unserved."""
+KEPT_PU: Final = 1e-5
+"""A plan whose AC power flow lies no farther outside the band, or above a rating, keeps the feeder's limits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Expansion:
+    """What a program takes as given of the feeder's state in each step of its horizon."""
+
+    loss_kw: FloatArray  # (K, M)
+    loss_kvar: FloatArray  # (K, M)
+    voltage_pu: FloatArray  # (K, N), for what a line's ampacity is worth
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NetworkNumbers:
+    """The feeder's numbers in one decision's program."""
+
+    load_kvar: FloatArray  # (K, N)
+    expansion: Expansion
+    loss_at_bus_kw: FloatArray  # (K, N), fed from the parent's end of each branch
+    drop: FloatArray  # (K, M), right-hand sides, thousandths of squared per unit
+    flow_limit_kw: FloatArray  # (K, M)
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+def lossless(network: Network, n_steps: int) -> Expansion:
+    """State from which a run begins: nothing lost, all buses at the source's voltage."""
+    nothing = np.zeros((n_steps, network.feeder.n_branches))
+    return Expansion(
+        loss_kw=nothing,
+        loss_kvar=nothing,
+        voltage_pu=np.full((n_steps, network.feeder.n_buses), network.source_pu),
+    )
+
+
+def network_numbers(network: Network, load_kvar: FloatArray, expansion: Expansion) -> NetworkNumbers:
+    """Numbers of the program around a state.
+
+    Parameters
+    ----------
+    load_kvar : ndarray, shape (K, N)
+        Reactive power taken at each bus.
+    """
+    feeder = network.feeder
+    loss_kw, loss_kvar = expansion.loss_kw, expansion.loss_kvar
+    arriving_kvar = reactive_flow_kvar(feeder, load_kvar, loss_kvar)
+    middle_kvar = arriving_kvar + loss_kvar / 2.0
+    largest_kvar = np.maximum(np.abs(arriving_kvar), np.abs(arriving_kvar + loss_kvar))
+    ends_pu = np.minimum(
+        expansion.voltage_pu[:, feeder.parent_index], expansion.voltage_pu[:, feeder.child_index]
+    )
+    rating_kva = feeder.rating_kva * np.where(feeder.is_transformer, 1.0, ends_pu)
+    room = np.maximum(rating_kva**2 - largest_kvar**2, 0.0)
+    at_bus = np.zeros_like(load_kvar)
+    np.add.at(at_bus.T, feeder.parent_index, loss_kw.T)
+    return NetworkNumbers(
+        load_kvar=load_kvar,
+        expansion=expansion,
+        loss_at_bus_kw=at_bus,
+        drop=-KAPPA * (feeder.r_pu * loss_kw / 2.0 + feeder.x_pu * middle_kvar),
+        flow_limit_kw=np.maximum(np.sqrt(room) - loss_kw, 0.0),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """A plan's states by AC power flow."""
+
+    expansion: Expansion
+    beyond: (
+        float  # most that any state lies outside the band or above a rating, per unit; inf without a state
+    )
+
+
+def judged(network: Network, demand_kw: FloatArray, load_kvar: FloatArray) -> Judged:
+    """Solve the AC power flow of a plan's demands, shape (K, N); states that do not exist keep no losses."""
+    states = ac_power_flow(network.feeder, demand_kw, load_kvar, source_pu=network.source_pu)
+    start, exists = lossless(network, len(demand_kw)), states.converged[:, np.newaxis]
+    return Judged(
+        expansion=Expansion(
+            loss_kw=np.where(exists, states.loss_kw, start.loss_kw),
+            loss_kvar=np.where(exists, states.loss_kvar, start.loss_kvar),
+            voltage_pu=np.where(exists, states.voltage_pu, start.voltage_pu),
+        ),
+        beyond=_beyond(network, states),
+    )
+
+
+def _beyond(network: Network, states: PowerFlow) -> float:
+    if not states.converged.all():
+        return float("inf")
+    low = network.voltage_min_pu - states.voltage_pu
+    high = states.voltage_pu - network.voltage_max_pu
+    return max(0.0, *(float(part.max(initial=0.0)) for part in (low, high, states.loading - 1.0)))
+
+
+def shifted(expansion: Expansion, n_steps: int, by: int) -> Expansion:
+    """State of the last decision's plan as the next one begins with it: moved on, its last step held."""
+    rows = np.minimum(np.arange(n_steps) + by, len(expansion.loss_kw) - 1)
+    return Expansion(
+        loss_kw=expansion.loss_kw[rows],
+        loss_kvar=expansion.loss_kvar[rows],
+        voltage_pu=expansion.voltage_pu[rows],
+    )

@@ -1,0 +1,162 @@
+"""The feeder in a decision's program: against another program, against its own power flow, and in whole days."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from dispatch_oracle import optimum
+from simulation_cases import Kept
+
+from dispatch.network import KAPPA, MILLI, judged, lossless, network_numbers, shifted
+from dispatch.options import DispatchOptions
+from dispatch.plan import bus_demand_kw
+from dispatch.rolling_horizon import RollingHorizon
+from dispatch.session import Solved
+from experiments.assemble import assemble, dispatcher_for
+from experiments.shipped import load_scenario
+from sim.contracts import Schedule
+from sim.errors import PolicyError
+from sim.feeder.linear import linear_flow, losses_kw_kvar
+from sim.feeder.model import Network
+
+SHORT = ["dispatch.horizon_steps=24", "fleet.size=120", "dispatch.feeder_limits=keep"]
+"""Six hours ahead: enough to fill a car, and quick."""
+WIDE = ["feeder.voltage_min_pu=0.8", "feeder.voltage_max_pu=1.2", "feeder.line_ampacity_a=unlimited"]
+NARROW = ["feeder.voltage_min_pu=0.995", "feeder.source_pu=1.0", "feeder.voltage_max_pu=1.0"]
+TIGHT = ["feeder.voltage_min_pu=0.985", "feeder.source_pu=1.02", "feeder.voltage_max_pu=1.025"]
+
+
+def network() -> Network:
+    """The shipped feeder as its site has it."""
+    _, actors = assemble(load_scenario("storage-network", ["fleet.size=0"]))
+    assert actors.site.network is not None
+    return actors.site.network
+
+
+class FirstPlans(RollingHorizon):
+    """Keeps each decision's problem and answer, and stops moving after the first few."""
+
+    def __init__(self, options: DispatchOptions) -> None:
+        super().__init__(options)
+        self.solved: list[Solved] = []
+
+    def _within_feeder(self, session, problem):
+        decided = super()._within_feeder(session, problem)
+        self.solved.append(decided.executed)
+        return decided
+
+
+def test_numbers_are_those_of_the_linear_flow() -> None:
+    """Drops and losses put into the program give the squared voltages of the linear power flow, losses included."""
+    net, rng = network(), np.random.default_rng(4)
+    feeder = net.feeder
+    demand_kw = feeder.load_kw * rng.uniform(-1.0, 1.5, (5, 33))
+    load_kvar = feeder.load_kvar * rng.uniform(0.0, 1.2, (5, 33))
+    around = linear_flow(feeder, demand_kw, load_kvar, source_pu=net.source_pu)
+    loss_kw, loss_kvar = losses_kw_kvar(feeder, around)
+    expansion = replace(lossless(net, 5), loss_kw=loss_kw, loss_kvar=loss_kvar)
+    numbers = network_numbers(net, load_kvar, expansion)
+    flow = linear_flow(
+        feeder, demand_kw, load_kvar, source_pu=net.source_pu, loss_kw=loss_kw, loss_kvar=loss_kvar
+    )
+    squared = MILLI * flow.voltage_pu**2
+    along = squared[:, feeder.child_index] - squared[:, feeder.parent_index]
+    assert np.abs(along + KAPPA * feeder.r_pu * flow.flow_kw - numbers.drop).max() < 1e-9
+    assert numbers.loss_at_bus_kw.sum() == pytest.approx(loss_kw.sum())
+    received = (demand_kw + numbers.loss_at_bus_kw) @ feeder.feeds.T.astype(float)
+    assert np.abs(received - flow.flow_kw).max() < 1e-9
+
+
+def test_a_flow_at_its_limit_is_a_branch_at_its_rating() -> None:
+    """What the program allows through a branch is what loads it fully by AC power flow, to the losses' change."""
+    net = network()
+    feeder = replace(net.feeder, rating_kva=np.where(np.arange(32) == 0, 3000.0, np.inf))
+    net = replace(net, feeder=feeder)
+    load_kvar = 0.5 * feeder.load_kvar[np.newaxis]
+    demand_kw = 0.6 * feeder.load_kw[np.newaxis]
+    for _ in range(6):  # scale the demand until the first branch carries just what is allowed
+        state = judged(net, demand_kw, load_kvar)
+        limit_kw = network_numbers(net, load_kvar, state.expansion).flow_limit_kw[0, 0]
+        loss_kw = state.expansion.loss_kw[0, 1:].sum()
+        demand_kw = demand_kw * (limit_kw - loss_kw) / demand_kw.sum()
+    assert judged(net, demand_kw, load_kvar).beyond == pytest.approx(0.0, abs=2e-4)
+    assert judged(net, 1.01 * demand_kw, load_kvar).beyond > 0.005
+
+
+def test_states_move_on_with_the_window() -> None:
+    """A later decision begins with the last one's states of the same steps; beyond them the last is held."""
+    expansion = replace(lossless(network(), 4), loss_kw=np.arange(4.0)[:, None] * np.ones(32))
+    assert shifted(expansion, 4, 1).loss_kw[:, 0].tolist() == [1.0, 2.0, 3.0, 3.0]
+    assert shifted(expansion, 2, 0).loss_kw[:, 0].tolist() == [0.0, 1.0]
+    assert shifted(expansion, 3, 9).loss_kw[:, 0].tolist() == [3.0, 3.0, 3.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["persistence", "perfect"])
+@pytest.mark.parametrize(("band", "binds"), [(WIDE, False), (NARROW, True)])
+def test_first_decision_against_another_program(kind: str, band: list[str], binds: bool) -> None:
+    """The lossless program's objective is that of one with every voltage written as a sum along its path."""
+    overrides = [*SHORT, *band, f"forecast.kind={kind}", "dispatch.feeder_rounds=1", "fleet.size=25"]
+    scenario = load_scenario("storage-network", overrides)
+    kept = Kept(dispatcher_for(scenario))
+    simulation, actors = assemble(scenario, dispatcher=kept)
+    kept.decide = _first_only(kept)
+    with pytest.raises(PolicyError, match="enough"):
+        simulation.run()
+    free = replace(actors.site, network=None)
+    expected = optimum(actors.site, kept.snapshots[0], kept.forecasts[0])
+    assert kept.schedules[0].decision.turbine_bound == pytest.approx(expected, rel=1e-6)
+    loose = optimum(free, kept.snapshots[0], kept.forecasts[0])
+    assert (expected > loose * (1 + 1e-6)) == binds
+
+
+def _first_only(kept: Kept):
+    decide = kept.decide
+
+    def once(snapshot, forecast) -> Schedule:
+        if kept.schedules:
+            raise PolicyError("enough")
+        return decide(snapshot, forecast)
+
+    return once
+
+
+@pytest.mark.slow
+def test_plans_have_the_voltages_that_they_say() -> None:
+    """After its rounds a plan's voltages are those of its own AC power flow, and keep the band."""
+    overrides = [*SHORT, *TIGHT, "dispatch.feeder_rounds=6", "fleet.size=60"]
+    scenario = load_scenario("storage-network", overrides)
+    policy = FirstPlans(DispatchOptions.from_scenario(scenario))
+    simulation, actors = assemble(scenario, dispatcher=policy)
+    simulation.run()
+    net = actors.site.network
+    assert net is not None
+    assert len(policy.solved) == 96
+    misses = []
+    for solved in policy.solved[::8]:
+        problem, plan = solved.problem, solved.plan
+        assert problem.network is not None
+        state = judged(net, bus_demand_kw(problem, plan), problem.network.load_kvar)
+        misses.append(np.abs(np.sqrt(plan.voltage / MILLI) - state.expansion.voltage_pu).max())
+        if plan.voltage_low.max() + plan.voltage_high.max() < 1e-6:
+            assert state.beyond < 1e-3
+    assert max(misses) < 1e-3
+
+
+@pytest.mark.slow
+def test_with_foresight_no_step_leaves_the_limits() -> None:
+    """Plans that keep the limits keep them in every step of the day by AC power flow; plans that ignore them do not."""
+    days = {}
+    for limits in ("keep", "ignore"):
+        overrides = [*SHORT, f"dispatch.feeder_limits={limits}", "forecast.kind=perfect", "fleet.size=200"]
+        scenario = load_scenario("storage-network", overrides)
+        simulation, actors = assemble(scenario)
+        tables = simulation.run().network_columns()
+        pu = np.asarray(tables["voltages"]["voltage_pu"])
+        loading = np.asarray(tables["branches"]["loading"])
+        net = actors.site.network
+        assert net is not None
+        outside = (pu > net.voltage_max_pu + 2e-5) | (pu < net.voltage_min_pu - 2e-5)
+        days[limits] = int(outside.sum() + (loading > 1.0 + 2e-5).sum())
+    assert days["keep"] == 0
+    assert days["ignore"] > 0
