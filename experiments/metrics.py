@@ -334,21 +334,20 @@ def _feeder(voltages: pd.DataFrame, branches: pd.DataFrame, scenario: Scenario) 
             "network_violation_steps",
         )
         return {"voltage_min_pu": 1.0, "voltage_max_pu": 1.0, **dict.fromkeys(nothing, 0.0)}
-    n_steps = voltages["step_start_s"].nunique()
-    pu = voltages["voltage_pu"].to_numpy(np.float64, na_value=np.nan).reshape(n_steps, -1)
-    loading = branches["loading"].to_numpy(np.float64, na_value=np.nan).reshape(n_steps, -1)
+    pu = voltages["voltage_pu"].to_numpy(np.float64, na_value=np.nan)
+    loading = branches["loading"].to_numpy(np.float64, na_value=np.nan)
     outside = (pu < part.voltage_min_pu - WITHIN_PU) | (pu > part.voltage_max_pu + WITHIN_PU)
     over = loading > 1.0 + WITHIN_PU
-    unsolved = np.isnan(pu).any(axis=1)
-    solved = pu[~unsolved]
+    at_bus_s, at_branch_s = (table["step_start_s"].to_numpy(np.int64) for table in (voltages, branches))
+    steps_s = np.concatenate([at_bus_s[outside | np.isnan(pu)], at_branch_s[over]])
     return {
         "feeder_loss_kwh": np.nansum(branches["loss_kw"].to_numpy(np.float64, na_value=np.nan)) * STEP_H,
-        "voltage_min_pu": solved.min(initial=part.source_pu),
-        "voltage_max_pu": solved.max(initial=part.source_pu),
+        "voltage_min_pu": np.nanmin(pu, initial=part.source_pu),
+        "voltage_max_pu": np.nanmax(pu, initial=part.source_pu),
         "voltage_violations": outside.sum(),
-        "loading_max": loading[~unsolved].max(initial=0.0),
+        "loading_max": np.nanmax(loading, initial=0.0),
         "overloads": over.sum(),
-        "network_violation_steps": (outside.any(axis=1) | over.any(axis=1) | unsolved).sum(),
+        "network_violation_steps": len(np.unique(steps_s)),
     }
 
 

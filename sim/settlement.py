@@ -96,16 +96,23 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
     network = site.network
     if network is None:
         return settled
-    loss_kw = 0.0
+    loss_kw, source = 0.0, network.feeder.source_index
     for _ in range(_LOSS_ROUNDS):
         state = exact_flow(network, *_bus_demand(network, truth, settled))
         if state is None:
             return replace(settled, has_power_flow=False)
         before_kw, loss_kw = loss_kw, float(state.loss_kw.sum())
+        more_kw = loss_kw - before_kw
+        now_kw = float(settled.import_kw[source])
+        if now_kw + min(more_kw, 0.0) > 0.0 and now_kw + max(more_kw, 0.0) < site.import_limit_kw[source]:
+            # who imports, and not up to a limit, imports what is lost, and nothing else changes
+            import_kw = settled.import_kw.copy()
+            import_kw[source] += more_kw
+            return _with_losses(network, replace(settled, import_kw=import_kw), state)
         if abs(loss_kw - before_kw) <= ROUNDING_KW:
             return _with_losses(network, settled, state)
         lost_kw = np.zeros(site.n_regions)
-        lost_kw[network.feeder.source_index] = loss_kw
+        lost_kw[source] = loss_kw
         settled = _balanced(site, truth, car_kw + lost_kw, battery_kw, turbine_kw)
     return replace(settled, has_power_flow=False)
 

@@ -56,6 +56,7 @@ def key_figures_of(simulation: Simulation, scenario, actors) -> dict[str, float]
         "queue": actors.fleet.queue_columns(),
         "grid": recorder.grid_columns(),
         "storage": recorder.storage_columns(),
+        **recorder.network_columns(),
         "decisions": recorder.decision_columns(),
     }
     tables = {name: BY_NAME[name].build(values) for name, values in columns.items()}

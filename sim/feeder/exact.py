@@ -15,7 +15,7 @@ from sim.feeder.linear import linear_flow, losses_kw_kvar
 from sim.feeder.model import Network
 
 _TOLERANCE_KW: Final = 1e-10  # change of the sum of all losses from one round to the next
-_ROUNDS: Final = 200
+_ROUNDS: Final = 1000  # few, but near the most that a feeder can carry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,12 +11,11 @@ from sim.feeder.model import Feeder, Network
 from sim.feeder.reading import FeederFiles, read_feeder
 from sim.scenario import FeederPart, LoadMix, OtherBuses, Region, Scenario
 from sim.scenario_messages import did_you_mean
+from sim.tariff import Locate
 
 OTHER: Final = "bus"
 """Place type of buses that no region of the scenario names; no chain leads there."""
 _DAY_H: Final = 24.0
-
-Locate = Callable[[str], Path]
 
 
 def read_part(part: FeederPart, locate: Locate) -> Feeder:
