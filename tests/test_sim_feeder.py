@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from experiments.shipped import locate
 from sim.errors import ScenarioError
 from sim.feeder.ac import ac_power_flow
-from sim.feeder.linear import linear_flow, losses_kw_kvar, polygon_error, polygon_normals
+from sim.feeder.linear import linear_flow, losses_kw_kvar
 from sim.feeder.model import Feeder
 from sim.feeder.reading import FeederFiles, read_feeder
 
@@ -175,17 +173,6 @@ def test_no_demand_means_source_voltage_everywhere(ieee33: Feeder) -> None:
     state = ac_power_flow(ieee33, np.zeros((1, 33)), np.zeros((1, 33)), source_pu=1.03)
     assert np.abs(state.voltage_pu - 1.03).max() < 1e-12
     assert np.abs(state.loss_kw).max() < 1e-9
-
-
-@given(angle=st.floats(0.0, 2.0 * np.pi), n_sides=st.integers(3, 64))
-@settings(max_examples=200, deadline=None)
-def test_polygon_lies_in_the_circle_and_errs_as_stated(angle: float, n_sides: int) -> None:
-    """In every direction the polygon's edge is between the circle and the stated share below it."""
-    a, b = polygon_normals(n_sides)
-    along = a * np.cos(angle) + b * np.sin(angle)
-    reach = np.cos(np.pi / n_sides) / along.max()
-    assert reach <= 1.0 + 1e-12
-    assert reach >= 1.0 - polygon_error(n_sides) - 1e-12
 
 
 def test_rows_are_told_with_every_fault(written) -> None:

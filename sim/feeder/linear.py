@@ -92,31 +92,3 @@ def losses_kw_kvar(feeder: Feeder, flow: LinearFlow) -> tuple[FloatArray, FloatA
     apparent_squared = (flow.flow_kw**2 + flow.flow_kvar**2) / BASE_KVA
     per_unit = apparent_squared / flow.voltage_pu[:, feeder.child_index] ** 2
     return feeder.r_pu * per_unit, feeder.x_pu * per_unit
-
-
-def polygon_normals(n_sides: int) -> tuple[FloatArray, FloatArray]:
-    """Sides of the regular polygon inscribed in the circle P^2 + Q^2 <= S^2.
-
-    The polygon is a_k P + b_k Q <= S cos(pi / n) for each side k: nothing outside the circle is allowed, and a
-    flow is refused too early by at most a share of 1 - cos(pi / n) of the rating.
-
-    Returns
-    -------
-    a, b : ndarray, shape (n_sides,)
-        Unit normals; the first side faces the positive P axis.
-
-    >>> a, b = polygon_normals(4)
-    >>> a.round(6).tolist(), b.round(6).tolist()
-    ([1.0, 0.0, -1.0, -0.0], [0.0, 1.0, 0.0, -1.0])
-    """
-    angles = 2.0 * np.pi * np.arange(n_sides) / n_sides
-    return np.cos(angles), np.sin(angles)
-
-
-def polygon_error(n_sides: int) -> float:
-    """Largest share of a rating that the inscribed polygon gives away.
-
-    >>> round(polygon_error(16), 4)
-    0.0192
-    """
-    return 1.0 - float(np.cos(np.pi / n_sides))
