@@ -30,6 +30,7 @@ from sim.errors import ScenarioError
 from sim.randomness import Stream
 from sim.scenario import Scenario
 from sim.series_time import epoch_s, standard_offset_s
+from sim.text_table import finite_number
 
 COLUMNS: Final = ("vehicle", "depart", "arrive", "from", "to", "km")
 _CLOCK: Final = re.compile(r"(?:(-?\d+)\+)?([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
@@ -154,11 +155,7 @@ def _value(name: str, text: str, scenario: Scenario) -> float | None:
         return parse_instant(text, scenario)
     if name in {"from", "to"}:
         return scenario.region_names.index(text) if text in scenario.region_names else None
-    try:
-        km = float(text)
-    except ValueError:
-        return None
-    return km if np.isfinite(km) else None
+    return finite_number(text)
 
 
 def _with_homes(scenario: Scenario, population: Population, rows: list[FileTrip]) -> Population:

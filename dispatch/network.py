@@ -51,7 +51,6 @@ class NetworkNumbers:
     """The feeder's numbers in one decision's program."""
 
     load_kvar: FloatArray  # (K, N)
-    expansion: Expansion
     loss_at_bus_kw: FloatArray  # (K, N), fed from the parent's end of each branch
     drop: FloatArray  # (K, M), right-hand sides, thousandths of squared per unit
     flow_limit_kw: FloatArray  # (K, M)
@@ -92,7 +91,6 @@ def network_numbers(network: Network, load_kvar: FloatArray, expansion: Expansio
     np.add.at(at_bus.T, feeder.parent_index, loss_kw.T)
     return NetworkNumbers(
         load_kvar=load_kvar,
-        expansion=expansion,
         loss_at_bus_kw=at_bus,
         drop=-KAPPA * (feeder.r_pu * loss_kw / 2.0 + feeder.x_pu * middle_kvar),
         flow_limit_kw=np.maximum(np.sqrt(room) - loss_kw, 0.0),
@@ -104,9 +102,7 @@ class Judged:
     """A plan's states by AC power flow."""
 
     expansion: Expansion
-    beyond: (
-        float  # most that any state lies outside the band or above a rating, per unit; inf without a state
-    )
+    beyond: float  # most that a state lies outside the band or above a rating [p.u.]; inf without a state
 
 
 def judged(network: Network, demand_kw: FloatArray, load_kvar: FloatArray) -> Judged:

@@ -14,6 +14,7 @@ from dispatch.highs import Outcome
 from dispatch.network import BEYOND_BAND_KW, KAPPA, MILLI
 from dispatch.problem import Problem
 from sim.arrays import BoolArray, FloatArray, freeze
+from sim.ties import net_inflow_kw
 
 Number = TypeVar("Number", np.float64, np.int64)
 
@@ -71,6 +72,10 @@ def read_plan(assembly: Assembly, outcome: Outcome) -> Plan:
     pieces = part(at.turbine)
     shape = (len(pieces), sizes.n_regions, sizes.n_pieces)
     none = np.zeros((len(pieces), sizes.n_cars))
+    low, high = (
+        part(columns) if sizes.has_network else np.zeros((len(pieces), 0))
+        for columns in (at.voltage_low, at.voltage_high)
+    )
     return Plan(
         charge_kw=part(at.charge),
         discharge_kw=part(at.discharge),
@@ -93,9 +98,9 @@ def read_plan(assembly: Assembly, outcome: Outcome) -> Plan:
         turbine_kw=pieces.reshape(shape).sum(axis=2),
         tie_forth_kw=part(at.tie_forth),
         tie_back_kw=part(at.tie_back),
-        voltage=part(at.voltage) - part(at.voltage_low) + part(at.voltage_high),
-        voltage_low=part(at.voltage_low),
-        voltage_high=part(at.voltage_high),
+        voltage=part(at.voltage) - low + high if sizes.has_network else low,
+        voltage_low=low,
+        voltage_high=high,
     )
 
 
@@ -113,14 +118,9 @@ def violation(problem: Problem, plan: Plan) -> float:
 
 def bus_demand_kw(problem: Problem, plan: Plan) -> FloatArray:
     """What each region takes from the feeder in a plan, (K, R), what the feeder itself loses left out."""
-    network = problem.site.network
-    assert network is not None
     assert problem.network is not None
-    flow, feeder = plan.tie_forth_kw - plan.tie_back_kw, network.feeder
-    into = np.zeros_like(problem.load_kw)
-    np.add.at(into.T, feeder.child_index, flow.T)
-    np.add.at(into.T, feeder.parent_index, -flow.T)
-    return into - problem.network.loss_at_bus_kw
+    into_kw = net_inflow_kw(problem.site, plan.tie_forth_kw - plan.tie_back_kw)
+    return into_kw - problem.network.loss_at_bus_kw
 
 
 def cost(problem: Problem, plan: Plan, fuel_cost_per_h: FuelCost | None = None) -> float:

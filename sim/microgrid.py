@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.arrays import FloatArray
+from sim.arrays import FloatArray, IntArray
 from sim.battery import power_limits_kw
 from sim.clock import DAY_S, STEP_H, STEP_S
 from sim.contracts import Site
@@ -44,6 +44,7 @@ def build_site(scenario: Scenario, locate: Locate = Path) -> Site:
         raise ScenarioError(faults)
     regions, economics = scenario.regions, scenario.economics
     network = build_network(scenario, locate)
+    begins, ends, tie_limit_kw, tie_loss_fraction = _ties(scenario, network)
     units = battery_units(scenario)
     ramp_kw_per_h = [region.turbine.ramp_kw_per_h if region.turbine else 0.0 for region in regions]
     return Site(
@@ -63,7 +64,10 @@ def build_site(scenario: Scenario, locate: Locate = Path) -> Site:
         battery_discharge_limit_kw=_column(units, lambda unit: unit.discharge_limit_kw),
         battery_charge_efficiency=_column(units, lambda unit: unit.charge_efficiency),
         battery_discharge_efficiency=_column(units, lambda unit: unit.discharge_efficiency),
-        **_tie_columns(scenario, network),
+        tie_from_index=begins,
+        tie_to_index=ends,
+        tie_limit_kw=tie_limit_kw,
+        tie_loss_fraction=tie_loss_fraction,
         battery_operation_per_kwh=economics.battery_operation_per_kwh,
         turbine_operation_per_kwh=economics.turbine_operation_per_kwh,
         throughput_price_per_kwh=economics.throughput_price_per_kwh,
@@ -75,24 +79,23 @@ def build_site(scenario: Scenario, locate: Locate = Path) -> Site:
     )
 
 
-def _tie_columns(scenario: Scenario, network: Network | None) -> dict[str, Any]:
-    """Ties of a site: the scenario's, or the branches of its feeder, whose limits and losses the network knows."""
+def _ties(scenario: Scenario, network: Network | None) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Where ties begin and end, their limits and losses: the scenario's, or a feeder's branches.
+
+    Limits and losses of branches are the network's to know.
+    """
     if network is not None:
-        branches = network.feeder
-        return {
-            "tie_from_index": branches.parent_index,
-            "tie_to_index": branches.child_index,
-            "tie_limit_kw": np.full(branches.n_branches, np.inf),
-            "tie_loss_fraction": np.zeros(branches.n_branches),
-        }
+        feeder = network.feeder
+        free = np.full(feeder.n_branches, np.inf)
+        return feeder.parent_index, feeder.child_index, free, np.zeros(feeder.n_branches)
     index = {name: i for i, name in enumerate(scenario.region_names)}
     ties = scenario.ties
-    return {
-        "tie_from_index": np.array([index[tie.from_region] for tie in ties], dtype=np.int64),
-        "tie_to_index": np.array([index[tie.to_region] for tie in ties], dtype=np.int64),
-        "tie_limit_kw": _limits([tie.limit_kw for tie in ties]),
-        "tie_loss_fraction": np.array([tie.loss_fraction for tie in ties], dtype=np.float64),
-    }
+    return (
+        np.array([index[tie.from_region] for tie in ties], dtype=np.int64),
+        np.array([index[tie.to_region] for tie in ties], dtype=np.int64),
+        _limits([tie.limit_kw for tie in ties]),
+        np.array([tie.loss_fraction for tie in ties], dtype=np.float64),
+    )
 
 
 def build_turbines(scenario: Scenario) -> Turbines:

@@ -418,6 +418,9 @@ class SeriesRef(Part):
         return self
 
 
+KvarPerKw = Annotated[float, Field(description="Reactive power taken per active power; matters on a feeder.")]
+
+
 class LoadMix(Part):
     """A load as a weighted mix of profile columns, scaled to a daily energy."""
 
@@ -425,9 +428,7 @@ class LoadMix(Part):
     mean_kwh_per_day: Annotated[
         NonNegative, Field(description="The mix is scaled to this in the series' whole mean.")
     ]
-    kvar_per_kw: Annotated[
-        float, Field(description="Reactive power taken per active power; matters on a feeder.")
-    ] = 0.0
+    kvar_per_kw: KvarPerKw = 0.0
     series: Annotated[SeriesRef, Field(description="The file; `column` is ignored here and must be `*`.")]
 
 
@@ -436,9 +437,7 @@ class LoadSeries(Part):
 
     series: Annotated[SeriesRef, Field(description="The file; the column ends in _kw.")]
     factor: Annotated[NonNegative, Field(description="Times this.")] = 1.0
-    kvar_per_kw: Annotated[
-        float, Field(description="Reactive power taken per active power; matters on a feeder.")
-    ] = 0.0
+    kvar_per_kw: KvarPerKw = 0.0
 
 
 class PvWeather(Part):

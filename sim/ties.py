@@ -50,16 +50,16 @@ class Exchange:
 
 
 def tie_loss_kw(site: Site, flow_kw: FloatArray) -> FloatArray:
-    """Power lost on each tie, at the receiving end; shape (T,)."""
+    """Power lost on each tie, at the receiving end; shape (..., T), that of the flows."""
     return np.abs(flow_kw) * site.tie_loss_fraction
 
 
 def net_inflow_kw(site: Site, flow_kw: FloatArray) -> FloatArray:
-    """Net power over ties into each region, shape (R,); sums to minus the losses."""
+    """Net power over ties into each region, shape (..., R) for flows (..., T); sums to minus the losses."""
     loss_kw = tie_loss_kw(site, flow_kw)
-    into = np.zeros(site.n_regions)
-    np.add.at(into, site.tie_from_index, np.where(flow_kw < 0.0, -flow_kw - loss_kw, -flow_kw))
-    np.add.at(into, site.tie_to_index, np.where(flow_kw > 0.0, flow_kw - loss_kw, flow_kw))
+    into = np.zeros((*flow_kw.shape[:-1], site.n_regions))
+    np.add.at(into.T, site.tie_from_index, np.where(flow_kw < 0.0, -flow_kw - loss_kw, -flow_kw).T)
+    np.add.at(into.T, site.tie_to_index, np.where(flow_kw > 0.0, flow_kw - loss_kw, flow_kw).T)
     return into
 
 

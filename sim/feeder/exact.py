@@ -44,9 +44,7 @@ def exact_flow(network: Network, demand_kw: FloatArray, demand_kvar: FloatArray)
     """
     feeder = network.feeder
     loss_kw = loss_kvar = np.zeros((1, feeder.n_branches))
-    charged_kvar = np.zeros(
-        feeder.n_buses
-    )  # beyond what the linear form takes, which is that of rated voltage
+    charged_kvar = np.zeros(feeder.n_buses)  # beyond that of rated voltage, which the linear form takes
     for _ in range(_ROUNDS):
         try:
             flow = linear_flow(

@@ -2,7 +2,7 @@
 
 Solves P_m = sum of demand below branch m, Q_m likewise, v_child^2 = v_parent^2 - 2 (r_m P_m + x_m Q_m)
 (Baran and Wu 1989, "Optimal capacitor placement on radial distribution systems", Eq. 1 without the terms in
-the squared current). Losses are left out, or put in as fixed demand at the child's end of each branch
+the squared current). Losses are left out, or put in as fixed demand at the parent's end of each branch
 (``losses_kw_kvar``, evaluated at a flow): the form stays linear.
 
 Shapes: K states, N buses, M branches. Demand is positive where power is taken from the feeder.
@@ -57,15 +57,14 @@ def linear_flow(
     ArithmeticError
         When a squared voltage is not positive: the demands are far beyond what the feeder carries.
     """
-    below = feeder.feeds.astype(np.float64)
     nothing = np.zeros((len(demand_kw), feeder.n_branches))
     loss_kw = nothing if loss_kw is None else loss_kw
     loss_kvar = nothing if loss_kvar is None else loss_kvar
-    flow_kw = demand_kw @ below.T + loss_kw @ _above(feeder).T
+    flow_kw = demand_kw @ feeder.below.T + loss_kw @ feeder.above.T
     flow_kvar = reactive_flow_kvar(feeder, demand_kvar, loss_kvar)
     middle_kw, middle_kvar = flow_kw + loss_kw / 2.0, flow_kvar + loss_kvar / 2.0
     drop = 2.0 * (feeder.r_pu * middle_kw + feeder.x_pu * middle_kvar) / BASE_KVA
-    squared = source_pu**2 - drop @ below
+    squared = source_pu**2 - drop @ feeder.below
     if not np.all(squared > 0.0):
         worst = int(np.argmin(squared.min(axis=0)))
         raise ArithmeticError(
@@ -76,15 +75,8 @@ def linear_flow(
 
 def reactive_flow_kvar(feeder: Feeder, demand_kvar: FloatArray, loss_kvar: FloatArray) -> FloatArray:
     """Reactive power that arrives at the end of each branch, (K, M), cables charging at rated voltage."""
-    below = feeder.feeds.astype(np.float64)
-    arriving: FloatArray = (demand_kvar - feeder.charging_kvar) @ below.T + loss_kvar @ _above(feeder).T
+    arriving: FloatArray = (demand_kvar - feeder.charging_kvar) @ feeder.below.T + loss_kvar @ feeder.above.T
     return arriving
-
-
-def _above(feeder: Feeder) -> FloatArray:
-    """Whether branch m (first axis) feeds the loss of branch k: those do that feed its parent."""
-    above: FloatArray = feeder.feeds[:, feeder.parent_index].astype(np.float64)
-    return above
 
 
 def losses_kw_kvar(feeder: Feeder, flow: LinearFlow) -> tuple[FloatArray, FloatArray]:

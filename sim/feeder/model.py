@@ -28,7 +28,6 @@ class Feeder:
     """
 
     bus_names: tuple[str, ...]
-    rated_kv: FloatArray  # (N,), line to line
     load_kw: FloatArray  # (N,), as the table of buses has it; a scenario may scale or replace it
     load_kvar: FloatArray  # (N,)
     source_index: int
@@ -62,7 +61,6 @@ class Feeder:
         return replace(
             self,
             bus_names=bus_names,
-            rated_kv=self.rated_kv[old],
             load_kw=self.load_kw[old],
             load_kvar=self.load_kvar[old],
             source_index=int(new[self.source_index]),
@@ -91,6 +89,20 @@ class Feeder:
                 at = int(self.parent_index[branch_into[at]])
         through.setflags(write=False)
         return through
+
+    @cached_property
+    def below(self) -> FloatArray:
+        """`feeds` as factors of sums: 1 where the demand of a bus (second axis) flows through a branch."""
+        factors = self.feeds.astype(np.float64)
+        factors.setflags(write=False)
+        return factors
+
+    @cached_property
+    def above(self) -> FloatArray:
+        """1 where a branch feeds the loss of another one (second axis): those do that feed its parent, (M, M)."""
+        factors = self.below[:, self.parent_index]
+        factors.setflags(write=False)
+        return factors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -101,7 +101,6 @@ def read_feeder(files: FeederFiles, source_bus: str, line_ampacity_a: float = np
         raise ScenarioError(faults)
     return Feeder(
         bus_names=tuple(bus.name for bus in buses),
-        rated_kv=np.array([bus.rated_kv for bus in buses]),
         load_kw=np.array([bus.load_kw for bus in buses]),
         load_kvar=np.array([bus.load_kvar for bus in buses]),
         source_index=source_index,
@@ -147,14 +146,9 @@ class _Row:
             return empty
         value = finite_number(text)
         if value is None or value < least or value <= above:
-            bound = (
-                f" above {above:g}"
-                if above > -np.inf
-                else f" of at least {least:g}"
-                if least > -np.inf
-                else ""
-            )
-            self.fault(f"{name} {text!r} is not a number{bound}")
+            bounds = ((above, "above"), (least, "of at least"))
+            wanted = [f" {words} {bound:g}" for bound, words in bounds if bound > -np.inf]
+            self.fault(f"{name} {text!r} is not a number{''.join(wanted)}")
             return np.nan
         return value
 

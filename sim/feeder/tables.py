@@ -10,6 +10,7 @@ import pyarrow as pa
 from sim.arrays import FloatArray, IntArray
 from sim.feeder.ac import PowerFlow, ac_power_flow
 from sim.feeder.model import Network
+from sim.trace import BRANCHES, VOLTAGES
 
 Columns = dict[str, Any]
 
@@ -31,7 +32,7 @@ def network_columns(
         What each region took from the feeder; that of the source's region does not matter.
     """
     if network is None:
-        return {"voltages": dict.fromkeys(_VOLTAGES, ()), "branches": dict.fromkeys(_BRANCHES, ())}
+        return {table.name: {column.name: () for column in table.columns} for table in (VOLTAGES, BRANCHES)}
     feeder = network.feeder
     states = ac_power_flow(feeder, demand_kw, demand_kvar, source_pu=network.source_pu)
     names = np.array(region_names, dtype=object)
@@ -57,12 +58,6 @@ def _branch_columns(network: Network, names: Any, step_start_s: IntArray, states
             for name in ("sent_kw", "sent_kvar", "loss_kw", "loss_kvar", "loading")
         },
     }
-
-
-_VOLTAGES = ("step_start_s", "region", "bus", "voltage_pu")
-_BRANCHES = (
-    "step_start_s", "branch", "from_region", "to_region", "sent_kw", "sent_kvar", "loss_kw", "loss_kvar", "loading",
-)  # fmt: skip
 
 
 def _nullable(values: FloatArray) -> pa.Array:
