@@ -423,9 +423,12 @@ def test_a_small_experiment_runs_resumes_and_repeats(tmp_path: Path, monkeypatch
         n_days=1,
         stochastic_every=1,
         split_every=1,
+        split_forecasters=("learned",),
         n_paths=2,
         rolling_every=1,
+        drivers_every=1,
         shortened=plan.QUICK.shortened,
+        bridged=plan.QUICK.bridged,
     )
     chosen = ("table5",)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ from experiments.experiment.kept import decision_seconds
 from experiments.experiment.page import Section, Shown
 from experiments.monte_carlo.reading import Study
 from experiments.multi_microgrid import figures, mobility, regret
-from experiments.multi_microgrid.plan import PARTS, REAL_FORECASTERS, Extent
+from experiments.multi_microgrid.plan import PARTS, Extent
 from experiments.multi_microgrid.scores import scores_table
 
 
@@ -92,12 +93,14 @@ def rolling_costs(forecasts: Study, policies: Study) -> pd.DataFrame:
     return both[both["policy"] == "rolling"]
 
 
-def what_not_knowing_costs(rolling: pd.DataFrame, optimum: Study, pictures: Path) -> Section:
-    """Show the regret of each forecaster, and what causes it; ``rolling`` is of `rolling_costs`."""
+def what_not_knowing_costs(
+    rolling: pd.DataFrame, optimum: Study, split_forecasters: Iterable[str], pictures: Path
+) -> Section:
+    """Show the regret of each forecaster, and what causes some's; ``rolling`` is of `rolling_costs`."""
     costs = regret.costs_by_forecaster(rolling)
     splits = {
         kind: regret.regret_split(regret.costs_by_known(rolling, kind, PARTS), PARTS)
-        for kind in REAL_FORECASTERS
+        for kind in split_forecasters
     }
     plain = regret.regrets(costs, "perfect")
     table = regret.with_optimum(plain, costs, regret.day_costs(optimum.results))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
@@ -25,7 +25,7 @@ times. Before the first lie the four weeks of one year's loads that forecasters 
 SPAN_DAYS: Final = 324
 FORECASTERS: Final = ("perfect", "persistence", "seasonal-naive", "learned")
 REAL_FORECASTERS: Final = ("persistence", "learned")
-"""Those whose regret is split, and under which policies are compared."""
+"""Those under which policies are compared."""
 
 START: Final = "simulation.start"
 
@@ -46,10 +46,15 @@ class Extent:
     n_days: int
     stochastic_every: int  # of the days, on which the two-stage program is run
     split_every: int  # of the days, on which regret is split
+    split_forecasters: tuple[str, ...]  # whose regret is split
     n_paths: int
     rolling_every: int  # of the settings that are run in the rolling simulator
+    drivers_every: int  # of the kinds of drivers
     shortened: Mapping[str, tuple[str, ...]]
     """Levels of the designed experiment, by axis, where not all are run."""
+
+    bridged: Mapping[str, tuple[str, ...]]
+    """Levels of the bridge to the paper's table, the scenario's own first, by axis, where not all are run."""
 
 
 FULL: Final = Extent(
@@ -60,9 +65,12 @@ FULL: Final = Extent(
     n_days=28,
     stochastic_every=3,
     split_every=2,
+    split_forecasters=REAL_FORECASTERS,
     n_paths=5,
     rolling_every=1,
+    drivers_every=1,
     shortened={},
+    bridged={},
 )
 QUICK: Final = Extent(
     name="quick",
@@ -72,14 +80,18 @@ QUICK: Final = Extent(
     n_days=2,
     stochastic_every=2,
     split_every=2,
+    split_forecasters=("learned",),
     n_paths=2,
-    rolling_every=3,
+    rolling_every=6,
+    drivers_every=3,
     shortened={
         "departure": ("0.9", "none"),
         "pooling": ("islands", "free"),
         "export": ("none", "free"),
+        "turbine": ("physical",),
         "wear": ("0.12",),
     },
+    bridged={"departure": ("0.5", "0.9"), "pooling": ("islands", "free"), "export": ("none", "free")},
 )
 
 
@@ -101,13 +113,14 @@ def axes_of(scenario: Scenario) -> dict[str, Axis]:
     return physical_axes(turbine.model_dump(), scenario.fleet.classes[0].discharge_limit_kw)
 
 
+def some_levels(axes: Iterable[Axis], levels: Mapping[str, tuple[str, ...]]) -> list[Axis]:
+    """Each axis with the levels named, or with all of its own."""
+    return [axis.only(*levels[axis.name]) if axis.name in levels else axis for axis in axes]
+
+
 def design_axes(scenario: Scenario, extent: Extent) -> list[Axis]:
     """Axes of the factorial, with the levels that the extent runs."""
-    axes = axes_of(scenario)
-    return [
-        axis.only(*extent.shortened[name]) if name in extent.shortened else axis
-        for name, axis in axes.items()
-    ]
+    return some_levels(axes_of(scenario).values(), extent.shortened)
 
 
 def bridge_axes(scenario: Scenario) -> list[Axis]:
@@ -135,7 +148,7 @@ def parts(extent: Extent) -> Iterator[Part]:
         name="bridge",
         scenario=perfect,
         policies=("uncontrolled", "own-cost", "day-ahead"),
-        factors=one_at_a_time(bridge_axes(perfect)),
+        factors=one_at_a_time(some_levels(bridge_axes(perfect), extent.bridged)),
         n_replications=extent.n_fleets,
     )
     yield Part(
@@ -164,7 +177,7 @@ def parts(extent: Extent) -> Iterator[Part]:
         name="drivers",
         scenario=real,
         policies=("uncontrolled", "rolling"),
-        factors=Factors(design="list", cells=[dict(levels) for levels in driver_cells(real).values()]),
+        factors=Factors(design="list", cells=list(driver_cells(real).values())[:: extent.drivers_every]),
         n_replications=extent.n_fleets,
         keep=f"0-{extent.n_fleets - 1}",
     )
@@ -302,7 +315,7 @@ def forecast_cells(days: Sequence[dict[str, Level]], extent: Extent) -> Iterator
     """Each day under each forecaster, and with sets of parts known of those whose regret is split.
 
     The empty set is the forecaster by itself, and that of all parts the perfect one: neither is run twice. Those by
-    themselves whose regret is split are run where policies are compared.
+    themselves under which policies are compared are run there.
     """
     for day in days:
         for kind in FORECASTERS:
@@ -311,13 +324,13 @@ def forecast_cells(days: Sequence[dict[str, Level]], extent: Extent) -> Iterator
         yield day | _forecast("learned", cars="statistics")
         yield day | _forecast("learned", cars="statistics", leaving="chain_statistics")
     for day in days[:: extent.split_every]:
-        for kind, known in itertools.product(REAL_FORECASTERS, subsets(PARTS)[1:-1]):
+        for kind, known in itertools.product(extent.split_forecasters, subsets(PARTS)[1:-1]):
             yield day | _forecast(kind, known=known)
 
 
 def by_forecaster(days: Sequence[dict[str, Level]]) -> Iterator[dict[str, Level]]:
-    """Each day under each real forecaster."""
-    for day, kind in itertools.product(days, REAL_FORECASTERS):
+    """Each day under each real forecaster; days with the slower one stand together, so that workers share them."""
+    for kind, day in itertools.product(REAL_FORECASTERS, days):
         yield day | _forecast(kind)
 
 

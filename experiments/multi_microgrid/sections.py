@@ -45,7 +45,7 @@ def sections(
     yield day_sections.mobile_or_fixed(done["mobility"], extent, pictures)
     yield day_sections.forecast_scores(scores)
     rolling = day_sections.rolling_costs(done["forecasts"], done["policies"])
-    yield day_sections.what_not_knowing_costs(rolling, done["optimum"], pictures)
+    yield day_sections.what_not_knowing_costs(rolling, done["optimum"], extent.split_forecasters, pictures)
     perfect = costs_by_forecaster(rolling)["perfect"]
     yield day_sections.policies_compared(done["policies"], done["stochastic"], perfect, pictures)
     yield _drivers(done["drivers"], pictures)
