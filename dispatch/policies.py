@@ -7,6 +7,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from dispatch.baselines import OwnCost, Uncontrolled
+from dispatch.each_alone import EachAlone
 from dispatch.margin import Margin
 from dispatch.options import DispatchOptions
 from dispatch.rolling_horizon import RollingHorizon
@@ -18,6 +19,7 @@ from sim.errors import PolicyError, VoltwalkError, told
 
 BUILT_IN: dict[str, Callable[[DispatchOptions], Dispatcher]] = {
     "day-ahead": DayAhead,
+    "each-alone": EachAlone,
     "earliest-deadline": EarliestDeadline,
     "first-come": FirstCome,
     "least-laxity": LeastLaxity,

@@ -145,7 +145,7 @@ def _branches(
     assert buses is not None
     assert lines is not None
     kv = {_cell(row, "bus"): float(row["rated_kv"]) for _, row in buses.iterrows()}
-    known = dict(_line(row, kv, part["line_ampacity_a"]) for row in _in_service(lines))
+    known = dict(_line(row, kv, _ampacity(row, part)) for row in _in_service(lines))
     known |= dict(_transformer(row) for row in _in_service(transformers))
     bus_of = {region["name"]: region["bus"] for region in folder.regions}
     table = folder.branches.iloc[: len(folder.regions) - 1]
@@ -171,16 +171,21 @@ def _in_service(table: pd.DataFrame | None) -> list[Any]:
     return [row for row in rows if _cell(row, "in_service").lower() != "false"]
 
 
-def _line(row: Any, kv: dict[str, float], ampacity: Any) -> tuple[str, _Row]:
+def _ampacity(row: Any, part: dict[str, Any]) -> float:
+    """Ampacity of a line: the scenario's for it, its table's, the scenario's for those without; in this order."""
+    own, table, others = part["line_ampacities_a"], _cell(row, "ampacity_a"), part["line_ampacity_a"]
+    return float(own.get(_cell(row, "line")) or table or (np.inf if others == "unlimited" else others))
+
+
+def _line(row: Any, kv: dict[str, float], ampacity_a: float) -> tuple[str, _Row]:
     ends = _cell(row, "from_bus"), _cell(row, "to_bus")
     base_ohm = kv[ends[0]] ** 2 * 1e3 / BASE_KVA
-    amperes = float(_cell(row, "ampacity_a") or (np.inf if ampacity == "unlimited" else ampacity))
     return _cell(row, "line"), _Row(
         ends=frozenset(ends),
         r=float(row["r_ohm"]) / base_ohm,
         x=float(row["x_ohm"]) / base_ohm,
         b=float(_cell(row, "b_us") or 0.0) * 1e-6 * base_ohm,
-        rating_kva=3**0.5 * kv[ends[0]] * amperes,
+        rating_kva=3**0.5 * kv[ends[0]] * ampacity_a,
         is_transformer=False,
     )
 

@@ -622,6 +622,10 @@ class FeederPart(Part):
     line_ampacity_a: Annotated[
         Positive | Unlimited, Field(description="Ampacity of lines whose table gives none.")
     ] = "unlimited"
+    line_ampacities_a: Annotated[
+        dict[str, Positive],
+        Field(description="Ampacity of single lines by name, whatever their table gives."),
+    ] = {}
     source_bus: Annotated[str, Field(description="Bus that feeds all others; it holds its voltage.")]
     source_pu: Annotated[Positive, Field(description="Voltage there, per unit of its rated voltage.")]
     voltage_min_pu: Annotated[Positive, Field(description="Lower end of the voltage band.")]

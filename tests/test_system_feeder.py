@@ -116,7 +116,7 @@ def test_every_bus_becomes_a_region(scenario) -> None:
     assert len(shipped.regions) == 33
     assert other.load is not None
     assert other.load.kvar_per_kw == 3.0
-    assert other.load.mean_kwh_per_day == 200.0 * 0.5 * 24.0  # type: ignore[union-attr]
+    assert other.load.mean_kwh_per_day == 200.0 * 0.3 * 24.0  # type: ignore[union-attr]
 
 
 def test_regions_and_buses_that_do_not_fit_are_told_at_once(scenario) -> None:

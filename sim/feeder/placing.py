@@ -34,6 +34,7 @@ def read_part(part: FeederPart, locate: Locate) -> Feeder:
         ),
         part.source_bus,
         np.inf if part.line_ampacity_a == "unlimited" else part.line_ampacity_a,
+        part.line_ampacities_a,
     )
 
 

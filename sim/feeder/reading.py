@@ -8,7 +8,7 @@ rating_kva, short_circuit_percent, copper_loss_kw`` and ``in_service``; they sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,7 @@ TRANSFORMER_COLUMNS: Final = (
     "copper_loss_kw",
 )
 TRANSFORMER_OPTIONAL: Final = ("in_service",)
+NONE_BY_NAME: Final[Mapping[str, float]] = {}
 _NAMED_AT_MOST: Final = 10  # buses that one message lists
 
 
@@ -65,7 +66,12 @@ class _Branch:
     is_transformer: bool
 
 
-def read_feeder(files: FeederFiles, source_bus: str, line_ampacity_a: float = np.inf) -> Feeder:
+def read_feeder(
+    files: FeederFiles,
+    source_bus: str,
+    line_ampacity_a: float = np.inf,
+    line_ampacities_a: Mapping[str, float] = NONE_BY_NAME,
+) -> Feeder:
     """Read and check a feeder.
 
     Parameters
@@ -76,6 +82,8 @@ def read_feeder(files: FeederFiles, source_bus: str, line_ampacity_a: float = np
         Name of the bus that feeds it.
     line_ampacity_a
         Of lines whose table gives none.
+    line_ampacities_a
+        Of single lines by name, instead of their table's.
 
     Raises
     ------
@@ -86,7 +94,7 @@ def read_feeder(files: FeederFiles, source_bus: str, line_ampacity_a: float = np
     faults: list[str] = []
     buses = _buses(files.buses, faults)
     index = {bus.name: number for number, bus in enumerate(buses)}
-    branches = _lines(files.lines, buses, index, line_ampacity_a, faults)
+    branches = _lines(files.lines, buses, index, line_ampacity_a, line_ampacities_a, faults)
     if files.transformers is not None:
         branches += _transformers(files.transformers, index, faults)
     if source_bus not in index:
@@ -205,10 +213,16 @@ def _buses(path: Path, faults: list[str]) -> list[_Bus]:
 
 
 def _lines(
-    path: Path, buses: list[_Bus], index: dict[str, int], line_ampacity_a: float, faults: list[str]
+    path: Path,
+    buses: list[_Bus],
+    index: dict[str, int],
+    line_ampacity_a: float,
+    line_ampacities_a: Mapping[str, float],
+    faults: list[str],
 ) -> list[_Branch]:
     """Lines in service that can be; faults of all lines are told."""
     lines = []
+    names = set()
     for row in _rows(path, "lines", LINE_COLUMNS, LINE_OPTIONAL, faults):
         ends = row.ends(index)
         r_ohm, x_ohm = row.number("r_ohm", least=0.0), row.number("x_ohm", least=0.0)
@@ -216,6 +230,8 @@ def _lines(
             row.fault("r_ohm and x_ohm are both 0: its buses are one")
         b_us = row.number("b_us", least=0.0, empty=0.0)
         ampacity_a = row.number("ampacity_a", above=0.0, empty=line_ampacity_a)
+        ampacity_a = line_ampacities_a.get(row.text("line"), ampacity_a)
+        names.add(row.text("line"))
         serves = row.is_in_service()
         if -1 in ends:
             continue
@@ -236,6 +252,11 @@ def _lines(
                     is_transformer=False,
                 )
             )
+    faults += [
+        f"feeder.line_ampacities_a: no line is called {name!r}{did_you_mean(name, names)}"
+        for name in line_ampacities_a
+        if name not in names
+    ]
     return lines
 
 
