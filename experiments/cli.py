@@ -11,6 +11,7 @@ import typer
 
 from experiments.cli_drivers import drivers
 from experiments.cli_experiment import experiment
+from experiments.cli_feeder import feeder
 from experiments.cli_parts import (
     OutOption,
     RunArgument,
@@ -137,6 +138,7 @@ app.command()(study)
 app.command()(replay)
 app.command()(experiment)
 app.command()(drivers)
+app.command()(feeder)
 
 
 @app.command()

@@ -1,5 +1,6 @@
-"""Solve random states of two feeders with pandapower and write ``states.csv``; needs pandapower, not this project."""
+"""Write ``states.csv``, random states of two feeders, and ``mv_lv.json``; needs pandapower, not this project."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ SOURCE_PU = {"baran_wu_33": 1.0, "mv_lv": 1.02}
 def network(buses: pd.DataFrame, lines: pd.DataFrame, transformers: pd.DataFrame, source_pu: float):
     """A pandapower network of three tables; loads are set later."""
     net = pp.create_empty_network(f_hz=HZ, sn_mva=1.0)
-    index = {row.bus: pp.create_bus(net, row.rated_kv) for row in buses.itertuples()}
+    index = {row.bus: pp.create_bus(net, row.rated_kv, name=row.bus) for row in buses.itertuples()}
     pp.create_ext_grid(net, index[buses["bus"][0]], vm_pu=source_pu)
     for row in lines.itertuples():
         if getattr(row, "in_service", "true") == "false":
@@ -62,6 +63,15 @@ def states(name: str, net, rated_kw: np.ndarray, rated_kvar: np.ndarray, names: 
     return rows
 
 
+def write_network(net) -> None:
+    """Write a network as pandapower does, without its library of types and its empty tables."""
+    bare = copy.deepcopy(net)
+    for name in [n for n, part in bare.items() if isinstance(part, pd.DataFrame) and part.empty]:
+        del bare[name]
+    bare["std_types"] = {}
+    pp.to_json(bare, HERE / "mv_lv.json")
+
+
 def main() -> None:
     """Write the file."""
     shipped = pd.read_csv(SHIPPED / "baran_wu_33_buses.csv", dtype={"bus": str})
@@ -77,6 +87,7 @@ def main() -> None:
     )
     own = {part: pd.read_csv(HERE / f"mv_lv_{part}.csv") for part in ("buses", "lines", "transformers")}
     net = network(own["buses"], own["lines"], own["transformers"], SOURCE_PU["mv_lv"])
+    write_network(net)
     rated_kw = np.array([0.0, 120.0, 0.0, 110.0, 60.0, 900.0])
     rows += states("mv_lv", net, rated_kw, 0.4 * rated_kw, list(own["buses"]["bus"]))
     pd.DataFrame(rows).to_csv(HERE / "states.csv", index=False, float_format="%.12g")
