@@ -71,15 +71,15 @@ def charging_scores(asked: tuple[date, int, int]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `scores_of_days`: ``persistence`` is the same fleet's day before, ``statistics`` the mean of other fleets.
+        As `scores_of_days`: ``one day`` is one day of another fleet, as a day before would be, ``statistics`` the
+        mean of several.
     """
     day, seed, n_cars = asked
-    own = _charging_kw(day, seed, n_cars, n_days=2)
-    before, came = own[:STEPS_PER_DAY], own[STEPS_PER_DAY:]
-    others = [_charging_kw(day, 1000 + seed * FLEETS + k, n_cars, n_days=1) for k in range(FLEETS)]
+    came = _charging_kw(day, seed, n_cars)
+    others = [_charging_kw(day, 1000 + seed * FLEETS + k, n_cars) for k in range(FLEETS)]
     return pd.DataFrame(
         {"day": day.isoformat(), "forecaster": kind, **row}
-        for kind, forecast in (("persistence", before), ("statistics", np.mean(others, axis=0)))
+        for kind, forecast in (("one day", others[0]), ("statistics", np.mean(others, axis=0)))
         for row in _scores(CHARGING, came, forecast)
     )
 
@@ -131,7 +131,7 @@ def _scores(name: str, actual: FloatArray, expected: FloatArray) -> Iterator[dic
         }
 
 
-def _charging_kw(day: date, seed: int, n_cars: int, *, n_days: int) -> FloatArray:
+def _charging_kw(day: date, seed: int, n_cars: int) -> FloatArray:
     """Charging at each bus and step where every car charges when it comes, (S, R)."""
     scenario = resolve(
         "storage-network",
@@ -139,7 +139,6 @@ def _charging_kw(day: date, seed: int, n_cars: int, *, n_days: int) -> FloatArra
             'dispatch.policy="uncontrolled"',
             f"fleet.size={n_cars}",
             f"simulation.start={day}",
-            f"simulation.days={n_days}",
             f"simulation.seed={seed}",
             "output.report=false",
         ],
@@ -147,4 +146,4 @@ def _charging_kw(day: date, seed: int, n_cars: int, *, n_days: int) -> FloatArra
     with threadpool_limits(limits=1):
         tables = Job.prepare(scenario, None, None).simulate().tables
     grid = tables["grid"]
-    return np.asarray(grid["ev_charge_kw"], dtype=np.float64).reshape(n_days * STEPS_PER_DAY, -1)
+    return np.asarray(grid["ev_charge_kw"], dtype=np.float64).reshape(STEPS_PER_DAY, -1)

@@ -88,6 +88,7 @@ def first_broken(asked: Hosting, n_cars: int) -> str:
             f"simulation.start={asked.day}",
             f"simulation.seed={asked.seed}",
             'dispatch.window="shrinking"',
+            'forecast.known=["price"]',
             "output.report=false",
             *MODES[asked.mode],
         ],

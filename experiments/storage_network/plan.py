@@ -30,8 +30,6 @@ KIND: Final = "forecast.kind"
 TARIFF: Final = "tariff"
 DEMAND: Final = "economics.demand_price_per_kw_day"
 
-FORECASTERS: Final = ("perfect", "persistence", "learned")
-REAL: Final = ("persistence", "learned")
 DEMAND_PRICE: Final = 0.30
 """Of the largest quarter-hour of a day, EUR per kW and day: about 110 a year [A]."""
 
@@ -64,6 +62,7 @@ class Extent:
     name: str
     n_cars: int
     n_days: int
+    forecasters: tuple[str, ...]  # under which policies are compared, beside perfect forecasts
     markets_every: int  # of the days, on which tariffs are compared
     charging_every: int  # of the days, on which forecasts of charging are scored
     n_fleets: int  # of which the feeder's hosting capacity is asked
@@ -75,31 +74,37 @@ FULL: Final = Extent(
     name="full",
     n_cars=300,
     n_days=30,
+    forecasters=("persistence", "learned"),
     markets_every=6,
     charging_every=3,
-    n_fleets=8,
-    hosting_step=20,
+    n_fleets=5,
+    hosting_step=40,
     hosting_most=800,
 )
 QUICK: Final = Extent(
     name="quick",
     n_cars=60,
     n_days=2,
+    forecasters=("persistence",),
     markets_every=2,
     charging_every=1,
     n_fleets=2,
     hosting_step=100,
-    hosting_most=600,
+    hosting_most=300,
 )
 
 
 def base(extent: Extent, *overrides: str) -> Scenario:
-    """The shipped scenario, its horizon ending with the run: what is stored then has its one value for all."""
+    """The shipped scenario, its horizon ending with the run: what is stored then has its one value for all.
+
+    Prices of a day are known on it: they were published at noon of the day before.
+    """
     return resolve(
         SCENARIO,
         overrides=[
             f"fleet.size={extent.n_cars}",
             'dispatch.window="shrinking"',
+            'forecast.known=["price"]',
             "output.report=false",
             "output.forecasts_max_days=0",
             *overrides,
@@ -133,10 +138,10 @@ def parts(extent: Extent) -> Iterator[Part]:
     yield _part("optimum", base(extent, keep, perfect), ("day-ahead",), days)
     yield _part("pooled", base(extent, perfect), ("day-ahead",), days)
     yield _part("uncontrolled", base(extent), ("uncontrolled",), days)
-    yield _part("alone", base(extent), ("each-alone",), by_forecaster(days, FORECASTERS))
-    yield _part("ignored", base(extent), ("rolling",), by_forecaster(days, REAL))
-    yield _part("kept", base(extent, keep), ("rolling",), by_forecaster(days, REAL))
-    yield _part("margin", base(extent, keep, margin), ("rolling",), by_forecaster(days, REAL))
+    yield _part("alone", base(extent), ("each-alone",), by_forecaster(days, ("perfect", *extent.forecasters)))
+    yield _part("ignored", base(extent), ("rolling",), by_forecaster(days, extent.forecasters))
+    yield _part("kept", base(extent, keep), ("rolling",), by_forecaster(days, extent.forecasters))
+    yield _part("margin", base(extent, keep, margin), ("rolling",), by_forecaster(days, extent.forecasters))
     markets = list(market_cells(days[:: extent.markets_every]))
     yield _part("markets", base(extent, keep, margin), ("uncontrolled", "rolling"), markets)
 

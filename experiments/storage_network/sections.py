@@ -192,8 +192,8 @@ def _forecasts(sheets: Mapping[str, pd.DataFrame]) -> Section:
         title="How well the day is foreseen",
         question=(
             "Forecasts for the 24 hours after midnight, 6, 12 and 18 o'clock, at single buses and for the feeder in "
-            "sum: single buses are harder. Charging is that of cars that charge when they come, foreseen by their own "
-            "day before or by the mean of other fleets."
+            "sum: single buses are harder. Charging is that of cars that charge when they come, foreseen by one day of "
+            "another fleet or by the mean of several."
         ),
         tables=(
             Shown(
