@@ -104,6 +104,7 @@ class Design:
     kw_lower: FloatArray
     kw_upper: FloatArray
     most_sites: int | None = None
+    pays_site: FloatArray | None = None  # (C,) 1 where a site is paid for whatever is built there
 
     def __post_init__(self) -> None:
         n = len(self.bus)
@@ -122,11 +123,14 @@ class Design:
     def only(self, sites: Sequence[int]) -> Design:
         """The same candidates, nothing at others than these (positions among the candidates)."""
         stays = np.isin(np.arange(self.n), np.asarray(sites, dtype=np.int64))
-        cut = {
-            name: np.where(stays, getattr(self, name), 0.0)
-            for name in ("kwh_lower", "kwh_upper", "kw_lower", "kw_upper")
-        }
-        return replace(self, **cut)
+        return replace(
+            self,
+            kwh_lower=np.where(stays, self.kwh_lower, 0.0),
+            kwh_upper=np.where(stays, self.kwh_upper, 0.0),
+            kw_lower=np.where(stays, self.kw_lower, 0.0),
+            kw_upper=np.where(stays, self.kw_upper, 0.0),
+            pays_site=stays.astype(np.float64),
+        )
 
 
 def fixed_sizes(bus: Sequence[int], kwh: Sequence[float], kw: Sequence[float]) -> Design:

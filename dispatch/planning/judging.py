@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.sparse import csc_array
 
 from dispatch.network import KEPT_PU, MILLI
 from dispatch.planning.day import Case
@@ -36,11 +35,6 @@ class Plan:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    @property
-    def overlap_kwh_free(self) -> float:
-        """Largest power [kW] that is charged and discharged at once."""
-        return float(np.minimum(self.charge_kw, self.discharge_kw).max(initial=0.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +74,8 @@ def plan_of(case: Case, options: Options, layout: Layout, values: FloatArray) ->
     curtailed = np.zeros((case.n_steps, case.network.feeder.n_buses))
     curtailed[:, layout.sunny] = clipped[layout.curtailed]
     hosts = np.zeros((case.days[0].n_steps, curtailed.shape[1]))
-    if options.hosts_kw is not None:
-        hosts = options.hosts_kw * clipped[layout.scale[0]]
+    if options.hosts is not None:
+        hosts = options.hosts.per_kw * clipped[layout.scale[0]]
     return Plan(
         kwh=clipped[layout.kwh],
         kw=clipped[layout.kw],
@@ -195,8 +189,3 @@ def _violations(case: Case, flow: PowerFlow, exchange_kw: FloatArray) -> tuple[V
             most = float(excess[worst[place], place])
             found.append(Violation(what=names[place], day=day, step=step, excess=most))
     return tuple(found)
-
-
-def residual(matrix: csc_array, values: FloatArray) -> FloatArray:
-    """Left-hand sides of rows at given values."""
-    return np.asarray(matrix @ values)

@@ -23,6 +23,7 @@ from dispatch.planning.program import (
     UNBOUNDED,
     Amounts,
     FeederProgram,
+    Layout,
     Options,
     States,
     build,
@@ -31,7 +32,9 @@ from dispatch.planning.program import (
     states_of,
     tangents,
 )
-from sim.arrays import BoolArray, FloatArray, IntArray
+from dispatch.planning.reach import chord_excess, chords, reach
+from sim.arrays import FloatArray, IntArray
+from sim.feeder.model import Feeder
 
 RELATIVE_GAP: Final = 1e-4
 _ITERATIONS: Final = 10_000_000
@@ -39,9 +42,16 @@ _ROUNDS: Final = 25
 _OVERLAP_KW: Final = 1e-5
 _UNDER_KVA: Final = 1e-6
 """Squared current [kVA] by which a program may be below the truth without a further tangent."""
+_OVER_KVA: Final = 1e-3
+"""Squared current [kVA] by which a program may be above a chord."""
 _WORST_SHARE: Final = 0.999
 """Of all losses underestimated, what the tangents of a round are about."""
+_KEPT_SHARE: Final = 1e-4
 _REPAIRS: Final = 6
+_BRANCHED: Final = 4
+_BOUND_STANDS: Final = 0.05
+"""Share of the gap by which a round must raise the bound, lest the relaxation counts as what it is."""
+_STANDS: Final = 1e-6
 _ELASTIC: Final = 1e4
 
 
@@ -53,6 +63,7 @@ class Planned:
     judged: Judged
     value: float  # weighted objectives reached
     bound: float  # no plan within the same bounds has less
+    limits: Amounts  # bounds on the objectives
     slopes: (
         FloatArray  # (6,), by how much the bound changes, at least, per unit of each objective's own bound
     )
@@ -63,8 +74,28 @@ class Planned:
 
     @property
     def gap(self) -> float:
-        """Relative distance between value and bound."""
-        return (self.value - self.bound) / max(abs(self.value), 1e-9)
+        """Relative distance between the value and the least that any plan has that reaches no more than this one.
+
+        Where this plan exceeds a bound on an objective, that least is below the bound by no more than the slope says.
+        """
+        excess = np.maximum(self.judged.reached.as_array() - self.limits.as_array(), 0.0)
+        least = self.bound + float(self.slopes @ np.where(excess > 0.0, excess, 0.0))
+        return (self.value - least) / max(abs(self.value), 1e-9)
+
+    @property
+    def exceeds(self) -> float:
+        """Largest share by which a bound on an objective is exceeded; 0 below a ten-thousandth."""
+        limit = self.limits.as_array()
+        bounded = np.isfinite(limit)
+        reached = self.judged.reached.as_array()[bounded]
+        share = (reached - limit[bounded]) / np.maximum(np.abs(limit[bounded]), 1e-9)
+        most = float(share.max(initial=0.0))
+        return most if most > _KEPT_SHARE else 0.0
+
+    @property
+    def is_found(self) -> bool:
+        """Whether it keeps all limits and bounds."""
+        return self.judged.keeps_limits and self.exceeds == 0.0
 
     @property
     def sites(self) -> IntArray:
@@ -85,6 +116,8 @@ class Planner:
         Of the program; limits are hard unless they have a price.
     relative_gap
         At which a plan counts as found.
+    node_limit
+        Of a program with binaries; 0: none is solved, and the bound is that without them.
     """
 
     def __init__(
@@ -94,13 +127,15 @@ class Planner:
         options: Options = Options(),  # noqa: B008 - frozen
         *,
         relative_gap: float = RELATIVE_GAP,
+        node_limit: int = 0,
     ) -> None:
         needs = weights.voltage_deviation_pu > 0.0
         self.case, self.weights = case, weights
         self.options = replace(options, has_deviation=options.has_deviation or needs)
-        self.relative_gap = relative_gap
+        self.relative_gap, self.node_limit = relative_gap, node_limit
         self._solver = Solver(iteration_limit=_ITERATIONS)
         self._basis: Basis | None = None
+        self._reach = reach(case, self.options)
         self._program = self._seeded(build(case, weights, self.options))
 
     @property
@@ -133,58 +168,51 @@ class Planner:
     def plan(self, case: Case | None = None, bounds: Amounts = UNBOUNDED) -> Planned:
         """Find the best plan of a design under bounds on the objectives."""
         best: Planned | None = None
-        now = case or self.case
+        now, bound = case or self.case, -np.inf
         for rounds in range(1, _ROUNDS + 1):
             outcome = self.relaxed(case, bounds)
             slopes = np.minimum(outcome.reduced_costs[self._program.layout.objectives], 0.0)
-            found = self._judged(now, outcome.values, outcome.bound, slopes, rounds)
-            best = _better(best, found)
-            if found.overlap_kw > _OVERLAP_KW:
+            found = self._judged(now, bounds, outcome.values, outcome.bound, slopes, rounds)
+            best = found if found.overlap_kw > _OVERLAP_KW else _better(best, found)
+            if found.gap < self.relative_gap and found.is_found:
                 break
-            if best.gap < self.relative_gap and found.judged.keeps_limits:
-                break
-            if not self.tighten(outcome.values):
+            stands = outcome.bound - bound < _BOUND_STANDS * self.relative_gap * abs(outcome.bound)
+            bound = outcome.bound
+            if (stands and found.is_found) or not self.tighten(outcome.values):
                 break
         assert best is not None
-        if found.overlap_kw > _OVERLAP_KW:
-            return self._exclusive(now, bounds, found)
-        if best.gap < self.relative_gap and best.judged.keeps_limits:
+        if best.overlap_kw > _OVERLAP_KW:
+            return self._exclusive(now, bounds, best, outcome.values)
+        if best.gap < self.relative_gap and best.is_found:
             return best
         return self._repaired(now, bounds, best)
 
     def tighten(self, values: FloatArray) -> bool:
-        """Add tangents at a point of the relaxation; whether there was anything to add."""
+        """Add rows that a point of the relaxation breaks; whether there were any."""
         feeder, layout = self.case.network.feeder, self._program.layout
         states = states_of(layout, values)
-        under = least_current_kva(feeder, states) - states.current_kva
-        weight = np.where(under > _UNDER_KVA, under * np.maximum(feeder.r_pu, feeder.x_pu), 0.0)
-        ranked = np.sort(weight, axis=None)[::-1]
-        enough = (
-            int(np.searchsorted(np.cumsum(ranked), _WORST_SHARE * ranked.sum())) if ranked[0] > 0.0 else 0
-        )
-        where = (weight > 0.0) & (weight >= ranked[enough])
-        blocks, limits = [], []
-        if where.any():
-            blocks.append(tangents(feeder, layout, states, where))
-            limits.append(np.zeros(int(where.sum())))
+        found = [_below(feeder, layout, states)]
         ratings = rating_tangents(feeder, layout, states)
-        if ratings is not None and ratings[0].shape[0]:
-            blocks.append(ratings[0])
-            limits.append(ratings[1])
-        if not blocks:
+        if ratings is not None:
+            found.append(ratings)
+        if self._reach is not None:
+            low = self._reach.squared_low[:, feeder.child_index]
+            broken = chord_excess(self._reach, states, low) > _OVER_KVA
+            found.append(chords(self.case, layout, self._reach, broken))
+        blocks, limits = zip(*found, strict=True)
+        grown = csc_array(vstack(blocks, format="csc"))
+        if grown.shape[0] == 0:
             return False
-        self._program = self._program.with_rows(
-            csc_array(vstack(blocks, format="csc")), np.concatenate(limits)
-        )
+        self._program = self._program.with_rows(grown, np.concatenate(limits))
         return True
 
     def _seeded(self, program: FeederProgram) -> FeederProgram:
         """Tangents at the states without storage, where they exist."""
         idle = np.zeros(program.layout.n_columns)
         flow = judge(self.case, plan_of(self.case, self.options, program.layout, idle), self.options)
-        exists = np.isfinite(flow.voltage_pu).all(axis=1)
+        exists: BoolArray = np.isfinite(flow.voltage_pu.sum(axis=1))
         states = flow.states
-        where = np.broadcast_to(exists[:, np.newaxis], states.flow_kw.shape)
+        where = np.repeat(exists[:, np.newaxis], states.flow_kw.shape[1], axis=1)
         feeder = self.case.network.feeder
         block = tangents(feeder, program.layout, states, where)
         return program.with_rows(block, np.zeros(block.shape[0]))
@@ -199,6 +227,7 @@ class Planner:
     def _judged(
         self,
         case: Case,
+        limits: Amounts,
         values: FloatArray,
         bound: float,
         slopes: FloatArray,
@@ -214,6 +243,7 @@ class Planner:
             judged=judged,
             value=_weighted(self.weights, judged.reached) + self._priced(values),
             bound=bound,
+            limits=limits,
             slopes=slopes,
             rounds=rounds,
             overlap_kw=float(np.minimum(plan.charge_kw, plan.discharge_kw).max(initial=0.0)),
@@ -222,38 +252,49 @@ class Planner:
         )
 
     def _priced(self, values: FloatArray) -> float:
-        """What lies beyond the limits at its price."""
+        """What lies beyond the limits at its price, less the size that hosts."""
         layout, cost = self._program.layout, self._program.program.cost
-        slack = np.concatenate([part.ravel() for part in (layout.low, layout.high, layout.over)])
+        slack = np.concatenate(
+            [part.ravel() for part in (layout.low, layout.high, layout.over, layout.scale)]
+        )
         return float(cost[slack] @ np.maximum(values[slack], 0.0))
 
-    def _exclusive(self, case: Case, bounds: Amounts, before: Planned) -> Planned:
-        """Give binaries to steps that charge and discharge at once, until none does."""
-        strict = np.zeros(self._program.layout.charge.shape, dtype=np.bool_)
-        best: Planned | None = None
+    def _exclusive(self, case: Case, bounds: Amounts, before: Planned, values: FloatArray) -> Planned:
+        """Let no storage charge beside discharging: at first by the sign of what it does, then by binaries.
+
+        Binaries are those of steps that did both. Their programs may stop at a number of nodes: the bound is one then
+        all the same.
+        """
+        one_way = _ways(before.plan)
+        best = self._repaired(case, bounds, replace(before, value=np.inf), one_way)
+        strict = np.zeros(one_way.shape, dtype=np.bool_)
         last = before
-        for rounds in range(before.rounds, before.rounds + _ROUNDS):
-            strict |= np.minimum(last.plan.charge_kw, last.plan.discharge_kw) > _OVERLAP_KW
+        for _ in range(_BRANCHED):
+            if (best.gap < self.relative_gap and best.is_found) or self.node_limit == 0:
+                break
+            did_both = np.minimum(last.plan.charge_kw, last.plan.discharge_kw) > _OVERLAP_KW
+            if not did_both.any() and not self.tighten(values):
+                break
+            strict |= did_both
             asked = with_ways(self._asked(case, bounds), case, strict)
             outcome = self._solver.solve_integer(
-                asked.program, relative_gap=self.relative_gap / 2.0, node_limit=10_000
+                asked.program, relative_gap=self.relative_gap / 2.0, node_limit=self.node_limit
             )
+            self._basis = None
             if not outcome.has_values:
-                raise LimitsError(f"no plan: {outcome.status}; {self._nearest(case, bounds)}")
+                break
             values = outcome.values[: self._program.layout.n_columns]
-            last = self._judged(case, values, outcome.bound, np.zeros(6), rounds, int(strict.sum()))
-            if last.overlap_kw <= _OVERLAP_KW:
-                best = _better(best, last)
-                if best.gap < self.relative_gap and last.judged.keeps_limits:
-                    return best
-                if not self.tighten(values):
-                    break
-        if best is None:
-            return last
-        return self._repaired(case, bounds, best, strict)
+            bound = max(outcome.bound, best.bound)
+            last = self._judged(case, bounds, values, bound, np.zeros(6), before.rounds, int(strict.sum()))
+            if last.overlap_kw > _OVERLAP_KW:
+                continue
+            best = _better(best, last)
+            if best.gap > self.relative_gap or not best.is_found:
+                best = _better(best, self._repaired(case, bounds, last, _ways(last.plan)))
+        return best
 
     def _repaired(
-        self, case: Case, bounds: Amounts, best: Planned, strict: BoolArray | None = None
+        self, case: Case, bounds: Amounts, best: Planned, one_way: FloatArray | None = None
     ) -> Planned:
         """Hold currents to their expansion around the plan's own AC states, a few times over."""
         solver, found = Solver(iteration_limit=_ITERATIONS), best
@@ -261,20 +302,26 @@ class Planner:
             if not np.isfinite(found.judged.voltage_pu).all():
                 break
             asked = held(self._asked(case, bounds), case, found.judged.states)
-            if strict is not None:
-                asked = with_ways(asked, case, strict)
-                outcome = solver.solve_integer(asked.program, relative_gap=1e-5, node_limit=10_000)
-            else:
-                outcome = solver.solve(asked.program)
+            if one_way is not None:
+                asked = _going(asked, one_way)
+            outcome = solver.solve(asked.program)
             if not outcome.has_values:
                 break
-            values = outcome.values[: self._program.layout.n_columns]
-            n_binaries = 0 if strict is None else int(strict.sum())
+            before = found
             found = self._judged(
-                case, values, best.bound, best.slopes, best.rounds, n_binaries, is_repaired=True
+                case,
+                bounds,
+                outcome.values,
+                best.bound,
+                best.slopes,
+                best.rounds,
+                best.n_binaries,
+                is_repaired=True,
             )
             if found.overlap_kw <= _OVERLAP_KW:
                 best = _better(best, found)
+            if abs(found.value - before.value) < _STANDS * max(abs(found.value), 1e-9):
+                break
         return best
 
     def _nearest(self, case: Case, bounds: Amounts) -> str:
@@ -343,25 +390,48 @@ def held(program: FeederProgram, case: Case, around: States) -> FeederProgram:
     return program.with_rows(both, np.zeros(both.shape[0]))
 
 
+def _ways(plan: Plan) -> FloatArray:
+    """Which way storage goes: 1 where it charges more than it discharges, else -1; (T, C)."""
+    return np.where(plan.charge_kw > plan.discharge_kw, 1.0, -1.0)
+
+
+def _going(program: FeederProgram, one_way: FloatArray) -> FeederProgram:
+    """A program whose storage goes one way in each step; shape (T, C)."""
+    upper = program.program.upper.copy()
+    upper[program.layout.charge[one_way < 0.0]] = 0.0
+    upper[program.layout.discharge[one_way > 0.0]] = 0.0
+    return replace(program, program=replace(program.program, upper=upper))
+
+
+def _below(feeder: Feeder, layout: Layout, states: States) -> tuple[csc_array, FloatArray]:
+    """Tangents at states where currents are underestimated, the least of them left for later rounds."""
+    under = least_current_kva(feeder, states) - states.current_kva
+    weight = np.where(under > _UNDER_KVA, under * np.maximum(feeder.r_pu, feeder.x_pu), 0.0)
+    ranked = np.sort(weight, axis=None)[::-1]
+    enough = int(np.searchsorted(np.cumsum(ranked), _WORST_SHARE * ranked.sum()))
+    where = (weight > 0.0) & (weight >= ranked[min(enough, ranked.size - 1)])
+    return tangents(feeder, layout, states, where), np.zeros(int(where.sum()))
+
+
 def _weighted(weights: Amounts, reached: Amounts) -> float:
     used = weights.as_array() > 0.0
     return float(weights.as_array()[used] @ reached.as_array()[used])
 
 
 def _better(one: Planned | None, other: Planned) -> Planned:
-    """The plan that keeps the limits, or leaves them least, and has the lower value; with the higher bound."""
+    """The plan that keeps limits and bounds, or leaves them least, and is nearest its bound; with the higher bound."""
     if one is None:
         return other
     first, second = _rank(one), _rank(other)
     chosen = other if second < first else one
-    if other.bound >= one.bound:
-        return replace(chosen, bound=other.bound, slopes=other.slopes, rounds=max(one.rounds, other.rounds))
-    return replace(chosen, bound=one.bound, slopes=one.slopes, rounds=max(one.rounds, other.rounds))
+    higher = other if other.bound >= one.bound else one
+    rounds = max(one.rounds, other.rounds)
+    return replace(chosen, bound=higher.bound, slopes=higher.slopes, rounds=rounds)
 
 
-def _rank(planned: Planned) -> tuple[float, float]:
+def _rank(planned: Planned) -> tuple[float, float, float]:
     excess = max((one.excess for one in planned.judged.violations), default=0.0)
-    return excess, planned.value
+    return excess, planned.exceeds, planned.gap
 
 
 def best_plan(
@@ -371,6 +441,7 @@ def best_plan(
     *,
     bounds: Amounts = UNBOUNDED,
     relative_gap: float = RELATIVE_GAP,
+    node_limit: int = 0,
 ) -> Planned:
     """Plan days of least weighted objectives under bounds on them.
 
@@ -379,12 +450,16 @@ def best_plan(
     weights
         Of the objectives.
     bounds
-        On the objectives, as the program has them: losses are those of the relaxation until it is tight.
+        On the objectives.
+    relative_gap, node_limit
+        As of `Planner`.
     """
+    needs = options.has_deviation or bool(np.isfinite(bounds.voltage_deviation_pu))
     planner = Planner(
         case,
         weights,
-        replace(options, has_deviation=options.has_deviation or np.isfinite(bounds.voltage_deviation_pu)),
+        replace(options, has_deviation=needs),
         relative_gap=relative_gap,
+        node_limit=node_limit,
     )
     return planner.plan(bounds=bounds)

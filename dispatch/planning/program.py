@@ -83,6 +83,17 @@ class Reserve:
         freeze(self)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hosts:
+    """Further sun whose size is a column that is made as large as it can be; with it no sun is curtailed."""
+
+    per_kw: FloatArray  # (K, N), means over each step of a size of 1 kW in all
+    most_kw: float
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What a program holds besides."""
@@ -92,8 +103,7 @@ class Options:
     """Cost of a thousandth of squared voltage outside the band, or of a kVA of squared current above a rating, for an
     hour; none: the limits are hard."""
     reserve: Reserve | None = None
-    hosts_kw: FloatArray | None = None
-    """(K, N) sun of one unit of a scale that is a column of its own, not to be curtailed."""
+    hosts: Hosts | None = None
 
 
 class Layout:
@@ -227,6 +237,8 @@ def build(case: Case, weights: Amounts, options: Options = Options()) -> FeederP
         price = options.beyond_price * case.step_weight[:, np.newaxis]
         for part in (layout.low, layout.high, layout.over):
             cost[part] = price
+    if options.hosts is not None:
+        cost[layout.scale] = -1.0
     return FeederProgram(program=rows.program(cost, lower, upper), layout=layout)
 
 
@@ -249,8 +261,8 @@ def _flows(case: Case, options: Options, layout: Layout, rows: _Rows) -> None:
     ]
     begin = rows.n
     rows.table(net_kw, net_kw, *terms)
-    if options.hosts_kw is not None:
-        per_unit = np.tile(options.hosts_kw, (len(case.days), 1)).ravel()
+    if options.hosts is not None:
+        per_unit = np.tile(options.hosts.per_kw, (len(case.days), 1)).ravel()
         given = np.flatnonzero(per_unit)
         rows.entries(begin + given, np.full(len(given), layout.scale[0]), per_unit[given])
     others = np.flatnonzero(np.arange(n) != source)
@@ -412,8 +424,9 @@ def _bounds(case: Case, options: Options, layout: Layout) -> tuple[FloatArray, F
     upper[layout.sold] = np.repeat([day.export_limit_kw for day in case.days], case.days[0].n_steps)
     upper[layout.curtailed] = case.stacked("pv_kw")[:, layout.sunny]
     _bound_sizes(case, layout, lower, upper)
-    if options.hosts_kw is None:
-        upper[layout.scale] = 0.0
+    upper[layout.scale] = 0.0
+    if options.hosts is not None:
+        upper[layout.scale], upper[layout.curtailed] = options.hosts.most_kw, 0.0
     return lower, upper
 
 
@@ -423,7 +436,8 @@ def _bound_sizes(case: Case, layout: Layout, lower: FloatArray, upper: FloatArra
     lower[layout.kw], upper[layout.kw] = design.kw_lower, design.kw_upper
     may_stand = np.maximum(design.kwh_upper, design.kw_upper) > 0.0
     stands = np.maximum(design.kwh_lower, design.kw_lower) > 0.0
-    lower[layout.built], upper[layout.built] = stands, may_stand
+    paid = stands if design.pays_site is None else np.maximum(stands, design.pays_site)
+    lower[layout.built], upper[layout.built] = paid, np.maximum(may_stand, paid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -466,7 +480,7 @@ def tangents(feeder: Feeder, layout: Layout, around: States, where: NDArray[np.b
     step, branch = np.nonzero(where)
     child = feeder.child_index[branch]
     p, q, v = around.flow_kw[step, branch], around.flow_kvar[step, branch], around.squared_pu[step, child]
-    return _rows(
+    return sparse_rows(
         layout.n_columns,
         (layout.flow[step, branch], 2.0 * p / v / BASE_KVA),
         (layout.kvar[step, branch], 2.0 * q / v / BASE_KVA),
@@ -494,7 +508,7 @@ def rating_tangents(feeder: Feeder, layout: Layout, around: States) -> tuple[csc
         p, q = p[step, branch] / rating, q[step, branch] / rating
         of_v = (2.0 * q * sign * half_kvar[branch] - np.where(at_rated[branch], 0.0, rating)) / MILLI
         blocks.append(
-            _rows(
+            sparse_rows(
                 layout.n_columns,
                 (layout.flow[step, branch], 2.0 * p),
                 (layout.kvar[step, branch], 2.0 * q),
@@ -509,7 +523,8 @@ def rating_tangents(feeder: Feeder, layout: Layout, around: States) -> tuple[csc
     return csc_array(vstack(blocks, format="csc")), np.concatenate(limits)
 
 
-def _rows(n_columns: int, *terms: tuple[Columns, FloatArray]) -> csc_array:
+def sparse_rows(n_columns: int, *terms: tuple[Columns, FloatArray]) -> csc_array:
+    """Rows by their columns and coefficients, one of each per row in every term, (rows, columns)."""
     n = len(terms[0][0])
     at = np.tile(np.arange(n), len(terms))
     columns, values = (np.concatenate(part) for part in zip(*terms, strict=True))
