@@ -33,7 +33,7 @@ from dispatch.planning.program import (
     tangents,
 )
 from dispatch.planning.reach import chord_excess, chords, reach
-from sim.arrays import FloatArray, IntArray
+from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.feeder.model import Feeder
 
 RELATIVE_GAP: Final = 1e-4
@@ -47,11 +47,11 @@ _OVER_KVA: Final = 1e-3
 _WORST_SHARE: Final = 0.999
 """Of all losses underestimated, what the tangents of a round are about."""
 _KEPT_SHARE: Final = 1e-4
-_REPAIRS: Final = 6
+_REPAIRS: Final = 4
 _BRANCHED: Final = 4
 _BOUND_STANDS: Final = 0.05
 """Share of the gap by which a round must raise the bound, lest the relaxation counts as what it is."""
-_STANDS: Final = 1e-6
+_STANDS: Final = 1e-5
 _ELASTIC: Final = 1e4
 
 
@@ -165,8 +165,16 @@ class Planner:
         self._basis = outcome.basis
         return outcome
 
-    def plan(self, case: Case | None = None, bounds: Amounts = UNBOUNDED) -> Planned:
-        """Find the best plan of a design under bounds on the objectives."""
+    def plan(
+        self, case: Case | None = None, bounds: Amounts = UNBOUNDED, near: Planned | None = None
+    ) -> Planned:
+        """Find the best plan of a design under bounds on the objectives.
+
+        Parameters
+        ----------
+        near
+            A plan of the same design that keeps the bounds: where the relaxation gives none, it is improved.
+        """
         best: Planned | None = None
         now, bound = case or self.case, -np.inf
         for rounds in range(1, _ROUNDS + 1):
@@ -182,10 +190,20 @@ class Planner:
                 break
         assert best is not None
         if best.overlap_kw > _OVERLAP_KW:
-            return self._exclusive(now, bounds, best, outcome.values)
-        if best.gap < self.relative_gap and best.is_found:
+            best = self._exclusive(now, bounds, best, outcome.values)
+        elif best.gap >= self.relative_gap or not best.is_found:
+            best = self._repaired(now, bounds, best)
+        if near is None or (best.gap < self.relative_gap and best.is_found):
             return best
-        return self._repaired(now, bounds, best)
+        known = replace(
+            near,
+            value=_weighted(self.weights, near.judged.reached),
+            bound=best.bound,
+            slopes=best.slopes,
+            limits=bounds,
+            is_repaired=True,
+        )
+        return _better(best, self._repaired(now, bounds, known, _ways(near.plan)))
 
     def tighten(self, values: FloatArray) -> bool:
         """Add rows that a point of the relaxation breaks; whether there were any."""
@@ -266,7 +284,7 @@ class Planner:
         all the same.
         """
         one_way = _ways(before.plan)
-        best = self._repaired(case, bounds, replace(before, value=np.inf), one_way)
+        best = self._repaired(case, bounds, before, one_way)
         strict = np.zeros(one_way.shape, dtype=np.bool_)
         last = before
         for _ in range(_BRANCHED):
@@ -318,8 +336,7 @@ class Planner:
                 best.n_binaries,
                 is_repaired=True,
             )
-            if found.overlap_kw <= _OVERLAP_KW:
-                best = _better(best, found)
+            best = _better(best, found)
             if abs(found.value - before.value) < _STANDS * max(abs(found.value), 1e-9):
                 break
         return best
@@ -429,9 +446,9 @@ def _better(one: Planned | None, other: Planned) -> Planned:
     return replace(chosen, bound=higher.bound, slopes=higher.slopes, rounds=rounds)
 
 
-def _rank(planned: Planned) -> tuple[float, float, float]:
+def _rank(planned: Planned) -> tuple[float, float, float, float]:
     excess = max((one.excess for one in planned.judged.violations), default=0.0)
-    return excess, planned.exceeds, planned.gap
+    return max(planned.overlap_kw - _OVERLAP_KW, 0.0), excess, planned.exceeds, planned.gap
 
 
 def best_plan(
