@@ -53,6 +53,7 @@ _BOUND_STANDS: Final = 0.05
 """Share of the gap by which a round must raise the bound, lest the relaxation counts as what it is."""
 _STANDS: Final = 1e-5
 _ELASTIC: Final = 1e4
+_ELASTIC_ROUNDS: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -344,13 +345,17 @@ class Planner:
     def _nearest(self, case: Case, bounds: Amounts) -> str:
         """Which limits the nearest plan leaves."""
         if self.options.beyond_price is not None:
-            return "bounds on the objectives cannot be kept"
-        soft = replace(self.options, beyond_price=_ELASTIC)
-        elastic = build(case, Amounts(), soft).bounded(bounds)
-        layout = elastic.layout
-        outcome = Solver(iteration_limit=_ITERATIONS).solve(elastic.program)
-        if not outcome.has_values:
-            return "not even without the feeder's limits"
+            return "bounds on the objectives or on exports cannot be kept"
+        elastic = Planner(case, Amounts(), replace(self.options, beyond_price=_ELASTIC))
+        layout = elastic.program.layout
+        try:
+            outcome = elastic.relaxed(bounds=bounds)
+            for _ in range(_ELASTIC_ROUNDS):
+                if not elastic.tighten(outcome.values):
+                    break
+                outcome = elastic.relaxed(bounds=bounds)
+        except LimitsError as error:
+            return str(error)
         feeder = case.network.feeder
         limited = [
             *(f"bus {name} below the band" for name in feeder.bus_names),
@@ -361,7 +366,7 @@ class Planner:
             [outcome.values[part] for part in (layout.low, layout.high, layout.over)], axis=1
         )
         named = [limited[place] for place in np.flatnonzero(slack.max(axis=0) > 1e-6)]
-        return "cannot keep: " + (", ".join(named) or "losses or bounds on the objectives")
+        return "cannot keep: " + (", ".join(named) or "ratings of transformers and cables")
 
 
 def with_ways(program: FeederProgram, case: Case, strict: NDArray[np.bool_]) -> FeederProgram:
