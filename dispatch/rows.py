@@ -21,7 +21,9 @@ def matrix_of(program: LinearProgram) -> csc_array:
     return csc_array((program.values, program.rows, program.starts), shape=shape)
 
 
-def with_rows_below(program: LinearProgram, block: FloatArray, upper: FloatArray) -> LinearProgram:
+def with_rows_below(
+    program: LinearProgram, block: FloatArray | csc_array, upper: FloatArray
+) -> LinearProgram:
     """The same program with further rows, each at most its upper bound.
 
     Parameters

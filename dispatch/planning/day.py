@@ -1,0 +1,206 @@
+"""What a day on a feeder is, the storage that may stand on it, and what storage costs.
+
+Shapes: K steps of a day, N buses, C candidates (buses where storage may stand).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dispatch.station.sizing import Asset, annuity
+from sim.arrays import FloatArray, IntArray, freeze
+from sim.feeder.model import Network
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeederDay:
+    """One day of a feeder in K equal steps; means over each step. Demand is fixed, sun may be curtailed."""
+
+    network: Network
+    step_h: float
+    demand_kw: FloatArray  # (K, N), loads and the charging of cars
+    demand_kvar: FloatArray  # (K, N)
+    pv_kw: FloatArray  # (K, N), of what the sun could give
+    buy_per_kwh: FloatArray  # (K,), at the source
+    sell_per_kwh: FloatArray  # (K,), not above what is bought
+    grid_kg_per_kwh: FloatArray  # (K,), of energy bought
+    export_limit_kw: float = np.inf
+
+    def __post_init__(self) -> None:
+        n_steps, n_buses = self.demand_kw.shape
+        if n_buses != self.network.feeder.n_buses:
+            raise ValueError(f"demand_kw has {n_buses} buses, the feeder {self.network.feeder.n_buses}")
+        for name in ("demand_kvar", "pv_kw"):
+            if getattr(self, name).shape != (n_steps, n_buses):
+                raise ValueError(f"{name} is {getattr(self, name).shape}, demand_kw {(n_steps, n_buses)}")
+        for name in ("buy_per_kwh", "sell_per_kwh", "grid_kg_per_kwh"):
+            if len(getattr(self, name)) != n_steps:
+                raise ValueError(f"{name} has {len(getattr(self, name))} steps, demand_kw {n_steps}")
+        if (self.sell_per_kwh > self.buy_per_kwh).any():
+            raise ValueError("sell_per_kwh is above buy_per_kwh: energy could be bought to be sold")
+        freeze(self)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the day."""
+        return len(self.buy_per_kwh)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """A kind of storage; every unit ends a day with no less than it began with."""
+
+    charge_efficiency: float = 0.95
+    discharge_efficiency: float = 0.95
+    self_discharge_per_day: float = 0.0  # share of the energy stored
+    soc_min: float = 0.1
+    soc_max: float = 0.95
+    initial_soc: float = 0.5
+    kw_per_kwh: float = np.inf  # most power that a kWh of it can have
+    wear_price_per_kwh: float = 0.0  # of energy discharged
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.soc_min <= self.initial_soc <= self.soc_max <= 1.0:
+            raise ValueError("soc_min, initial_soc, soc_max must rise between 0 and 1")
+        if not 0.0 <= self.self_discharge_per_day < 1.0:
+            raise ValueError("self_discharge_per_day must be a share below 1")
+
+    def kept(self, step_h: float) -> float:
+        """Share of the energy that is there after a step without charging.
+
+        >>> round(Storage(self_discharge_per_day=0.19).kept(12.0), 12)
+        0.9
+        """
+        return float((1.0 - self.self_discharge_per_day) ** (step_h / 24.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capital:
+    """What storage costs to build, and the rate of interest."""
+
+    kwh: Asset
+    kw: Asset
+    site: Asset  # once for each bus that has any
+    rate: float
+
+    def per_year(self) -> tuple[float, float, float]:
+        """Yearly payment per kWh, per kW and per site."""
+        one, two, three = (
+            asset.price * annuity(self.rate, asset.life_years) for asset in (self.kwh, self.kw, self.site)
+        )
+        return one, two, three
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Design:
+    """Bounds on the sizes at candidate buses, (C,) each; equal ones fix a size."""
+
+    bus: IntArray
+    kwh_lower: FloatArray
+    kwh_upper: FloatArray
+    kw_lower: FloatArray
+    kw_upper: FloatArray
+    most_sites: int | None = None
+    pays_site: FloatArray | None = None  # (C,) 1 where a site is paid for whatever is built there
+
+    def __post_init__(self) -> None:
+        n = len(self.bus)
+        for name in ("kwh_lower", "kwh_upper", "kw_lower", "kw_upper"):
+            if len(getattr(self, name)) != n:
+                raise ValueError(f"{name} has {len(getattr(self, name))} candidates, bus {n}")
+        if not (np.isfinite(self.kwh_upper).all() and np.isfinite(self.kw_upper).all()):
+            raise ValueError("sizes need finite upper bounds")
+        freeze(self)
+
+    @property
+    def n(self) -> int:
+        """Number of candidates C."""
+        return len(self.bus)
+
+    def only(self, sites: Sequence[int]) -> Design:
+        """The same candidates, nothing at others than these (positions among the candidates)."""
+        stays = np.isin(np.arange(self.n), np.asarray(sites, dtype=np.int64))
+        return replace(
+            self,
+            kwh_lower=np.where(stays, self.kwh_lower, 0.0),
+            kwh_upper=np.where(stays, self.kwh_upper, 0.0),
+            kw_lower=np.where(stays, self.kw_lower, 0.0),
+            kw_upper=np.where(stays, self.kw_upper, 0.0),
+            pays_site=stays.astype(np.float64),
+        )
+
+
+def fixed_sizes(bus: Sequence[int], kwh: Sequence[float], kw: Sequence[float]) -> Design:
+    """Storage that stands already."""
+    energy, power = np.array(kwh, dtype=np.float64), np.array(kw, dtype=np.float64)
+    return Design(
+        bus=np.array(bus, dtype=np.int64), kwh_lower=energy, kwh_upper=energy, kw_lower=power, kw_upper=power
+    )
+
+
+def free_sizes(bus: Sequence[int], *, kwh_max: float, kw_max: float, most_sites: int | None = None) -> Design:
+    """Candidates of one largest size."""
+    n = len(bus)
+    return Design(
+        bus=np.array(bus, dtype=np.int64),
+        kwh_lower=np.zeros(n),
+        kwh_upper=np.full(n, kwh_max),
+        kw_lower=np.zeros(n),
+        kw_upper=np.full(n, kw_max),
+        most_sites=most_sites,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """Days of one feeder, how much each counts, and the storage that may serve them."""
+
+    days: tuple[FeederDay, ...]
+    weight: FloatArray  # (D,), such as days of a year that each stands for
+    storage: Storage
+    design: Design
+    capital: Capital | None = None  # none: nothing is paid for sizes
+
+    def __post_init__(self) -> None:
+        first = self.days[0]
+        for day in self.days[1:]:
+            same = (day.network is first.network, day.n_steps == first.n_steps, day.step_h == first.step_h)
+            if not all(same):
+                raise ValueError("days of a case share their network and their steps")
+        if len(self.weight) != len(self.days):
+            raise ValueError(f"weight has {len(self.weight)} days, days {len(self.days)}")
+        if (self.weight <= 0.0).any():
+            raise ValueError("weights must be positive")
+        freeze(self)
+
+    @property
+    def network(self) -> Network:
+        """That of all days."""
+        return self.days[0].network
+
+    @property
+    def step_h(self) -> float:
+        """Hours of a step."""
+        return self.days[0].step_h
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of all days together, T."""
+        return len(self.days) * self.days[0].n_steps
+
+    def stacked(self, name: str) -> FloatArray:
+        """An array of the days, all steps one after the other, (T, ...)."""
+        return np.concatenate([getattr(day, name) for day in self.days])
+
+    @property
+    def step_weight(self) -> FloatArray:
+        """Hours for which each step counts, (T,)."""
+        return np.repeat(self.weight * self.step_h, self.days[0].n_steps)
+
+
+def one_day(day: FeederDay, storage: Storage, design: Design) -> Case:
+    """A case of a single day."""
+    return Case(days=(day,), weight=np.ones(1), storage=storage, design=design)

@@ -1,0 +1,487 @@
+"""Plans of least weighted objectives, with what they really reach and a bound that nothing can undercut.
+
+The loop: solve the relaxation, put its plan to AC power flow, add tangents where currents are underestimated, until
+the plan's own weighted objectives by AC exceed the bound by less than a relative gap. Where charging beside discharging
+pays (it burns energy), those steps get binaries. Where the relaxation pretends currents that no flow has (it burns
+energy in lines), the currents are held to their expansion around the plan's own AC states instead, which gives a plan;
+the bound stays that of the relaxation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csc_array, vstack
+
+from dispatch.highs import Basis, Outcome, Solver
+from dispatch.planning.day import Case
+from dispatch.planning.judging import Judged, Plan, judge, plan_of
+from dispatch.planning.program import (
+    UNBOUNDED,
+    Amounts,
+    FeederProgram,
+    Layout,
+    Options,
+    States,
+    build,
+    least_current_kva,
+    rating_tangents,
+    states_of,
+    tangents,
+)
+from dispatch.planning.reach import chord_excess, chords, reach
+from sim.arrays import BoolArray, FloatArray, IntArray
+from sim.feeder.model import Feeder
+
+RELATIVE_GAP: Final = 1e-4
+_ITERATIONS: Final = 10_000_000
+_ROUNDS: Final = 25
+_OVERLAP_KW: Final = 1e-5
+_UNDER_KVA: Final = 1e-6
+"""Squared current [kVA] by which a program may be below the truth without a further tangent."""
+_OVER_KVA: Final = 1e-3
+"""Squared current [kVA] by which a program may be above a chord."""
+_WORST_SHARE: Final = 0.999
+"""Of all losses underestimated, what the tangents of a round are about."""
+_KEPT_SHARE: Final = 1e-4
+_REPAIRS: Final = 4
+_BRANCHED: Final = 4
+_BOUND_STANDS: Final = 0.05
+"""Share of the gap by which a round must raise the bound, lest the relaxation counts as what it is."""
+_STANDS: Final = 1e-5
+_ELASTIC: Final = 1e4
+_ELASTIC_ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Planned:
+    """A plan, what it reaches by AC power flow, and what cannot be undercut."""
+
+    plan: Plan
+    judged: Judged
+    value: float  # weighted objectives reached
+    bound: float  # no plan within the same bounds has less
+    limits: Amounts  # bounds on the objectives
+    slopes: (
+        FloatArray  # (6,), by how much the bound changes, at least, per unit of each objective's own bound
+    )
+    rounds: int
+    overlap_kw: float  # largest power charged beside discharging
+    n_binaries: int  # steps and candidates that needed one
+    is_repaired: bool  # whether the relaxation pretended currents
+
+    @property
+    def gap(self) -> float:
+        """Relative distance between the value and the least that any plan has that reaches no more than this one.
+
+        Where this plan exceeds a bound on an objective, that least is below the bound by no more than the slope says.
+        """
+        excess = np.maximum(self.judged.reached.as_array() - self.limits.as_array(), 0.0)
+        least = self.bound + float(self.slopes @ np.where(excess > 0.0, excess, 0.0))
+        return (self.value - least) / max(abs(self.value), 1e-9)
+
+    @property
+    def exceeds(self) -> float:
+        """Largest share by which a bound on an objective is exceeded; 0 below a ten-thousandth."""
+        limit = self.limits.as_array()
+        bounded = np.isfinite(limit)
+        reached = self.judged.reached.as_array()[bounded]
+        share = (reached - limit[bounded]) / np.maximum(np.abs(limit[bounded]), 1e-9)
+        most = float(share.max(initial=0.0))
+        return most if most > _KEPT_SHARE else 0.0
+
+    @property
+    def is_found(self) -> bool:
+        """Whether it keeps all limits and bounds."""
+        return self.judged.keeps_limits and self.exceeds == 0.0
+
+    @property
+    def sites(self) -> IntArray:
+        """Positions of the candidates that have storage."""
+        return np.flatnonzero(np.maximum(self.plan.kwh, self.plan.kw) > 1e-6)
+
+
+class LimitsError(ArithmeticError):
+    """No plan keeps the limits; the message names those that the nearest plan leaves."""
+
+
+class Planner:
+    """Keeps tangents from one plan to the next.
+
+    Parameters
+    ----------
+    options
+        Of the program; limits are hard unless they have a price.
+    relative_gap
+        At which a plan counts as found.
+    node_limit
+        Of a program with binaries; 0: none is solved, and the bound is that without them.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        weights: Amounts,
+        options: Options = Options(),  # noqa: B008 - frozen
+        *,
+        relative_gap: float = RELATIVE_GAP,
+        node_limit: int = 0,
+    ) -> None:
+        needs = weights.voltage_deviation_pu > 0.0
+        self.case, self.weights = case, weights
+        self.options = replace(options, has_deviation=options.has_deviation or needs)
+        self.relative_gap, self.node_limit = relative_gap, node_limit
+        self._solver = Solver(iteration_limit=_ITERATIONS)
+        self._basis: Basis | None = None
+        self._reach = reach(case, self.options)
+        self._program = self._seeded(build(case, weights, self.options))
+
+    @property
+    def program(self) -> FeederProgram:
+        """With all tangents so far."""
+        return self._program
+
+    def aim(self, weights: Amounts) -> None:
+        """Minimise another weighted sum from here on."""
+        self.weights, self._program = weights, self._program.minimising(weights)
+
+    def relaxed(self, case: Case | None = None, bounds: Amounts = UNBOUNDED) -> Outcome:
+        """Solve the relaxation with the tangents that there are, under a design and bounds.
+
+        Raises
+        ------
+        LimitsError
+            When nothing keeps the limits.
+        """
+        asked = self._asked(case, bounds)
+        outcome = self._solver.solve(asked.program, self._start(asked), warm_method="dual")
+        if outcome.status == "failed" or outcome.status == "infeasible" and self._basis is not None:
+            self._basis = None
+            outcome = self._solver.solve(asked.program)
+        if outcome.status != "optimal":
+            raise LimitsError(f"no plan: {outcome.status}; {self._nearest(case or self.case, bounds)}")
+        self._basis = outcome.basis
+        return outcome
+
+    def plan(
+        self, case: Case | None = None, bounds: Amounts = UNBOUNDED, near: Planned | None = None
+    ) -> Planned:
+        """Find the best plan of a design under bounds on the objectives.
+
+        Parameters
+        ----------
+        near
+            A plan of the same design that keeps the bounds: where the relaxation gives none, it is improved.
+        """
+        best: Planned | None = None
+        now, bound = case or self.case, -np.inf
+        for rounds in range(1, _ROUNDS + 1):
+            outcome = self.relaxed(case, bounds)
+            slopes = np.minimum(outcome.reduced_costs[self._program.layout.objectives], 0.0)
+            found = self._judged(now, bounds, outcome.values, outcome.bound, slopes, rounds)
+            best = found if found.overlap_kw > _OVERLAP_KW else _better(best, found)
+            if found.gap < self.relative_gap and found.is_found:
+                break
+            stands = outcome.bound - bound < _BOUND_STANDS * self.relative_gap * abs(outcome.bound)
+            bound = outcome.bound
+            if (stands and found.is_found) or not self.tighten(outcome.values):
+                break
+        assert best is not None
+        if best.overlap_kw > _OVERLAP_KW:
+            best = self._exclusive(now, bounds, best, outcome.values)
+        elif best.gap >= self.relative_gap or not best.is_found:
+            best = self._repaired(now, bounds, best)
+        if near is None or (best.gap < self.relative_gap and best.is_found):
+            return best
+        known = replace(
+            near,
+            value=_weighted(self.weights, near.judged.reached),
+            bound=best.bound,
+            slopes=best.slopes,
+            limits=bounds,
+            is_repaired=True,
+        )
+        return _better(best, self._repaired(now, bounds, known, _ways(near.plan)))
+
+    def tighten(self, values: FloatArray) -> bool:
+        """Add rows that a point of the relaxation breaks; whether there were any."""
+        feeder, layout = self.case.network.feeder, self._program.layout
+        states = states_of(layout, values)
+        found = [_below(feeder, layout, states)]
+        ratings = rating_tangents(feeder, layout, states)
+        if ratings is not None:
+            found.append(ratings)
+        if self._reach is not None:
+            low = self._reach.squared_low[:, feeder.child_index]
+            broken = chord_excess(self._reach, states, low) > _OVER_KVA
+            found.append(chords(self.case, layout, self._reach, broken))
+        blocks, limits = zip(*found, strict=True)
+        grown = csc_array(vstack(blocks, format="csc"))
+        if grown.shape[0] == 0:
+            return False
+        self._program = self._program.with_rows(grown, np.concatenate(limits))
+        return True
+
+    def _seeded(self, program: FeederProgram) -> FeederProgram:
+        """Tangents at the states without storage, where they exist."""
+        idle = np.zeros(program.layout.n_columns)
+        flow = judge(self.case, plan_of(self.case, self.options, program.layout, idle), self.options)
+        exists: BoolArray = np.isfinite(flow.voltage_pu.sum(axis=1))
+        states = flow.states
+        where = np.repeat(exists[:, np.newaxis], states.flow_kw.shape[1], axis=1)
+        feeder = self.case.network.feeder
+        block = tangents(feeder, program.layout, states, where)
+        return program.with_rows(block, np.zeros(block.shape[0]))
+
+    def _asked(self, case: Case | None, bounds: Amounts) -> FeederProgram:
+        program = self._program.bounded(bounds)
+        return program if case is None else program.sized(case)
+
+    def _start(self, program: FeederProgram) -> Basis | None:
+        return None if self._basis is None else program.start(self._basis)
+
+    def _judged(
+        self,
+        case: Case,
+        limits: Amounts,
+        values: FloatArray,
+        bound: float,
+        slopes: FloatArray,
+        rounds: int,
+        n_binaries: int = 0,
+        *,
+        is_repaired: bool = False,
+    ) -> Planned:
+        plan = plan_of(case, self.options, self._program.layout, values)
+        judged = judge(case, plan, self.options)
+        return Planned(
+            plan=plan,
+            judged=judged,
+            value=_weighted(self.weights, judged.reached) + self._priced(values),
+            bound=bound,
+            limits=limits,
+            slopes=slopes,
+            rounds=rounds,
+            overlap_kw=float(np.minimum(plan.charge_kw, plan.discharge_kw).max(initial=0.0)),
+            n_binaries=n_binaries,
+            is_repaired=is_repaired,
+        )
+
+    def _priced(self, values: FloatArray) -> float:
+        """What lies beyond the limits at its price, less the size that hosts."""
+        layout, cost = self._program.layout, self._program.program.cost
+        slack = np.concatenate(
+            [part.ravel() for part in (layout.low, layout.high, layout.over, layout.scale)]
+        )
+        return float(cost[slack] @ np.maximum(values[slack], 0.0))
+
+    def _exclusive(self, case: Case, bounds: Amounts, before: Planned, values: FloatArray) -> Planned:
+        """Let no storage charge beside discharging: at first by the sign of what it does, then by binaries.
+
+        Binaries are those of steps that did both. Their programs may stop at a number of nodes: the bound is one then
+        all the same.
+        """
+        one_way = _ways(before.plan)
+        best = self._repaired(case, bounds, before, one_way)
+        strict = np.zeros(one_way.shape, dtype=np.bool_)
+        last = before
+        for _ in range(_BRANCHED):
+            if (best.gap < self.relative_gap and best.is_found) or self.node_limit == 0:
+                break
+            did_both = np.minimum(last.plan.charge_kw, last.plan.discharge_kw) > _OVERLAP_KW
+            if not did_both.any() and not self.tighten(values):
+                break
+            strict |= did_both
+            asked = with_ways(self._asked(case, bounds), case, strict)
+            outcome = self._solver.solve_integer(
+                asked.program, relative_gap=self.relative_gap / 2.0, node_limit=self.node_limit
+            )
+            self._basis = None
+            if not outcome.has_values:
+                break
+            values = outcome.values[: self._program.layout.n_columns]
+            bound = max(outcome.bound, best.bound)
+            last = self._judged(case, bounds, values, bound, np.zeros(6), before.rounds, int(strict.sum()))
+            if last.overlap_kw > _OVERLAP_KW:
+                continue
+            best = _better(best, last)
+            if best.gap > self.relative_gap or not best.is_found:
+                best = _better(best, self._repaired(case, bounds, last, _ways(last.plan)))
+        return best
+
+    def _repaired(
+        self, case: Case, bounds: Amounts, best: Planned, one_way: FloatArray | None = None
+    ) -> Planned:
+        """Hold currents to their expansion around the plan's own AC states, a few times over."""
+        solver, found = Solver(iteration_limit=_ITERATIONS), best
+        for _ in range(_REPAIRS):
+            if not np.isfinite(found.judged.voltage_pu).all():
+                break
+            asked = held(self._asked(case, bounds), case, found.judged.states)
+            if one_way is not None:
+                asked = _going(asked, one_way)
+            outcome = solver.solve(asked.program)
+            if not outcome.has_values:
+                break
+            before = found
+            found = self._judged(
+                case,
+                bounds,
+                outcome.values,
+                best.bound,
+                best.slopes,
+                best.rounds,
+                best.n_binaries,
+                is_repaired=True,
+            )
+            best = _better(best, found)
+            if abs(found.value - before.value) < _STANDS * max(abs(found.value), 1e-9):
+                break
+        return best
+
+    def _nearest(self, case: Case, bounds: Amounts) -> str:
+        """Which limits the nearest plan leaves."""
+        if self.options.beyond_price is not None:
+            return "bounds on the objectives or on exports cannot be kept"
+        elastic = Planner(case, Amounts(), replace(self.options, beyond_price=_ELASTIC))
+        layout = elastic.program.layout
+        try:
+            outcome = elastic.relaxed(bounds=bounds)
+            for _ in range(_ELASTIC_ROUNDS):
+                if not elastic.tighten(outcome.values):
+                    break
+                outcome = elastic.relaxed(bounds=bounds)
+        except LimitsError as error:
+            return str(error)
+        feeder = case.network.feeder
+        limited = [
+            *(f"bus {name} below the band" for name in feeder.bus_names),
+            *(f"bus {name} above the band" for name in feeder.bus_names),
+            *(f"branch {name} above its rating" for name in feeder.branch_names),
+        ]
+        slack = np.concatenate(
+            [outcome.values[part] for part in (layout.low, layout.high, layout.over)], axis=1
+        )
+        named = [limited[place] for place in np.flatnonzero(slack.max(axis=0) > 1e-6)]
+        return "cannot keep: " + (", ".join(named) or "ratings of transformers and cables")
+
+
+def with_ways(program: FeederProgram, case: Case, strict: NDArray[np.bool_]) -> FeederProgram:
+    """A program with a binary, charging or discharging, where it is told; shape (T, C).
+
+    charge <= most way, discharge <= most (1 - way), with the largest power of the design.
+    """
+    layout, before = program.layout, program.program
+    step, place = np.nonzero(strict)
+    n, most = len(step), case.design.kw_upper[place]
+    grown = replace(
+        before,
+        cost=np.append(before.cost, np.zeros(n)),
+        lower=np.append(before.lower, np.zeros(n)),
+        upper=np.append(before.upper, np.ones(n)),
+        starts=np.append(before.starts, np.full(n, before.starts[-1], dtype=np.int32)),
+        is_integer=np.append(
+            np.zeros(len(before.cost), np.bool_) if before.is_integer is None else before.is_integer,
+            np.ones(n, np.bool_),
+        ),
+    )
+    way = len(before.cost) + np.arange(n)
+    row = np.arange(n)
+    block = coo_array(
+        (
+            np.concatenate([np.ones(n), -most, np.ones(n), most]),
+            (
+                np.concatenate([row, row, n + row, n + row]),
+                np.concatenate([layout.charge[step, place], way, layout.discharge[step, place], way]),
+            ),
+        ),
+        shape=(2 * n, len(before.cost) + n),
+    )
+    return replace(program, program=grown).with_rows(csc_array(block), np.append(np.zeros(n), most))
+
+
+def held(program: FeederProgram, case: Case, around: States) -> FeederProgram:
+    """A program whose currents are at most their expansion around some states: no bound any more, but a plan."""
+    feeder = case.network.feeder
+    everywhere = np.ones(around.flow_kw.shape, dtype=np.bool_)
+    below = tangents(feeder, program.layout, around, everywhere)
+    both = csc_array(vstack([below, -below], format="csc"))
+    return program.with_rows(both, np.zeros(both.shape[0]))
+
+
+def _ways(plan: Plan) -> FloatArray:
+    """Which way storage goes: 1 where it charges more than it discharges, else -1; (T, C)."""
+    return np.where(plan.charge_kw > plan.discharge_kw, 1.0, -1.0)
+
+
+def _going(program: FeederProgram, one_way: FloatArray) -> FeederProgram:
+    """A program whose storage goes one way in each step; shape (T, C)."""
+    upper = program.program.upper.copy()
+    upper[program.layout.charge[one_way < 0.0]] = 0.0
+    upper[program.layout.discharge[one_way > 0.0]] = 0.0
+    return replace(program, program=replace(program.program, upper=upper))
+
+
+def _below(feeder: Feeder, layout: Layout, states: States) -> tuple[csc_array, FloatArray]:
+    """Tangents at states where currents are underestimated, the least of them left for later rounds."""
+    under = least_current_kva(feeder, states) - states.current_kva
+    weight = np.where(under > _UNDER_KVA, under * np.maximum(feeder.r_pu, feeder.x_pu), 0.0)
+    ranked = np.sort(weight, axis=None)[::-1]
+    enough = int(np.searchsorted(np.cumsum(ranked), _WORST_SHARE * ranked.sum()))
+    where = (weight > 0.0) & (weight >= ranked[min(enough, ranked.size - 1)])
+    return tangents(feeder, layout, states, where), np.zeros(int(where.sum()))
+
+
+def _weighted(weights: Amounts, reached: Amounts) -> float:
+    used = weights.as_array() > 0.0
+    return float(weights.as_array()[used] @ reached.as_array()[used])
+
+
+def _better(one: Planned | None, other: Planned) -> Planned:
+    """The plan that keeps limits and bounds, or leaves them least, and is nearest its bound; with the higher bound."""
+    if one is None:
+        return other
+    first, second = _rank(one), _rank(other)
+    chosen = other if second < first else one
+    higher = other if other.bound >= one.bound else one
+    rounds = max(one.rounds, other.rounds)
+    return replace(chosen, bound=higher.bound, slopes=higher.slopes, rounds=rounds)
+
+
+def _rank(planned: Planned) -> tuple[float, float, float, float]:
+    excess = max((one.excess for one in planned.judged.violations), default=0.0)
+    return max(planned.overlap_kw - _OVERLAP_KW, 0.0), excess, planned.exceeds, planned.gap
+
+
+def best_plan(
+    case: Case,
+    weights: Amounts,
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    bounds: Amounts = UNBOUNDED,
+    relative_gap: float = RELATIVE_GAP,
+    node_limit: int = 0,
+) -> Planned:
+    """Plan days of least weighted objectives under bounds on them.
+
+    Parameters
+    ----------
+    weights
+        Of the objectives.
+    bounds
+        On the objectives.
+    relative_gap, node_limit
+        As of `Planner`.
+    """
+    needs = options.has_deviation or bool(np.isfinite(bounds.voltage_deviation_pu))
+    planner = Planner(
+        case,
+        weights,
+        replace(options, has_deviation=needs),
+        relative_gap=relative_gap,
+        node_limit=node_limit,
+    )
+    return planner.plan(bounds=bounds)

@@ -1,0 +1,451 @@
+"""Storage on a feeder: plans against grids of all plans, bounds that are bounds, and promises kept step by step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+
+from dispatch.planning.day import (
+    Capital,
+    Case,
+    Design,
+    FeederDay,
+    Storage,
+    fixed_sizes,
+    free_sizes,
+    one_day,
+)
+from dispatch.planning.front import front, grid
+from dispatch.planning.hosting import hosting, scaled
+from dispatch.planning.judging import judge, taken_kw
+from dispatch.planning.planner import LimitsError, Planner, best_plan
+from dispatch.planning.program import Amounts, Layout, Options, Reserve, States, least_current_kva, tangents
+from dispatch.planning.reach import reach
+from dispatch.planning.reserve import draw_activations, execute, reserve_plan
+from dispatch.planning.siting import exact_sites, greedy_sites, sweep
+from dispatch.station.sizing import Asset
+from sim.feeder.ac import ac_power_flow
+from sim.feeder.model import Feeder, Network
+
+COST = Amounts(cost=1.0)
+BATTERY = Storage(wear_price_per_kwh=0.01)
+
+
+def network(
+    n_buses: int = 5, *, rating_kva: float = np.inf, b_pu: float = 0.0, band: tuple[float, float] = (0.9, 1.1)
+) -> Network:
+    """A street with a branch: 0 - 1 - 2 - 3, and 4, 5 from 1."""
+    parents = [0, 1, 2, 1, 4][: n_buses - 1]
+    m = n_buses - 1
+    feeder = Feeder(
+        bus_names=tuple("abcdef"[:n_buses]),
+        load_kw=np.zeros(n_buses),
+        load_kvar=np.zeros(n_buses),
+        source_index=0,
+        branch_names=tuple(f"L{i}" for i in range(m)),
+        parent_index=np.array(parents),
+        child_index=np.arange(1, n_buses),
+        r_pu=np.array([0.02, 0.05, 0.06, 0.08, 0.05][:m]),
+        x_pu=np.array([0.02, 0.03, 0.03, 0.04, 0.03][:m]),
+        b_pu=np.full(m, b_pu),
+        rating_kva=np.full(m, rating_kva),
+        is_transformer=np.zeros(m, dtype=np.bool_),
+    )
+    return Network(
+        feeder=feeder,
+        source_pu=1.0,
+        voltage_min_pu=band[0],
+        voltage_max_pu=band[1],
+        load_kvar_per_kw=np.zeros(n_buses),
+    )
+
+
+def day(net: Network, n_steps: int = 6, *, seed: int = 1, pv_kw: float = 0.0, **changes) -> FeederDay:
+    """Loads that rise, prices that swing, sun in the middle."""
+    rng, n = np.random.default_rng(seed), net.feeder.n_buses
+    load = rng.uniform(20.0, 120.0, (n_steps, n))
+    load[:, 0] = 0.0
+    sun = np.zeros((n_steps, n))
+    sun[:, n - 1] = pv_kw * np.sin(np.pi * (np.arange(n_steps) + 0.5) / n_steps)
+    buy = 0.1 + 0.2 * rng.random(n_steps)
+    values = {
+        "network": net,
+        "step_h": 24.0 / n_steps,
+        "demand_kw": load,
+        "demand_kvar": 0.3 * load,
+        "pv_kw": sun,
+        "buy_per_kwh": buy,
+        "sell_per_kwh": 0.5 * buy,
+        "grid_kg_per_kwh": rng.uniform(0.2, 0.6, n_steps),
+    }
+    return FeederDay(**(values | changes))
+
+
+def swept_flow(net: Network, demand_kw: np.ndarray, demand_kvar: np.ndarray) -> tuple[np.ndarray, float]:
+    """Voltages and loss of one state by backward and forward sweeps in complex numbers (no charging)."""
+    feeder = net.feeder
+    z = feeder.r_pu + 1j * feeder.x_pu
+    load = (demand_kw + 1j * demand_kvar) / 1000.0
+    voltage = np.full(feeder.n_buses, net.source_pu, dtype=complex)
+    for _ in range(60):
+        current = np.conj(load / voltage)
+        branch = feeder.below @ current
+        voltage = net.source_pu - feeder.below.T @ (z * branch)
+    return np.abs(voltage), float((feeder.r_pu * np.abs(branch) ** 2).sum() * 1000.0)
+
+
+def short_case(lowest: float) -> Case:
+    """Three hours with a peak in the middle, before a price that is better to discharge at."""
+    net, prices = network(4, band=(lowest, 1.1)), np.array([0.1, 0.2, 0.3])
+    made = day(net, 3, step_h=1.0, buy_per_kwh=prices, sell_per_kwh=0.5 * prices)
+    made = replace(made, demand_kw=made.demand_kw * [[0.5], [3.0], [1.0]])
+    return one_day(made, Storage(), fixed_sizes([3], [300.0], [80.0]))
+
+
+LOWEST = 0.95
+"""A band within which the peak is served only when storage helps then, which costs more."""
+
+
+@pytest.mark.parametrize("lowest", [0.8, LOWEST])
+def test_no_plan_of_a_fine_grid_undercuts(lowest: float) -> None:
+    """No plan of a fine grid, judged by another power flow, is below the bound; the best costs what the plan does."""
+    case = short_case(lowest)
+    net, made, unit, kwh, kw, site = case.network, case.days[0], case.storage, 300.0, 80.0, 3
+    planned = best_plan(case, COST)
+    assert planned.judged.keeps_limits
+    powers, costs = np.linspace(-kw, kw, 41), []
+    states = {}
+    for step, power in product(range(3), powers):
+        demand = made.demand_kw[step].copy()
+        demand[site] += power
+        pu, loss = swept_flow(net, demand, made.demand_kvar[step])
+        exchange = demand.sum() + loss
+        price = made.buy_per_kwh[step] if exchange > 0.0 else made.sell_per_kwh[step]
+        states[step, power] = (price * exchange, pu[1:].min() >= lowest)
+    for plan in product(powers, repeat=3):
+        energy, fits = unit.initial_soc * kwh, True
+        for power in plan:
+            energy += unit.charge_efficiency * power if power > 0.0 else power / unit.discharge_efficiency
+            fits &= unit.soc_min * kwh <= energy <= unit.soc_max * kwh
+        if fits and energy >= unit.initial_soc * kwh and all(states[i, p][1] for i, p in enumerate(plan)):
+            costs.append(sum(states[i, p][0] for i, p in enumerate(plan)))
+    assert min(costs) > planned.bound
+    assert planned.value == pytest.approx(min(costs), rel=3e-3)
+    assert planned.value < min(costs) + 1e-6
+    assert planned.gap < 1e-4
+
+
+def test_the_band_costs_something() -> None:
+    """The grid's second case is another one than its first: the band binds."""
+    free, kept = (best_plan(short_case(lowest), COST).bound for lowest in (0.8, LOWEST))
+    assert kept > free * (1.0 + 1e-4)
+
+
+def test_tangents_lie_below_everywhere() -> None:
+    """A tangent at any state is no more than the current of any other, and touches its own."""
+    net, rng = network(), np.random.default_rng(2)
+    case = one_day(day(net), BATTERY, fixed_sizes([2], [10.0], [5.0]))
+    layout, feeder = Layout(case, Options()), net.feeder
+
+    def state() -> States:
+        return States(
+            flow_kw=rng.normal(0.0, 200.0, (6, 4)),
+            flow_kvar=rng.normal(0.0, 80.0, (6, 4)),
+            current_kva=np.zeros((6, 4)),
+            squared_pu=rng.uniform(0.8, 1.2, (6, 5)),
+        )
+
+    around = state()
+    block = tangents(feeder, layout, around, np.ones((6, 4), dtype=np.bool_))
+    for other in (around, *(state() for _ in range(20))):
+        values = np.zeros(layout.n_columns)
+        values[layout.flow], values[layout.kvar] = other.flow_kw, other.flow_kvar
+        values[layout.voltage] = 1000.0 * other.squared_pu
+        least = least_current_kva(feeder, other).ravel()
+        below = block @ values
+        assert (below <= least + 1e-9).all()
+        if other is around:
+            assert np.abs(below - least).max() < 1e-9
+
+
+def test_every_state_is_within_reach() -> None:
+    """Flows and voltages of random plans that keep the band stay within the ends that chords are drawn between."""
+    net = network(5)
+    case = one_day(day(net, pv_kw=150.0), BATTERY, fixed_sizes([2, 4], [200.0, 200.0], [60.0, 40.0]))
+    ends, rng = reach(case, Options()), np.random.default_rng(3)
+    assert ends is not None
+    made = case.days[0]
+    for _ in range(50):
+        demand = made.demand_kw - made.pv_kw * rng.random(made.pv_kw.shape)
+        demand[:, [2, 4]] += rng.uniform(-1.0, 1.0, (6, 2)) * [60.0, 40.0]
+        flow = ac_power_flow(net.feeder, demand, made.demand_kvar, source_pu=1.0)
+        arriving = flow.sent_kw - flow.loss_kw
+        assert (flow.voltage_pu >= 0.9).all()
+        assert (ends.flow_low <= arriving + 1e-6).all()
+        assert (arriving <= ends.flow_high + 1e-6).all()
+        assert (ends.squared_low <= flow.voltage_pu**2 + 1e-9).all()
+        assert (flow.loss_kw <= ends.current_high * net.feeder.r_pu + 1e-6).all()
+
+
+@pytest.mark.parametrize("b_pu", [0.0, 0.02])
+def test_a_plan_is_what_it_says(b_pu: float) -> None:
+    """Energy adds up, powers balance, and the program's voltages are those of the plan's AC power flow."""
+    net = network(b_pu=b_pu)
+    case = one_day(day(net, 12, pv_kw=200.0), BATTERY, fixed_sizes([2, 4], [200.0, 300.0], [60.0, 90.0]))
+    planned = best_plan(case, COST)
+    plan, made = planned.plan, case.days[0]
+    assert planned.gap < 1e-4
+    assert planned.overlap_kw < 1e-5
+    assert np.abs(np.sqrt(plan.squared_pu) - planned.judged.voltage_pu).max() < 1e-4
+    before = np.vstack([BATTERY.initial_soc * plan.kwh, plan.stored_kwh[:-1]])
+    gained = made.step_h * (0.95 * plan.charge_kw - plan.discharge_kw / 0.95)
+    assert np.abs(plan.stored_kwh - before - gained).max() < 1e-6
+    assert (plan.stored_kwh[-1] >= 0.5 * plan.kwh - 1e-6).all()
+    exchange = taken_kw(case, plan).sum(axis=1) + planned.judged.loss_kw.sum(axis=1)
+    assert np.abs(exchange - planned.judged.exchange_kw).max() < 1e-6
+    assert planned.value < judge(case, idle(case), Options()).reached.cost - 1.0
+
+
+def idle(case: Case):
+    """A plan in which storage does nothing."""
+    planner = Planner(replace(case, design=case.design.only([])), COST)
+    plan = planner.plan().plan
+    return replace(
+        plan, kwh=case.design.kwh_lower, kw=case.design.kw_lower, curtailed_kw=0.0 * plan.curtailed_kw
+    )
+
+
+def test_self_discharge_loses_what_it_must() -> None:
+    """Storage that may not fall below its start replaces what it loses; what it loses is the day's share, by steps."""
+    unit = Storage(self_discharge_per_day=0.2, initial_soc=0.5, soc_min=0.5)
+    made = day(network(), 12)
+    flat = replace(made, buy_per_kwh=np.full(12, 0.2), sell_per_kwh=np.full(12, 0.1))
+    plan = best_plan(one_day(flat, unit, fixed_sizes([3], [100.0], [50.0])), COST).plan
+    assert flat.step_h * 0.95 * plan.charge_kw.sum() == pytest.approx(
+        12 * 50.0 * (1.0 - 0.8 ** (1 / 12)), rel=1e-4
+    )
+    empties = replace(unit, soc_min=0.0, self_discharge_per_day=0.5)
+    still = idle(one_day(flat, empties, fixed_sizes([3], [100.0], [0.0])))
+    stands = execute(still, empties, np.zeros(12, dtype=np.int64), step_h=2.0, steps_per_day=12)
+    assert stands.stored_kwh[-1, 0] == pytest.approx(25.0)
+
+
+def test_charging_beside_discharging_gets_binaries() -> None:
+    """Paid to take energy, the relaxation burns it in storage; with binaries it does not, at a bound of their own."""
+    made = day(network(4), 4)
+    paid = replace(
+        made, buy_per_kwh=np.array([-0.2, -0.1, -0.2, 0.1]), sell_per_kwh=np.array([-0.3, -0.2, -0.3, 0.0])
+    )
+    case = one_day(paid, BATTERY, fixed_sizes([3], [100.0], [50.0]))
+    loose, strict = (best_plan(case, COST, node_limit=nodes) for nodes in (0, 1000))
+    assert strict.n_binaries > 0
+    assert max(loose.overlap_kw, strict.overlap_kw) < 1e-5
+    assert strict.bound > loose.bound + 0.1
+    assert strict.value <= loose.value + 1e-6
+    assert strict.gap < 5e-3
+
+
+@pytest.mark.parametrize("b_pu", [0.0, 0.01])
+@pytest.mark.parametrize("is_transformer", [False, True])
+def test_ratings_are_kept(b_pu: float, is_transformer: bool) -> None:
+    """A rating that plans would exceed binds, and is kept by AC power flow."""
+    free = network(b_pu=b_pu)
+    made = day(free)
+    sizes = fixed_sizes([3], [800.0], [200.0])
+    most = best_plan(one_day(made, BATTERY, sizes), COST).judged.exchange_kw.max()
+    feeder = replace(
+        free.feeder,
+        rating_kva=np.array([0.9 * most, np.inf, np.inf, np.inf]),
+        is_transformer=np.full(4, is_transformer),
+    )
+    tight = replace(made, network=replace(free, feeder=feeder))
+    planned = best_plan(one_day(tight, BATTERY, sizes), COST)
+    assert planned.judged.keeps_limits
+    assert planned.judged.loading[:, 0].max() == pytest.approx(1.0, abs=1e-3)
+    assert planned.gap < 1e-4
+
+
+def test_limits_that_cannot_be_kept_are_named() -> None:
+    """Hard limits tell the bus; limits with a price give a plan that tells what it violates."""
+    net = network(band=(0.9999, 1.1))
+    case = one_day(day(net), BATTERY, fixed_sizes([2], [100.0], [50.0]))
+    with pytest.raises(LimitsError, match="bus d below the band"):
+        best_plan(case, COST)
+    priced = best_plan(case, COST, Options(beyond_price=10.0))
+    assert any(one.what == "bus d" for one in priced.judged.violations)
+    assert priced.value > priced.judged.reached.cost
+
+
+CAPITAL = Capital(
+    kwh=Asset(price=300.0, life_years=12.0),
+    kw=Asset(price=100.0, life_years=12.0),
+    site=Asset(price=9000.0, life_years=20.0),
+    rate=0.05,
+)
+
+
+def siting_case(most_sites: int = 2) -> Case:
+    """Two days, four candidates."""
+    net = network(6, band=(0.93, 1.07))
+    days = tuple(day(net, 6, seed=seed, pv_kw=250.0) for seed in (1, 5))
+    days = tuple(replace(one, buy_per_kwh=2.0 * one.buy_per_kwh) for one in days)
+    design = free_sizes([2, 3, 4, 5], kwh_max=400.0, kw_max=150.0, most_sites=most_sites)
+    unit = replace(BATTERY, kw_per_kwh=0.5)
+    return Case(days=days, weight=np.array([200.0, 165.0]), storage=unit, design=design, capital=CAPITAL)
+
+
+def test_exact_sites_are_the_best_of_all_subsets() -> None:
+    """The mixed-integer program finds what planning for every set of sites finds; greedily it is never cheaper."""
+    case = siting_case()
+    exact, greedily = exact_sites(case), greedy_sites(case)
+    planner = Planner(case, COST)
+    best = min(
+        planner.plan(replace(case, design=case.design.only(sites))).value
+        for n in (0, 1, 2)
+        for sites in combinations(range(4), n)
+    )
+    assert exact.yearly_cost == pytest.approx(best, rel=1e-4)
+    assert exact.bound <= best
+    assert exact.bound <= exact.yearly_cost <= greedily.yearly_cost * (1.0 + 1e-4)
+    assert exact.gap < 2e-4
+    assert 0 < len(exact.bus) <= 2
+    assert greedily.bound <= exact.bound * (1.0 + 1e-4)
+
+
+def test_every_place_alone() -> None:
+    """No single site at any swept size costs less than one chosen with free sizes, and size 0 is no storage."""
+    case = siting_case(most_sites=1)
+    found, one = sweep(case, [0.0, 100.0, 300.0], kw_per_kwh=0.25), exact_sites(case)
+    assert (found.yearly_cost >= one.bound).all()
+    assert np.ptp(found.yearly_cost[:, 0]) < 1e-3
+    assert (found.bound <= found.yearly_cost + 1e-6).all()
+    assert (np.ptp(found.yearly_cost[:, 1:], axis=0) > 1.0).all()
+
+
+@pytest.mark.parametrize(
+    "second", ["peak_valley_kw", "loss_kwh", "voltage_deviation_pu", "wear_kwh", "emission_kg"]
+)
+def test_fronts_fall(second) -> None:
+    """Along a front cost rises and the other objective falls; every point keeps the limits, near its bound."""
+    net = network()
+    case = one_day(day(net, 8, pv_kw=100.0), BATTERY, fixed_sizes([2, 4], [200.0, 200.0], [60.0, 60.0]))
+    found = front(case, second, n_points=5)
+    cost, other = found.points.T
+    assert (np.diff(cost) >= -1e-4 * abs(cost[0])).all()
+    assert (np.diff(other) <= 1e-4 * max(abs(other[0]), 1e-6)).all()
+    assert other[-1] < other[0]
+    assert all(one.judged.keeps_limits and one.exceeds == 0.0 for one in found.plans)
+    assert all(one.overlap_kw < 1e-5 for one in found.plans)
+    assert (found.gaps[:-1] < 2e-3).all()
+    assert found.gaps[-1] < 2e-2
+
+
+def test_a_grid_of_three_objectives_dominates_nothing_of_itself() -> None:
+    """No plan of the grid is better than another in everything."""
+    case = one_day(day(network(), 6), BATTERY, fixed_sizes([3], [300.0], [80.0]))
+    points = grid(case, "wear_kwh", "loss_kwh", n_points=3).points
+    assert len(points) >= 3
+    for point in points:
+        assert not ((points < point - 1e-9).all(axis=1)).any()
+
+
+def reserve_case() -> tuple[Case, Reserve]:
+    """A night of storage that trades, and a market that pays well for what it holds."""
+    case = one_day(day(network(), 12), BATTERY, fixed_sizes([2, 4], [200.0, 300.0], [60.0, 90.0]))
+    prices = np.full(12, 0.05)
+    return case, Reserve(up_per_kw_h=prices, down_per_kw_h=0.7 * prices, duration_h=4.0)
+
+
+def test_reserve_with_its_energy_delivers_every_single_call() -> None:
+    """Every call of the duration, wherever it begins, is delivered; without the rows for energy some are not."""
+    case, reserve = reserve_case()
+    kept, promised = (
+        reserve_plan(case, replace(reserve, keeps_energy=keeps)).plan for keeps in (True, False)
+    )
+    assert promised.up_kw.sum() + promised.down_kw.sum() > 1.05 * (kept.up_kw.sum() + kept.down_kw.sum())
+    assert kept.up_kw.sum() > 0.0
+    assert kept.down_kw.sum() > 0.0
+    missed = 0
+    for begin, way in product(range(11), (1, -1)):
+        calls = np.zeros(12, dtype=np.int64)
+        calls[begin : begin + 2] = way
+        made = execute(kept, case.storage, calls, step_h=2.0, steps_per_day=12)
+        assert made.share == pytest.approx(1.0, abs=1e-6)
+        assert made.n_activations == made.n_delivered == 1
+        missed += 1 - execute(promised, case.storage, calls, step_h=2.0, steps_per_day=12).n_delivered
+    assert missed > 0
+
+
+def test_without_calls_a_schedule_is_carried_out() -> None:
+    """Energy is that of the schedule, and nothing is asked for."""
+    case, reserve = reserve_case()
+    plan = reserve_plan(case, reserve).plan
+    made = execute(plan, case.storage, np.zeros(12, dtype=np.int64), step_h=2.0, steps_per_day=12)
+    assert np.abs(made.stored_kwh - plan.stored_kwh).max() < 1e-5
+    assert made.share == 1.0
+    assert made.n_activations == 0
+
+
+def test_calls_last_and_come_as_often_as_told() -> None:
+    """Runs last 1 / (1 - persistence) steps in the mean; the same generator draws the same calls."""
+    calls = draw_activations(np.random.default_rng(3), 40_000, probability=0.1, persistence=0.75)
+    again = draw_activations(np.random.default_rng(3), 40_000, probability=0.1, persistence=0.75)
+    assert (calls == again).all()
+    begins = (calls != 0) & (np.append(0, calls[:-1]) == 0)
+    assert np.count_nonzero(calls) / begins.sum() == pytest.approx(4.0, rel=0.05)
+    assert begins.sum() / (np.append(0, calls[:-1]) == 0).sum() == pytest.approx(0.1, rel=0.05)
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+def test_no_more_sun_than_is_hosted(is_idle: bool) -> None:
+    """What is hosted keeps the limits by AC power flow; one kW more leaves them, or is above the bound."""
+    net = network(band=(0.9, 1.04))
+    case = one_day(day(net, 12), BATTERY, fixed_sizes([3], [400.0], [100.0]))
+    share = np.array([0.0, 0.0, 1.0, 2.0, 0.0])
+    profile = np.clip(np.sin(np.pi * (np.arange(12) - 2.0) / 8.0), 0.0, 1.0)
+    found = hosting(case, share, profile, most_kw=5000.0, is_idle=is_idle)
+    assert found.judged.keeps_limits
+    assert found.kw <= found.bound_kw + 1e-3
+    assert found.bound_kw < 1.05 * found.kw
+    more = scaled(found.plan, (found.kw + 1.0) / found.kw)
+    assert not judge(case, more, Options()).keeps_limits
+
+
+def test_storage_makes_room_for_sun() -> None:
+    """With storage free more is hosted than the idle feeder can be proven to take."""
+    net = network(band=(0.9, 1.04))
+    case = one_day(day(net, 12), BATTERY, fixed_sizes([3], [400.0], [100.0]))
+    share, profile = np.array([0.0, 0.0, 1.0, 2.0, 0.0]), np.ones(12) * (np.arange(12) == 6)
+    still, free = (hosting(case, share, profile, most_kw=5000.0, is_idle=idle_) for idle_ in (True, False))
+    assert free.kw > still.bound_kw
+
+
+def test_inputs_that_cannot_be_are_refused() -> None:
+    """Shapes, prices and shares."""
+    made = day(network())
+    with pytest.raises(ValueError, match="bought to be sold"):
+        replace(made, sell_per_kwh=2.0 * made.buy_per_kwh)
+    with pytest.raises(ValueError, match="buy_per_kwh has 5"):
+        replace(made, buy_per_kwh=np.ones(5))
+    with pytest.raises(ValueError, match="soc_min"):
+        Storage(initial_soc=0.99)
+    with pytest.raises(ValueError, match="finite"):
+        free_sizes([1], kwh_max=np.inf, kw_max=1.0)
+    with pytest.raises(ValueError, match="candidates"):
+        Design(
+            bus=np.array([1]),
+            kwh_lower=np.zeros(2),
+            kwh_upper=np.ones(1),
+            kw_lower=np.zeros(1),
+            kw_upper=np.ones(1),
+        )
+    with pytest.raises(ValueError, match="share their network"):
+        Case(
+            days=(made, day(network())),
+            weight=np.ones(2),
+            storage=BATTERY,
+            design=fixed_sizes([1], [1.0], [1.0]),
+        )
