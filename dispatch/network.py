@@ -10,8 +10,10 @@ With V the squared voltage in thousandths of a per unit, P what arrives at a bra
 - rating of a branch, as a bound of its flow:
       |P| + loss <= sqrt((rating v)^2 - Q^2), v = 1 for transformers
 
-Reactive power is that of the loads, which no decision moves. Losses are those of the last plan's AC power flow: a
-plan that is solved again with its own losses until they stand has the voltages that it says it has.
+Reactive power is that of the loads, which no decision moves, and where inverters are rated theirs, which is decided
+(``dispatch.reactive``: branches that carry it have a polygon instead of that bound). Losses are those of the last
+plan's AC power flow: a plan that is solved again with its own losses until they stand has the voltages that it says
+it has.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from typing import Final
 
 import numpy as np
 
+from dispatch.reactive import carries_reactive, rating_upper
 from sim.arrays import FloatArray, freeze
+from sim.contracts import Site
 from sim.feeder.ac import PowerFlow, ac_power_flow
 from sim.feeder.linear import reactive_flow_kvar
 from sim.feeder.model import BASE_KVA, Network
@@ -54,6 +58,7 @@ class NetworkNumbers:
     loss_at_bus_kw: FloatArray  # (K, N), fed from the parent's end of each branch
     drop: FloatArray  # (K, M), right-hand sides, thousandths of squared per unit
     flow_limit_kw: FloatArray  # (K, M)
+    rating_upper: FloatArray | None = None  # (K, M, sides) of the polygons, where reactive power is decided
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -69,13 +74,17 @@ def lossless(network: Network, n_steps: int) -> Expansion:
     )
 
 
-def network_numbers(network: Network, load_kvar: FloatArray, expansion: Expansion) -> NetworkNumbers:
+def network_numbers(
+    network: Network, load_kvar: FloatArray, expansion: Expansion, inverters: Site | None = None
+) -> NetworkNumbers:
     """Numbers of the program around a state.
 
     Parameters
     ----------
     load_kvar : ndarray, shape (K, N)
-        Reactive power taken at each bus.
+        Reactive power taken at each bus by its load.
+    inverters
+        Site whose inverters' reactive power is decided; none where no decision moves reactive power.
     """
     feeder = network.feeder
     loss_kw, loss_kvar = expansion.loss_kw, expansion.loss_kvar
@@ -89,11 +98,17 @@ def network_numbers(network: Network, load_kvar: FloatArray, expansion: Expansio
     room = np.maximum(rating_kva**2 - largest_kvar**2, 0.0)
     at_bus = np.zeros_like(load_kvar)
     np.add.at(at_bus.T, feeder.parent_index, loss_kw.T)
+    flow_limit_kw = np.maximum(np.sqrt(room) - loss_kw, 0.0)
+    sides = None
+    if inverters is not None:
+        sides = rating_upper(inverters, rating_kva, arriving_kvar, loss_kw, loss_kvar)
+        flow_limit_kw = np.where(carries_reactive(inverters), rating_kva, flow_limit_kw)
     return NetworkNumbers(
         load_kvar=load_kvar,
         loss_at_bus_kw=at_bus,
         drop=-KAPPA * (feeder.r_pu * loss_kw / 2.0 + feeder.x_pu * middle_kvar),
-        flow_limit_kw=np.maximum(np.sqrt(room) - loss_kw, 0.0),
+        flow_limit_kw=flow_limit_kw,
+        rating_upper=sides,
     )
 
 
@@ -105,9 +120,9 @@ class Judged:
     beyond: float  # most that a state lies outside the band or above a rating [p.u.]; inf without a state
 
 
-def judged(network: Network, demand_kw: FloatArray, load_kvar: FloatArray) -> Judged:
+def judged(network: Network, demand_kw: FloatArray, demand_kvar: FloatArray) -> Judged:
     """Solve the AC power flow of a plan's demands, shape (K, N); states that do not exist keep no losses."""
-    states = ac_power_flow(network.feeder, demand_kw, load_kvar, source_pu=network.source_pu)
+    states = ac_power_flow(network.feeder, demand_kw, demand_kvar, source_pu=network.source_pu)
     start, exists = lossless(network, len(demand_kw)), states.converged[:, np.newaxis]
     return Judged(
         expansion=Expansion(

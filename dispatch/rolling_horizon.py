@@ -13,12 +13,14 @@ from dispatch.fallback import fall_back
 from dispatch.marginals import marginals
 from dispatch.network import KEPT_PU, Expansion, judged, shifted
 from dispatch.options import DispatchOptions
-from dispatch.plan import bus_demand_kw
+from dispatch.plan import bus_demand_kvar, bus_demand_kw
 from dispatch.problem import Problem, build_paths, expanded
+from dispatch.reactive import has_reactive
 from dispatch.session import Failure, Session, Solved
 from sim.arrays import FloatArray
 from sim.contracts import Decision, Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
+from sim.microgrid import admissible_battery_kvar
 
 SET_POINT_DECIMALS = 9
 """Set-points are given to a microwatt: below that stands the solver's rounding, which would cut a car's rows apart."""
@@ -70,9 +72,8 @@ class RollingHorizon:
 
     def _within_feeder(self, session: Session, problem: Problem) -> Decided | Failure:
         """Decide around the state of the last plan, and again around the plan's own until it keeps the limits."""
-        network, numbers, step_s = problem.site.network, problem.network, problem.site.step_s
+        network, step_s = problem.site.network, problem.site.step_s
         assert network is not None
-        assert numbers is not None
         if self._last is not None:
             then_s, last = self._last
             moved = shifted(last, problem.n_steps, (problem.now_s - then_s) // step_s)
@@ -88,7 +89,7 @@ class RollingHorizon:
             decision = replace(again.decision, iterations=iterations, feeder_rounds=n_rounds)
             decided = replace(again, decision=decision)
             plan = decided.executed.plan
-            state = judged(network, bus_demand_kw(problem, plan), numbers.load_kvar)
+            state = judged(network, bus_demand_kw(problem, plan), bus_demand_kvar(problem, plan))
             self._last = problem.now_s, state.expansion
             if state.beyond <= KEPT_PU:
                 break
@@ -149,9 +150,11 @@ def set_points(executed: Solved, decision: Decision, step: int = 0) -> Schedule:
         site.battery_charge_efficiency,
         site.battery_discharge_efficiency,
     )
+    battery = _within(battery, site.battery_discharge_limit_kw, site.battery_charge_limit_kw)
     return Schedule(
         car_power_kw=_within(power, cars.discharge_limit_kw, limit_kw),
-        battery_power_kw=_within(battery, site.battery_discharge_limit_kw, site.battery_charge_limit_kw),
+        battery_power_kw=battery,
+        battery_kvar=_kvar(site, plan.battery_kvar[step], battery) if has_reactive(site) else None,
         turbine_kw=_within(plan.turbine_kw[step], np.zeros(site.n_regions), site.turbine_limit_kw),
         expected_car_load_kw=_car_load(executed)[step:],
         decision=decision,
@@ -162,6 +165,14 @@ def _within(power: FloatArray, discharge_limit: FloatArray, charge_limit: FloatA
     """Power without the solver's rounding beyond a limit or around zero (answers are checked, see `session`)."""
     clipped: FloatArray = np.clip(power, -discharge_limit, charge_limit)
     return clipped.round(SET_POINT_DECIMALS) + 0.0  # a negative zero is zero
+
+
+def _kvar(site: Site, kvar: FloatArray, battery_kw: FloatArray) -> FloatArray:
+    """Reactive power that the inverters can carry beside the active power as it is set."""
+    within, _ = admissible_battery_kvar(site, battery_kw, kvar)
+    return (
+        np.trunc(within * 10.0**SET_POINT_DECIMALS) / 10.0**SET_POINT_DECIMALS + 0.0
+    )  # never out of the circle
 
 
 def _car_load(executed: Solved) -> FloatArray:

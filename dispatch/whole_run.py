@@ -49,7 +49,8 @@ class DayAhead:
 
     def start(self, site: Site) -> None:
         """Forget the last run."""
-        self._site, self._plan = site, None
+        self._site = replace(site, battery_apparent_kva=None)  # it decides on no reactive power
+        self._plan = None
 
     def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
         """Set-points of the plan's next step; the plan is made when there is none that holds this instant.
