@@ -43,8 +43,8 @@ class Expansion:
     """What a program takes as given of the feeder's state in each step of its horizon."""
 
     loss_kw: FloatArray  # (K, M)
-    loss_kvar: FloatArray  # (K, M)
-    voltage_pu: FloatArray  # (K, N), for what a line's ampacity is worth
+    loss_kvar: FloatArray  # (K, M), of the series reactance: what cables give stands at their buses
+    voltage_pu: FloatArray  # (K, N), for what a line's ampacity is worth, and a cable gives
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -88,7 +88,8 @@ def network_numbers(
     """
     feeder = network.feeder
     loss_kw, loss_kvar = expansion.loss_kw, expansion.loss_kvar
-    arriving_kvar = reactive_flow_kvar(feeder, load_kvar, loss_kvar)
+    charged_kvar = feeder.charging_kvar * (expansion.voltage_pu**2 - 1.0)  # beyond that of rated voltage
+    arriving_kvar = reactive_flow_kvar(feeder, load_kvar - charged_kvar, loss_kvar)
     middle_kvar = arriving_kvar + loss_kvar / 2.0
     largest_kvar = np.maximum(np.abs(arriving_kvar), np.abs(arriving_kvar + loss_kvar))
     ends_pu = np.minimum(
@@ -124,10 +125,13 @@ def judged(network: Network, demand_kw: FloatArray, demand_kvar: FloatArray) -> 
     """Solve the AC power flow of a plan's demands, shape (K, N); states that do not exist keep no losses."""
     states = ac_power_flow(network.feeder, demand_kw, demand_kvar, source_pu=network.source_pu)
     start, exists = lossless(network, len(demand_kw)), states.converged[:, np.newaxis]
+    feeder, squared = network.feeder, states.voltage_pu**2
+    at_ends = squared[:, feeder.parent_index] + squared[:, feeder.child_index]
+    charging_kvar = BASE_KVA * feeder.b_pu / 2.0 * at_ends  # AC power flow counts it as a loss below zero
     return Judged(
         expansion=Expansion(
             loss_kw=np.where(exists, states.loss_kw, start.loss_kw),
-            loss_kvar=np.where(exists, states.loss_kvar, start.loss_kvar),
+            loss_kvar=np.where(exists, states.loss_kvar + charging_kvar, start.loss_kvar),
             voltage_pu=np.where(exists, states.voltage_pu, start.voltage_pu),
         ),
         beyond=_beyond(network, states),
