@@ -148,7 +148,8 @@ class Plans(RollingHorizon):
 @pytest.mark.slow
 def test_plans_have_the_voltages_that_they_say() -> None:
     """The power flow by which a plan is judged has the plan's own reactive power."""
-    scenario = load_scenario("storage-network", [*SHORT, *RATED, *NARROW, "dispatch.feeder_rounds=6"])
+    overrides = [*SHORT, *RATED, *NARROW, "dispatch.feeder_rounds=6", "dispatch.horizon_steps=12"]
+    scenario = load_scenario("storage-network", overrides)
     policy = Plans(DispatchOptions.from_scenario(scenario))
     simulation, actors = assemble(scenario, dispatcher=policy)
     simulation.run()
