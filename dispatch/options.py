@@ -30,6 +30,8 @@ class DispatchOptions:
     car_limit_kw: float  # inf where there is none
     feeder_limits: Literal["ignore", "keep"]
     feeder_rounds: int
+    feeder_rating_margin: float
+    feeder_voltage_margin_pu: float
 
     @classmethod
     def from_scenario(cls, scenario: Scenario) -> DispatchOptions:
@@ -51,4 +53,6 @@ class DispatchOptions:
             car_limit_kw=float("inf") if part.car_limit_kw == "unlimited" else part.car_limit_kw,
             feeder_limits=part.feeder_limits,
             feeder_rounds=part.feeder_rounds,
+            feeder_rating_margin=part.feeder_rating_margin,
+            feeder_voltage_margin_pu=part.feeder_voltage_margin_pu,
         )

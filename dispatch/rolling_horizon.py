@@ -11,12 +11,12 @@ from dispatch.decision import Decided, decide
 from dispatch.exclusivity import net_power
 from dispatch.fallback import fall_back
 from dispatch.marginals import marginals
-from dispatch.network import KEPT_PU, Expansion, judged, shifted
+from dispatch.network import Expansion, shifted
 from dispatch.options import DispatchOptions
-from dispatch.plan import bus_demand_kvar, bus_demand_kw
-from dispatch.problem import Problem, build_paths, expanded
+from dispatch.problem import Problem, build_paths
 from dispatch.reactive import has_reactive
 from dispatch.session import Failure, Session, Solved
+from dispatch.within_feeder import decide_within_feeder, planned_site
 from sim.arrays import FloatArray
 from sim.contracts import Decision, Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
@@ -49,7 +49,7 @@ class RollingHorizon:
 
     def start(self, site: Site) -> None:
         """Forget the last run: the solver is born cold at the first decision."""
-        self._site = site if self._options.feeder_limits == "keep" else replace(site, network=None)
+        self._site = planned_site(site, self._options)
         self._session, self._last = None, None
 
     def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
@@ -71,31 +71,17 @@ class RollingHorizon:
         return executed_schedule(decided)
 
     def _within_feeder(self, session: Session, problem: Problem) -> Decided | Failure:
-        """Decide around the state of the last plan, and again around the plan's own until it keeps the limits."""
-        network, step_s = problem.site.network, problem.site.step_s
-        assert network is not None
+        """Decide around the state of the last decision's plan, moved on to now."""
+        around = None
         if self._last is not None:
             then_s, last = self._last
-            moved = shifted(last, problem.n_steps, (problem.now_s - then_s) // step_s)
-            problem = expanded(problem, moved)
-        iterations, decided = 0, None
-        for n_rounds in range(1, self._options.feeder_rounds + 1):
-            again = decide(session, problem, self._options)
-            if isinstance(again, Failure):
-                if decided is None:
-                    return again
-                break
-            iterations += again.decision.iterations
-            decision = replace(again.decision, iterations=iterations, feeder_rounds=n_rounds)
-            decided = replace(again, decision=decision)
-            plan = decided.executed.plan
-            state = judged(network, bus_demand_kw(problem, plan), bus_demand_kvar(problem, plan))
-            self._last = problem.now_s, state.expansion
-            if state.beyond <= KEPT_PU:
-                break
-            problem = expanded(problem, state.expansion)
-        assert decided is not None
-        return decided
+            moved_on = (problem.now_s - then_s) // problem.site.step_s
+            around = shifted(last, problem.n_steps, moved_on)
+        kept = decide_within_feeder(session, problem, self._options, around)
+        if isinstance(kept, Failure):
+            return kept
+        self._last = problem.now_s, kept.expansion
+        return kept.decided
 
     def problem(self, snapshot: Snapshot, forecast: Forecast) -> Problem:
         """The numbers of a decision."""

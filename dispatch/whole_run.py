@@ -14,6 +14,7 @@ from dispatch.options import DispatchOptions
 from dispatch.problem import Problem, build
 from dispatch.rolling_horizon import set_points
 from dispatch.session import Failure, Session
+from dispatch.within_feeder import decide_within_feeder, planned_site
 from sim.contracts import Decision, Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
 
@@ -30,7 +31,8 @@ class DayAhead:
     """One joint optimum over the whole run, with perfect forecasts.
 
     The program is that of `rolling` with a horizon that ends with the run; stored energy is worth lambda there. With
-    perfect forecasts what is planned is what happens, so the plan is not made again.
+    perfect forecasts what is planned is what happens, so the plan is not made again. A feeder's limits are kept where
+    the scenario says so.
 
     Parameters
     ----------
@@ -49,8 +51,7 @@ class DayAhead:
 
     def start(self, site: Site) -> None:
         """Forget the last run."""
-        self._site = replace(site, battery_apparent_kva=None)  # it decides on no reactive power
-        self._plan = None
+        self._site, self._plan = planned_site(site, self._options), None
 
     def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
         """Set-points of the plan's next step; the plan is made when there is none that holds this instant.
@@ -106,7 +107,13 @@ class DayAhead:
             iteration_limit=self._options.iteration_limit,
             presolve=False,
         )
-        return _Plan(problem=problem, decided=decide(session, problem, self._options))
+        return _Plan(problem=problem, decided=self._decided(session, problem))
+
+    def _decided(self, session: Session, problem: Problem) -> Decided | Failure:
+        if problem.network is None:
+            return decide(session, problem, self._options)
+        kept = decide_within_feeder(session, problem, self._options, None)
+        return kept if isinstance(kept, Failure) else kept.decided
 
 
 def _carried_out(decision: Decision) -> Decision:

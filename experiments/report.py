@@ -7,8 +7,10 @@ from pathlib import Path
 from experiments.atomic import write_whole
 from experiments.page import HEADLINES, figure_label, render_page
 from experiments.reading import Run, read_run
-from experiments.report_data import MAX_CARS, MAX_REGIONS, report_data
+from experiments.regions_shown import MAX_REGIONS
+from experiments.report_data import MAX_CARS, report_data
 from experiments.report_explanations import MAX_DAYS
+from experiments.report_feeder import feeder_words
 from experiments.tables import readable
 from sim.errors import RunFolderError
 from sim.key_figures import KEY_FIGURES, KeyFigure
@@ -69,9 +71,21 @@ def render_report(run: Run) -> str:
         figures=[_figure(run, figure) for figure in KEY_FIGURES],
         n_cars=len(run.vehicles),
         max_cars=MAX_CARS,
-        max_regions=MAX_REGIONS,
+        regions=_regions(run.region_names),
+        feeder=feeder_words(run),
         max_explained_days=MAX_DAYS,
     )
+
+
+def _regions(names: list[str]) -> str:
+    """Names of the regions; of very many the first ones and how many more.
+
+    >>> _regions(["home", "work"]), _regions([str(n) for n in range(12)])
+    ('home, work', '12: 0, 1, 2, 3, 4, 5, 6, 7 and 4 more')
+    """
+    if len(names) <= MAX_REGIONS:
+        return ", ".join(names)
+    return f"{len(names)}: {', '.join(names[:MAX_REGIONS])} and {len(names) - MAX_REGIONS} more"
 
 
 def _figure(run: Run, figure: KeyFigure) -> dict[str, str]:

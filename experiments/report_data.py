@@ -9,38 +9,43 @@ import numpy as np
 import pandas as pd
 
 from experiments.car_domain import CarLimits, Line, car_domain
-from experiments.palette import LAYERS, REGIONS, Layer
 from experiments.reading import Run, records
+from experiments.regions_shown import Balance, FleetPower, balances, fleet_powers, region_colours
 from experiments.report_explanations import explanations
+from experiments.report_feeder import feeder_data
 from sim.arrays import FloatArray
 from sim.clock import STEP_S
 
 MAX_CARS: Final = 200
 """Cars that the report's chooser holds."""
-MAX_REGIONS: Final = 6
-"""Regions whose power balance is drawn."""
 MAX_POINTS: Final = 1500
 """Steps per chart; longer runs are averaged over several steps."""
 
 
 def report_data(run: Run) -> dict[str, Any]:
     """Collect what the charts draw, ready for JSON."""
-    names = run.region_names
-    grid = run.grid.sort_values("step_start_s", kind="stable")
-    n_steps = grid["step_start_s"].nunique()
+    n_steps = run.grid["step_start_s"].nunique()
     merged = max(1, -(-n_steps // MAX_POINTS))
     cars = _cars(run)
-    by_region = {name: grid[grid["region"] == name].reset_index(drop=True) for name in names}
+    drawn, balance_note = balances(run)
+    powers, fleet_note = fleet_powers(run)
+    first = run.grid[run.grid["region"] == run.region_names[0]].sort_values("step_start_s")
     return {
         "start": _day(run).isoformat(),
         "end_s": run.days * 24 * 3600,
         "step_s": STEP_S * merged,
         "merged": merged,
         "currency": run.currency,
-        "regions": [{"name": name, "colour": REGIONS[i % len(REGIONS)]} for i, name in enumerate(names)],
-        "balance": [_balance(name, by_region[name], merged) for name in names[:MAX_REGIONS]],
-        "fleet": [_fleet(name, by_region[name], merged) for name in names],
-        "price": _averaged(by_region[names[0]]["buy_price_per_kwh"], merged),
+        "regions": [
+            {"name": name, "colour": colour}
+            for name, colour in zip(run.region_names, region_colours(run), strict=True)
+        ],
+        "feeder": feeder_data(run, merged),
+        "balance": [_balance(balance, merged) for balance in drawn],
+        "balance_note": balance_note,
+        "fleet": [_fleet(power, merged) for power in powers],
+        "fleet_note": fleet_note,
+        "price": _averaged(first["buy_price_per_kwh"].to_numpy(np.float64), merged),
         "domain": _domain(run, merged),
         "decisions": _decisions(run.decisions),
         "cars": cars,
@@ -48,43 +53,35 @@ def report_data(run: Run) -> dict[str, Any]:
     }
 
 
-def layer_kw(layer: Layer, grid: pd.DataFrame) -> FloatArray:
-    """Power of one layer of the balance in each row, never below 0."""
-    power = sum(grid[column].to_numpy(np.float64) for column in layer.plus)
-    power = np.asarray(power - sum(grid[column].to_numpy(np.float64) for column in layer.minus))
-    signed = {"all": power, "positive": power, "negative": -power}[layer.part]
-    return np.asarray(np.maximum(signed, 0.0), dtype=np.float64)
-
-
-def _balance(name: str, grid: pd.DataFrame, merged: int) -> dict[str, Any]:
-    layers = []
-    for layer in LAYERS:
-        power = layer_kw(layer, grid)
-        if power.any():
-            layers.append(
-                {
-                    "group": layer.group,
-                    "name": layer.name,
-                    "colour": layer.colour,
-                    "supplies": layer.supplies,
-                    "kw": _averaged(pd.Series(power if layer.supplies else -power), merged),
-                }
-            )
-    return {"region": name, "layers": layers}
-
-
-def _fleet(name: str, grid: pd.DataFrame, merged: int) -> dict[str, Any]:
+def _balance(balance: Balance, merged: int) -> dict[str, Any]:
     return {
-        "region": name,
-        "charge_kw": _averaged(grid["ev_charge_kw"], merged),
-        "discharge_kw": _averaged(-grid["ev_discharge_kw"], merged),
+        "region": balance.title,
+        "layers": [
+            {
+                "group": layer.group,
+                "name": layer.name,
+                "colour": layer.colour,
+                "supplies": layer.supplies,
+                "kw": _averaged(kw if layer.supplies else -kw, merged),
+            }
+            for layer, kw in balance.layers
+        ],
+    }
+
+
+def _fleet(power: FleetPower, merged: int) -> dict[str, Any]:
+    return {
+        "region": power.title,
+        "colour": power.colour,
+        "charge_kw": _averaged(power.charge_kw, merged),
+        "discharge_kw": _averaged(-power.discharge_kw, merged),
     }
 
 
 def _domain(run: Run, merged: int) -> dict[str, Any]:
     columns = ["n_plugged", "energy_kwh", "lower_kwh", "upper_kwh"]
     totals = run.domain.groupby("step_start_s", sort=True)[columns].sum()
-    return {name: _averaged(totals[name], merged) for name in columns}
+    return {name: _averaged(totals[name].to_numpy(np.float64), merged) for name in columns}
 
 
 def _decisions(decisions: pd.DataFrame) -> dict[str, Any]:
@@ -149,18 +146,17 @@ def _points(line: Line) -> list[list[float]]:
     return [[round(float(t)) for t in line.at_s], [round(float(energy), 3) for energy in line.kwh]]
 
 
-def _averaged(values: pd.Series[Any], merged: int) -> list[float]:
+def _averaged(values: FloatArray, merged: int) -> list[float]:
     """Means over ``merged`` steps each (the last ones may be fewer).
 
-    >>> _averaged(pd.Series([1.0, 3.0, 5.0]), 2)
+    >>> _averaged(np.array([1.0, 3.0, 5.0]), 2)
     [2.0, 5.0]
     """
-    array = values.to_numpy(np.float64)
-    starts = np.arange(0, len(array), merged)
-    if not len(array):
+    if not len(values):
         return []
-    sums = np.add.reduceat(array, starts)
-    counts = np.diff(np.append(starts, len(array)))
+    starts = np.arange(0, len(values), merged)
+    sums = np.add.reduceat(values, starts)
+    counts = np.diff(np.append(starts, len(values)))
     return [round(float(value), 3) for value in sums / counts]
 
 

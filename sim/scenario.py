@@ -861,7 +861,7 @@ class Dispatch(Part):
     feeder_limits: Annotated[
         Literal["ignore", "keep"],
         Field(
-            description="rolling, margin, stochastic, on a feeder: whether plans keep voltages and lines within limits."
+            description="rolling, margin, stochastic, day-ahead, on a feeder: whether plans keep its limits."
         ),
     ] = "ignore"
     feeder_rounds: Annotated[
@@ -872,6 +872,13 @@ class Dispatch(Part):
             description="rolling, margin: most solves of a decision until its plan keeps the limits in AC power flow.",
         ),
     ] = 3
+    feeder_rating_margin: Annotated[
+        float,
+        Field(ge=0, lt=1, description="Share of each rating that plans leave free for what forecasts miss."),
+    ] = 0.0
+    feeder_voltage_margin_pu: Annotated[
+        NonNegative, Field(description="By how much plans keep off the ends of the voltage band.")
+    ] = 0.0
 
 
 class Learner(Part):

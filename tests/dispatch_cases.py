@@ -30,6 +30,8 @@ OPTIONS = DispatchOptions(
     car_limit_kw=100.0,
     feeder_limits="ignore",
     feeder_rounds=3,
+    feeder_rating_margin=0.0,
+    feeder_voltage_margin_pu=0.0,
 )
 
 

@@ -272,6 +272,16 @@ def test_reactive_power_keeps_a_voltage_that_nothing_else_can(mill: Path, compen
 
 
 @pytest.mark.slow
+def test_the_plan_of_a_day_has_it_too(mill: Path, tmp_path: Path) -> None:
+    """The optimum of the whole run keeps the voltage by the same means."""
+    overrides = [*INVERTER, "dispatch.horizon_steps=96"]
+    made = read_run(run(mill, overrides=overrides, policy="day-ahead", out=tmp_path / "run").path)
+    assert made.kpis["voltage_min_pu"] == pytest.approx(0.98, abs=1.1e-5)
+    assert made.table("storage")["reactive_kvar"].min() < -100.0
+    assert audit(tmp_path / "run") == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "check"), [(0.5, "feeder balance"), (1000.0, "inverter rating")])
 def test_audit_finds_a_changed_reactive_power(
     change: float, check: str, compensated: Path, tmp_path: Path
@@ -293,7 +303,7 @@ def test_audit_finds_a_changed_reactive_power(
         ("valley-first", []),
         ("rolling", ["dispatch.feeder_limits=ignore"]),
         ("stochastic", ["forecast.kind=persistence", "forecast.n_paths=3"]),
-        ("day-ahead", ["dispatch.horizon_steps=96"]),
+        ("day-ahead", ["dispatch.horizon_steps=96", "dispatch.feeder_limits=ignore"]),
     ],
 )
 def test_other_policies_use_none(policy: str, more: list[str], mill: Path, tmp_path: Path) -> None:

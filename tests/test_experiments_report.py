@@ -13,8 +13,9 @@ import pytest
 from experiments.page import script_json
 from experiments.palette import LAYERS
 from experiments.reading import read_run
+from experiments.regions_shown import layer_kw
 from experiments.report import write_report
-from experiments.report_data import layer_kw, report_data
+from experiments.report_data import report_data
 from sim.errors import RunFolderError
 from sim.key_figures import KEY_FIGURES
 

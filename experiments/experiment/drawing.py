@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from experiments.figures import DPI, STYLE
 from experiments.palette import GRID
+from experiments.panels import DPI, STYLE
 
 
 def draw(figure: Callable[[], Figure], target: Path) -> Path:

@@ -25,7 +25,7 @@
     const section = document.getElementById("balance");
     const notes = [];
     if (data.merged > 1) notes.push("Each point is a mean over " + data.merged / 4 + " h.");
-    if (data.regions.length > data.balance.length) notes.push("The first " + data.balance.length + " of " + data.regions.length + " regions are shown.");
+    if (data.balance_note) notes.push(data.balance_note);
     document.getElementById("balance-note").textContent = notes.join(" ");
     data.balance.forEach(function (region, i) {
       const title = document.createElement("h3"), chart = document.createElement("div"), block = document.createElement("div");
@@ -47,8 +47,9 @@
 
   function fleet() {
     const traces = [];
-    data.fleet.forEach(function (region, i) {
-      const colour = data.regions[i].colour;
+    document.getElementById("fleet-note").textContent = data.fleet_note;
+    data.fleet.forEach(function (region) {
+      const colour = region.colour;
       [["charge_kw", "one", true], ["discharge_kw", "two", false]].forEach(function (way) {
         if (!way[2] && !region.discharge_kw.some((kw) => kw < 0)) return;
         traces.push(Object.assign(stepLine(region[way[0]]), { name: region.region, legendgroup: region.region, showlegend: way[2],
@@ -60,6 +61,116 @@
       line: { shape: "hv", width: 1.5, color: PRICE }, hovertemplate: "%{y:.3f} " + data.currency + "/kWh" }));
     draw("fleet", traces, { xaxis: timeAxis(), yaxis: valueAxis("cars' power [kW]", { domain: [0, 0.72] }),
       yaxis2: valueAxis(data.currency + "/kWh", { domain: [0.8, 1], nticks: 4 }) });
+  }
+
+  /* Outline of a band in steps; where values are missing it is open. */
+  function outline(low, high) {
+    const x = [], y = [];
+    for (let first = 0; first < low.length; first++) {
+      if (low[first] === null) continue;
+      let end = first;
+      while (end < low.length && low[end] !== null) end++;
+      const top = [], bottom = [];
+      for (let k = first; k < end; k++) for (const at of [k, k + 1]) {
+        const time = instant(Math.min(at * data.step_s, data.end_s));
+        top.push([time, high[k]]); bottom.unshift([time, low[k]]);
+      }
+      for (const point of top.concat(bottom)) { x.push(point[0]); y.push(point[1]); }
+      x.push(null); y.push(null);
+      first = end;
+    }
+    return { x, y };
+  }
+  /* Steps as a line that ends where values are missing, after the whole last step. */
+  function brokenLine(values) {
+    if (!values.includes(null)) return stepLine(values);
+    const x = [], y = [], at = (k) => instant(Math.min(k * data.step_s, data.end_s));
+    values.forEach(function (value, k) {
+      if (value === null) return;
+      x.push(at(k)); y.push(value);
+      if (k + 1 === values.length || values[k + 1] === null) { x.push(at(k + 1), at(k + 1)); y.push(value, null); }
+    });
+    return { x, y, line: { shape: "hv" } };
+  }
+  const limit = (y, text, above) => [
+    { type: "line", xref: "paper", x0: 0, x1: 1, yref: "y", y0: y, y1: y, line: { color: data.feeder.colours.over, width: 1.5, dash: "dash" } },
+    { xref: "paper", x: 1, xanchor: "right", yref: "y", y, yanchor: above ? "bottom" : "top", showarrow: false, text, bgcolor: "rgba(255,255,255,0.7)", borderpad: 0,
+      font: { size: 12, color: data.feeder.colours.over } }];
+
+  function feederVoltage() {
+    const f = data.feeder, c = f.colours;
+    const line = (name, values, style, more) => Object.assign(brokenLine(values), { name, mode: "lines", line: Object.assign({ shape: "hv" }, style),
+      hovertemplate: "%{y:.4f} p.u.%{text}", text: "" }, more || {});
+    const at = (names) => f.low_pu.includes(null) ? "" : closed(names.map((name) => ", bus " + name));
+    const traces = [
+      Object.assign(outline(f.low_pu, f.high_pu), { name: "all buses", mode: "lines", fill: "toself", hoverinfo: "skip",
+        line: { width: 0, color: c.band }, fillcolor: "rgba(86,180,233,0.3)" }),
+      line("highest", f.high_pu, { width: 0, color: c.band }, { showlegend: false, text: at(f.high_bus) }),
+      line("median", f.median_pu, { width: 1.6, color: c.middle })];
+    if (f.worst) traces.push(line("worst: bus " + f.worst.bus, f.worst.pu, { width: 1.3, color: charts.INK }));
+    traces.push(line("lowest", f.low_pu, { width: 0, color: c.band }, { showlegend: false, text: at(f.low_bus) }));
+    const values = f.low_pu.concat(f.high_pu, f.limits_pu).filter((value) => value !== null);
+    const low = Math.min.apply(null, values), high = Math.max.apply(null, values), margin = 0.08 * (high - low);
+    const marks = [limit(f.limits_pu[0], "limit " + f.limits_pu[0], false), limit(f.limits_pu[1], "limit " + f.limits_pu[1], true)];
+    draw("feeder-voltage", traces, { xaxis: timeAxis(), yaxis: valueAxis("voltage [p.u.]", { rangemode: "normal", range: [low - margin, high + margin],
+      zeroline: false, tickformat: high - low > 0.03 ? ".2f" : ".3f" }), shapes: marks.map((mark) => mark[0]), annotations: marks.map((mark) => mark[1]) });
+  }
+
+  function feederLoading() {
+    const f = data.feeder, [line, words] = limit(100, "rating", true);
+    const traces = f.loading.map((branch) => Object.assign(brokenLine(branch.percent), { name: branch.branch, mode: "lines",
+      line: { shape: "hv", width: 1.5, color: branch.colour }, hovertemplate: "%{y:.1f} %" }));
+    traces.push(Object.assign(outline(f.loss_kw.map((kw) => kw === null ? null : 0), f.loss_kw), { mode: "lines", yaxis: "y2", fill: "toself",
+      showlegend: false, hoverinfo: "skip", line: { width: 0, color: f.colours.band }, fillcolor: "rgba(86,180,233,0.5)" }));
+    traces.push(Object.assign(brokenLine(f.loss_kw), { name: "losses", mode: "lines", yaxis: "y2", showlegend: false,
+      line: { shape: "hv", width: 0, color: f.colours.band }, hovertemplate: "%{y:.1f} kW" }));
+    draw("feeder-loading", traces, { xaxis: timeAxis({ anchor: "y2" }), yaxis: valueAxis("loading [%]", { domain: [0.36, 1] }),
+      yaxis2: valueAxis("losses [kW]", { domain: [0, 0.26], nticks: 4 }), shapes: [line], annotations: [words] });
+  }
+
+  function feederMap() {
+    const f = data.feeder, m = f.map, c = f.colours;
+    const scale = (colours) => colours.map((colour, i) => [i / (colours.length - 1), colour]);
+    const bar = (text, y) => ({ title: { text, side: "right", font: { size: 12 } }, len: 0.5, y, yanchor: "bottom", thickness: 14, outlinewidth: 0, x: 1.01 });
+    const byColour = {}, traces = [];
+    m.branches.forEach(function (branch) { (byColour[branch.colour] = byColour[branch.colour] || []).push(branch); });
+    Object.keys(byColour).forEach(function (colour) {
+      const x = [], y = [];
+      byColour[colour].forEach(function (branch) { for (const end of branch.ends) { x.push(end[0]); y.push(end[1]); } x.push(null); y.push(null); });
+      traces.push({ x, y, mode: "lines", line: { color: colour, width: colour === c.over ? 7 : 5 }, hoverinfo: "skip", showlegend: false });
+    });
+    const legend = (name, more) => traces.push(Object.assign({ x: [null], y: [null], name, hoverinfo: "skip" }, more));
+    const middle = (k) => m.branches.map((branch) => (branch.ends[0][k] + branch.ends[1][k]) / 2);
+    traces.push({ x: middle(0), y: middle(1), mode: "markers", showlegend: false, text: m.branches.map((branch) => branch.says),
+      hovertemplate: "%{text}<extra></extra>", marker: { size: 12, opacity: 0, color: m.branches.map((branch) => branch.percent), cmin: 0, cmax: 100,
+        colorscale: scale(c.loading), showscale: true, colorbar: bar("loading [%]", 0.52) } });
+    const symbol = (bus) => bus.is_above ? (bus.is_below ? "diamond" : "triangle-up") : bus.is_below ? "triangle-down" : "circle";
+    const many = m.buses.length > 60, x = m.buses.map((bus) => bus.at[0]), y = m.buses.map((bus) => bus.at[1]);
+    const size = many ? 8 : 13, source = m.buses.filter((bus) => bus.is_source)[0];
+    traces.push({ x: [source.at[0]], y: [source.at[1]], mode: "markers", name: "source", hoverinfo: "skip",
+      marker: { symbol: "square-open", size: size + 6, color: charts.INK, line: { width: 1.5 } } });
+    traces.push({ x, y, mode: "markers+text", showlegend: false, text: m.buses.map((bus) => many && !bus.region ? "" : bus.bus), textposition: "top center",
+      textfont: { size: 11 }, customdata: m.buses.map((bus) => bus.says), hovertemplate: "%{customdata}<extra></extra>",
+      marker: { opacity: 1, size: m.buses.map((bus) => symbol(bus) === "circle" ? size : size + 4), symbol: m.buses.map(symbol), line: { width: 1, color: charts.INK },
+        color: m.buses.map((bus) => bus.lowest_pu), cmin: m.voltage_range[0], cmax: m.voltage_range[1], colorscale: scale(c.voltage), showscale: true,
+        colorbar: Object.assign(bar("voltage [p.u.]", -0.04), { tickformat: ".2f", nticks: 6 }) } });
+    [["circle", "within the band"], ["triangle-up", "above it at times"], ["triangle-down", "below it at times"], ["diamond", "above and below it"]].forEach(
+      function (kind) { if (m.buses.some((bus) => symbol(bus) === kind[0])) legend(kind[1], { mode: "markers", marker: { symbol: kind[0] + "-open", size: 11, color: charts.INK } }); });
+    if (byColour[c.over]) legend("above its rating", { mode: "lines", line: { color: c.over, width: 7 } });
+    if (byColour[c.unrated]) legend("without rating or flow", { mode: "lines", line: { color: c.unrated, width: 5 } });
+    const spread = (values) => Math.max.apply(null, values) - Math.min.apply(null, values);
+    const height = m.has_coordinates ? Math.min(Math.max(240 + 850 * spread(y) / Math.max(spread(x), 1e-9), 320), 900) : Math.min(230 + 95 * spread(y), 1200);
+    document.getElementById("feeder-map").style.height = height + "px";
+    const bare = { visible: false, zeroline: false };
+    draw("feeder-map", traces, { hovermode: "closest", xaxis: bare, margin: { l: 16, r: 110, t: 12, b: 16 },
+      yaxis: Object.assign({}, bare, m.has_coordinates ? { scaleanchor: "x" } : {}),
+      annotations: m.buses.filter((bus) => bus.region).map((bus) => ({ x: bus.at[0], y: bus.at[1], text: "<b>" + bus.region + "</b>", showarrow: false,
+        textangle: 25, xanchor: "left", yanchor: "top", xshift: -4, yshift: -6, font: { size: 11 } })) });
+  }
+
+  function feeder() {
+    if (!data.feeder) return;
+    feederMap(); feederVoltage(); feederLoading();
   }
 
   function domain() {
@@ -193,5 +304,5 @@
     why(shownStep);
   }
 
-  balance(); fleet(); domain(); decisions(); chooser();
+  feeder(); balance(); fleet(); domain(); decisions(); chooser();
 })();

@@ -39,6 +39,7 @@ class Feeder:
     b_pu: FloatArray  # (M,), charging susceptance, half at each end
     rating_kva: FloatArray  # (M,), of a line sqrt(3) x rated voltage x ampacity; its current is what binds
     is_transformer: BoolArray  # (M,), rated by apparent power, not by current
+    xy: FloatArray | None = None  # (N, 2), where the buses are on a map, in any unit; none: not known
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -66,6 +67,7 @@ class Feeder:
             source_index=int(new[self.source_index]),
             parent_index=new[self.parent_index],
             child_index=new[self.child_index],
+            xy=None if self.xy is None else self.xy[old],
         )
 
     @cached_property

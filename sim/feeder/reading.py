@@ -1,9 +1,10 @@
 """Reading a radial feeder: tables of buses, lines and transformers, checked row by row and as a whole.
 
-Columns of the buses: ``bus, rated_kv``; where there are loads ``load_kw, load_kvar``. Of the lines: ``line, from_bus,
-to_bus, r_ohm, x_ohm``; where known ``b_us`` (charging susceptance in microsiemens), ``ampacity_a`` (empty: no limit),
-``in_service`` (``true`` or ``false``; empty: in service). Of the transformers: ``transformer, from_bus, to_bus,
-rating_kva, short_circuit_percent, copper_loss_kw`` and ``in_service``; they stand at their rated ratio.
+Columns of the buses: ``bus, rated_kv``; where there are loads ``load_kw, load_kvar``; where a map is to be drawn by
+them ``x, y``, in any unit, of all buses or of none. Of the lines: ``line, from_bus, to_bus, r_ohm, x_ohm``; where known
+``b_us`` (charging susceptance in microsiemens), ``ampacity_a`` (empty: no limit), ``in_service`` (``true`` or
+``false``; empty: in service). Of the transformers: ``transformer, from_bus, to_bus, rating_kva,
+short_circuit_percent, copper_loss_kw`` and ``in_service``; they stand at their rated ratio.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Final
 
 import numpy as np
 
+from sim.arrays import FloatArray
 from sim.errors import ScenarioError
 from sim.feeder.model import BASE_KVA, Feeder, orient
 from sim.scenario_messages import did_you_mean
 from sim.text_table import finite_number, read_text_table
 
 BUS_COLUMNS: Final = ("bus", "rated_kv")
-BUS_OPTIONAL: Final = ("load_kw", "load_kvar")
+BUS_OPTIONAL: Final = ("load_kw", "load_kvar", "x", "y")
 LINE_COLUMNS: Final = ("line", "from_bus", "to_bus", "r_ohm", "x_ohm")
 LINE_OPTIONAL: Final = ("b_us", "ampacity_a", "in_service")
 TRANSFORMER_COLUMNS: Final = (
@@ -52,6 +54,7 @@ class _Bus:
     rated_kv: float
     load_kw: float
     load_kvar: float
+    xy: tuple[float, float]  # NaN where the table has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +114,7 @@ def read_feeder(
         bus_names=tuple(bus.name for bus in buses),
         load_kw=np.array([bus.load_kw for bus in buses]),
         load_kvar=np.array([bus.load_kvar for bus in buses]),
+        xy=_coordinates(buses),
         source_index=source_index,
         branch_names=tuple(branch.name for branch in branches),
         parent_index=np.array([parent for parent, _ in oriented], dtype=np.int64),
@@ -124,9 +128,13 @@ def read_feeder(
 
 
 def _unreached(buses: list[_Bus], source_index: int, unreached: list[int]) -> str:
-    named = ", ".join(buses[bus].name for bus in unreached[:_NAMED_AT_MOST])
-    more = f" and {len(unreached) - _NAMED_AT_MOST} more" if len(unreached) > _NAMED_AT_MOST else ""
-    return f"feeder: nothing in service leads from bus {buses[source_index].name} to {named}{more}"
+    named = _named([buses[bus].name for bus in unreached])
+    return f"feeder: nothing in service leads from bus {buses[source_index].name} to {named}"
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return f"{', '.join(names[:_NAMED_AT_MOST])}{more}"
 
 
 class _Row:
@@ -201,15 +209,31 @@ def _rows(
 
 
 def _buses(path: Path, faults: list[str]) -> list[_Bus]:
-    return [
-        _Bus(
-            name=row.text("bus"),
-            rated_kv=row.number("rated_kv", above=0.0),
-            load_kw=row.number("load_kw", empty=0.0),
-            load_kvar=row.number("load_kvar", empty=0.0),
+    buses, told = [], []
+    for row in _rows(path, "buses", BUS_COLUMNS, BUS_OPTIONAL, faults):
+        buses.append(
+            _Bus(
+                name=row.text("bus"),
+                rated_kv=row.number("rated_kv", above=0.0),
+                load_kw=row.number("load_kw", empty=0.0),
+                load_kvar=row.number("load_kvar", empty=0.0),
+                xy=(row.number("x", empty=np.nan), row.number("y", empty=np.nan)),
+            )
         )
-        for row in _rows(path, "buses", BUS_COLUMNS, BUS_OPTIONAL, faults)
-    ]
+        told.append((bool(row.text("x")), bool(row.text("y"))))
+    if any(one or other for one, other in told):  # half a map is none
+        bare = [bus.name for bus, has in zip(buses, told, strict=True) if not all(has)]
+        if bare:
+            faults.append(
+                f"{path.name}: x and y are needed of all buses or of none, not given: {_named(bare)}"
+            )
+    return buses
+
+
+def _coordinates(buses: list[_Bus]) -> FloatArray | None:
+    """Where the buses are, shape (N, 2); none where the table has no coordinates."""
+    xy = np.array([bus.xy for bus in buses], dtype=np.float64)
+    return None if np.isnan(xy).any() else xy
 
 
 def _lines(
