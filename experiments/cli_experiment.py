@@ -17,6 +17,7 @@ from sim.scenario_messages import did_you_mean
 MODULES: Final = {
     "multi-microgrid": "experiments.multi_microgrid.study",
     "charging-station": "experiments.charging_station.study",
+    "storage-network": "experiments.storage_network.study",
 }
 """Where each experiment is; imported when it is run."""
 
@@ -25,7 +26,8 @@ def experiment(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="multi-microgrid or charging-station: the studies of models 1 and 2."
+            metavar="NAME",
+            help="multi-microgrid, charging-station or storage-network: the studies of models 1 to 3.",
         ),
     ],
     quick: Annotated[bool, typer.Option("--quick", help="A few small cases, to see that all works.")] = False,

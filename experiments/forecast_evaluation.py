@@ -175,7 +175,7 @@ def day_scores(scenario: Scenario, forecasters: tuple[str, ...], day: int) -> pd
 def _kind_scores(scenario: Scenario, world: World, kind: str, day: int) -> Iterator[dict[str, object]]:
     """Scores of one forecaster on one day, over its issues, steps and regions."""
     levels = np.array(scenario.forecast.quantile_levels)
-    actual, expected, quantiles = _issued(scenario, world, kind, day)
+    actual, expected, quantiles = issued(scenario, world, kind, day)
     first = day * STEPS_PER_DAY
     before = world.window(
         first - scenario.forecast.history_days * STEPS_PER_DAY, scenario.forecast.history_days * STEPS_PER_DAY
@@ -201,10 +201,20 @@ def _kind_scores(scenario: Scenario, world: World, kind: str, day: int) -> Itera
             }
 
 
-def _issued(
+def issued(
     scenario: Scenario, world: World, kind: str, day: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """What happened, means and quantiles of a day's issues: (I, 4, K, R) twice and (L, I, 4, K, R)."""
+    """What happened, means and quantiles of a day's issues: (I, 4, K, R) twice and (L, I, 4, K, R).
+
+    Parameters
+    ----------
+    world
+        Of the scenario, with its history before the day.
+    kind
+        Of ``FORECASTERS``.
+    day
+        Number of the scenario's day.
+    """
     actual, expected, quantiles = [], [], []
     meter = _Clock(day * STEPS_PER_DAY)
     method = _method(scenario, Past(world, meter), kind)

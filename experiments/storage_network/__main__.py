@@ -1,0 +1,9 @@
+"""The study as a script: ``python -m experiments.storage_network`` is ``voltwalk experiment charging-station``."""
+
+import sys
+
+from experiments.cli import main
+
+if __name__ == "__main__":
+    sys.argv[1:1] = ["experiment", "charging-station"]
+    main()

@@ -1,0 +1,227 @@
+"""What policies and forecasts come to on the study's days: costs, violations, and what storage and sun are used for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from experiments.experiment.sums import mean_row
+from experiments.monte_carlo.reading import Study
+from experiments.reading import Run
+from experiments.storage_network.plan import DEMAND, KIND, START, TARIFF
+from sim.clock import STEP_H
+
+COST: Final = "total_cost_net_eur"
+STEPS: Final = "network_violation_steps"
+OVERLOADS, VOLTAGES = "overloads", "voltage_violations"
+REPORTED_PU: Final = 0.95
+"""Voltage below which buses are counted beside the scenario's own band."""
+
+NAMES: Final = {
+    "optimum": "coordinated, network rows",
+    "pooled": "coordinated, no network rows",
+    "uncontrolled": "uncontrolled",
+    "alone": "each station alone",
+    "ignored": "coordinated, no network rows",
+    "kept": "coordinated, network rows",
+    "margin": "coordinated, network rows, margin",
+}
+"""Policies by the part that runs them; two of them stand for the perfect forecasts of others."""
+ORDER: Final = tuple(
+    dict.fromkeys(NAMES[part] for part in ("uncontrolled", "alone", "ignored", "kept", "margin"))
+)
+_PERFECT: Final = ("optimum", "pooled")
+_MOVES_KW: Final = 1e-6
+
+
+def rows_of(parts: Mapping[str, Study]) -> pd.DataFrame:
+    """Results of all days: a row per run, with ``policy``, ``forecasts`` and ``day``."""
+    frames = []
+    for part, name in NAMES.items():
+        results = parts[part].results
+        kinds = results[KIND] if KIND in results else ("perfect" if part in _PERFECT else "persistence")
+        frames.append(
+            results.assign(policy=name, forecasts=kinds, day=pd.to_datetime(results[START]).dt.date)
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def compared(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each policy under each forecaster against the optimum within the feeder's limits, day by day.
+
+    Parameters
+    ----------
+    rows
+        Of `rows_of`.
+
+    Returns
+    -------
+    DataFrame
+        A row per policy and forecaster: mean net cost of a day, regret with its 95 % interval over days, steps with a
+        violation and overloads with theirs, on how many days there was any, highest loading, lowest voltage, losses,
+        and what cars lacked; n days.
+    """
+    best = _of(rows, ORDER[3], "perfect")[COST]
+    table = []
+    for policy, kind in _pairs(rows):
+        at = _of(rows, policy, kind)
+        regret, steps, overloads = (
+            mean_row((at[COST] - best).dropna()),
+            mean_row(at[STEPS]),
+            mean_row(at[OVERLOADS]),
+        )
+        table.append(
+            {
+                "policy": policy,
+                "forecasts": kind,
+                "cost [EUR]": float(at[COST].mean()),
+                "regret [EUR]": regret["mean"],
+                "regret low": regret["ci_low"],
+                "regret high": regret["ci_high"],
+                "violating steps": steps["mean"],
+                "steps low": steps["ci_low"],
+                "steps high": steps["ci_high"],
+                "overloads": overloads["mean"],
+                "overloads low": overloads["ci_low"],
+                "overloads high": overloads["ci_high"],
+                "voltages outside": float(at[VOLTAGES].mean()),
+                "days with any": int((at[STEPS] > 0).sum()),
+                "highest loading": float(at["loading_max"].max()),
+                "lowest voltage": float(at["voltage_min_pu"].min()),
+                "losses [kWh]": float(at["feeder_loss_kwh"].mean()),
+                "unmet [kWh]": float(at["unmet_kwh"].mean() + at["unserved_kwh"].mean()),
+                "late": int(at["late_departures"].sum()),
+                "n": regret["n"],
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def uses(rows: pd.DataFrame, parts: Mapping[str, Study]) -> pd.DataFrame:
+    """What the grid, the storage and the sun are used for, by policy under its forecasts.
+
+    Returns
+    -------
+    DataFrame
+        A row per policy and forecaster, means over days: peak of the import, peak less valley, mean over peak (load
+        factor); storage's throughput in full cycles and share of hours in which it moves; self-consumption (sun used
+        on the feeder over sun there was), self-sufficiency (of the energy used on the feeder, what it did not
+        import), buses below 0.95 p.u. in all steps, emissions.
+    """
+    told = pd.concat(
+        [
+            _told(part, name, study)
+            for (part, name), study in ((item, parts[item[0]]) for item in NAMES.items())
+        ],
+        ignore_index=True,
+    )
+    both = rows.merge(told, on=["policy", "forecasts", "day"])
+    table = []
+    for policy, kind in _pairs(rows):
+        at = _of(both, policy, kind)
+        sun = at["renewables_used_kwh"] + at["curtailed_kwh"]
+        on_feeder = at["renewables_used_kwh"] - at["energy_export_kwh"]
+        used = at["energy_import_kwh"] + on_feeder
+        table.append(
+            {
+                "policy": policy,
+                "forecasts": kind,
+                "peak import [kW]": float(at["peak_import_kw"].mean()),
+                "peak-valley [kW]": float(at["peak_valley_kw"].mean()),
+                "load factor": float((at["energy_import_kwh"] / 24.0 / at["peak_import_kw"]).mean()),
+                "storage cycles": float(at["cycles"].mean()),
+                "storage moves [%]": 100.0 * float(at["moves"].mean()),
+                "self-consumption [%]": 100.0 * float(on_feeder.sum() / sun.sum()),
+                "self-sufficiency [%]": 100.0 * float(on_feeder.sum() / used.sum()),
+                "curtailed [kWh]": float(at["curtailed_kwh"].mean()),
+                "V2G [kWh]": float(at["ev_discharged_kwh"].mean()),
+                f"buses below {REPORTED_PU}": float(at["low_buses"].mean()),
+                "emissions [kg]": float(at["emissions_kg"].mean()),
+                "n": float(len(at)),
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def markets(study: Study) -> pd.DataFrame:
+    """Coordinated against uncontrolled charging at different prices, paired by day.
+
+    Returns
+    -------
+    DataFrame
+        A row per tariff: net cost of both, what coordination saves with its 95 % interval over days, and the largest
+        import of both; n days.
+    """
+    results = study.results.assign(day=pd.to_datetime(study.results[START]).dt.date)
+    levels = {cell.index: _market(cell.levels) for cell in study.cells}
+    results = results.assign(market=results["cell"].map(levels))
+    table = []
+    for market, own in results.groupby("market", sort=False):
+        base, ours = (
+            own[own["policy"] == policy].set_index("day").sort_index()
+            for policy in ("uncontrolled", "rolling")
+        )
+        saved = mean_row(base[COST] - ours[COST])
+        table.append(
+            {
+                "prices": market,
+                "uncontrolled [EUR]": float(base[COST].mean()),
+                "coordinated [EUR]": float(ours[COST].mean()),
+                "saved [EUR]": saved["mean"],
+                "low": saved["ci_low"],
+                "high": saved["ci_high"],
+                "peak, uncontrolled [kW]": float(base["peak_import_kw"].mean()),
+                "peak, coordinated [kW]": float(ours["peak_import_kw"].mean()),
+                "demand charge, coordinated [EUR]": float(ours["demand_cost_eur"].mean()),
+                "V2G [kWh]": float(ours["ev_discharged_kwh"].mean()),
+                "n": saved["n"],
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def _market(levels: Mapping[str, object]) -> str:
+    tariff = levels[TARIFF]
+    assert isinstance(tariff, dict)
+    name = "time of use" if tariff["kind"] == "periods" else "day-ahead"
+    return f"{name}, demand charge" if levels[DEMAND] else name
+
+
+def _pairs(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    there = set(zip(rows["policy"], rows["forecasts"], strict=True))
+    kinds = ("perfect", "persistence", "learned")
+    return [(policy, kind) for policy in ORDER for kind in kinds if (policy, kind) in there]
+
+
+def _of(rows: pd.DataFrame, policy: str, kind: str) -> pd.DataFrame:
+    own = rows[(rows["policy"] == policy) & (rows["forecasts"] == kind)]
+    return own.set_index("day").sort_index()
+
+
+def _told(part: str, name: str, study: Study) -> pd.DataFrame:
+    """What key figures do not tell of a part's kept runs."""
+    levels = {cell.index: cell.levels for cell in study.cells}
+    known = "perfect" if part in _PERFECT else "persistence"
+    return pd.DataFrame(
+        {
+            "policy": name,
+            "forecasts": levels[cell].get(KIND, known),
+            "day": pd.Timestamp(str(levels[cell][START])).date(),
+            **storage_use(run),
+            "low_buses": float((run.table("voltages")["voltage_pu"] < REPORTED_PU).sum()),
+        }
+        for cell, _, run in study.kept_runs()
+    )
+
+
+def storage_use(run: Run) -> dict[str, float]:
+    """Full cycles of all stationary storage together, and share of steps in which a unit moves, mean over units."""
+    storage = run.storage
+    power = storage["power_kw"].to_numpy(np.float64)
+    units = [unit for region in run.scenario["regions"] for unit in region["batteries"]]
+    usable = sum(unit["capacity_kwh"] * (unit["soc_max"] - unit["soc_min"]) for unit in units)
+    discharged = float(-power[power < 0.0].sum()) * STEP_H
+    return {"cycles": discharged / usable, "moves": float((np.abs(power) > _MOVES_KW).mean())}

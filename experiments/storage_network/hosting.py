@@ -1,0 +1,124 @@
+"""How many cars the feeder takes before its first violation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from experiments.experiment.sums import mean_row
+from experiments.job import Job
+from experiments.running import resolve
+
+RATING_MARGIN: Final = 0.10
+"""Share of each rating that plans leave free where a margin is kept [A]."""
+_KEPT: Final = 'dispatch.feeder_limits="keep"'
+MODES: Final = {
+    "uncontrolled": ('dispatch.policy="uncontrolled"',),
+    "each station alone": ('dispatch.policy="each-alone"',),
+    "coordinated, no network rows": ('dispatch.policy="rolling"',),
+    "coordinated, network rows with a margin": (
+        'dispatch.policy="rolling"',
+        _KEPT,
+        f"dispatch.feeder_rating_margin={RATING_MARGIN}",
+    ),
+    "coordinated, network rows, foresight": ('dispatch.policy="day-ahead"', 'forecast.kind="perfect"', _KEPT),
+}
+"""Ways of charging; all but the last under yesterday's forecasts."""
+
+BREAKS: Final = ("network_violation_steps", "unserved_kwh", "late_departures", "unmet_kwh")
+"""Figures that must be 0 for a feeder to take its cars."""
+_DUST: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosting:
+    """One question: one way of charging, one fleet that grows car by car, one day."""
+
+    mode: str
+    seed: int
+    day: date
+    step: int  # cars
+    most: int  # cars
+
+
+def hosted(asked: Hosting) -> pd.DataFrame:
+    """Most cars, in steps, that the feeder takes without a violation; one row.
+
+    The search's end is tried first. Then by halving: a larger fleet holds the smaller one, so what breaks under few
+    cars is taken to break under more.
+    That the feeder takes no car at all shows as 0.
+
+    Returns
+    -------
+    DataFrame
+        ``mode``, ``seed``, ``cars``, ``is_at_least`` (the search's end was reached without a violation), ``breaks``:
+        the first figure that is not 0 one step further, and ``runs``.
+    """
+    end = asked.most // asked.step
+    breaks, runs = first_broken(asked, end * asked.step), 1
+    low, high = (0, end) if breaks else (end, end + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        broken, runs = first_broken(asked, middle * asked.step), runs + 1
+        if broken:
+            high, breaks = middle, broken
+        else:
+            low = middle
+    row = {
+        "mode": asked.mode,
+        "seed": asked.seed,
+        "cars": low * asked.step,
+        "is_at_least": low == end,
+        "breaks": breaks,
+        "runs": runs,
+    }
+    return pd.DataFrame([row])
+
+
+def first_broken(asked: Hosting, n_cars: int) -> str:
+    """First figure of ``BREAKS`` that is not 0 with so many cars, or nothing."""
+    scenario = resolve(
+        "storage-network",
+        overrides=[
+            f"fleet.size={n_cars}",
+            f"simulation.start={asked.day}",
+            f"simulation.seed={asked.seed}",
+            'dispatch.window="shrinking"',
+            "output.report=false",
+            *MODES[asked.mode],
+        ],
+    )
+    with threadpool_limits(limits=1):
+        figures = Job.prepare(scenario, None, None).simulate().figures
+    return next((name for name in BREAKS if float(figures[name] or 0.0) > _DUST), "")
+
+
+def hosting_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Cars that the feeder takes, by way of charging: mean over fleets with its 95 % interval, least and most.
+
+    Parameters
+    ----------
+    rows
+        Of `hosted`.
+    """
+    table = []
+    for mode, own in rows.groupby("mode", sort=False):
+        mean = mean_row(own["cars"])
+        table.append(
+            {
+                "charging": mode,
+                "cars": mean["mean"],
+                "low": mean["ci_low"],
+                "high": mean["ci_high"],
+                "least": int(own["cars"].min()),
+                "most": int(own["cars"].max()),
+                "search ended before a violation": int(own["is_at_least"].sum()),
+                "what breaks": ", ".join(sorted({name for name in own["breaks"] if name})),
+                "n": mean["n"],
+            }
+        )
+    return pd.DataFrame(table)

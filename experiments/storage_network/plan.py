@@ -1,0 +1,191 @@
+"""What the study runs: days of a year as Monte Carlo parts, everything else as sheets of independent calls."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+from experiments.experiment.parts import Part
+from experiments.experiment.sheets import Sheet
+from experiments.forecast_evaluation import FORECASTERS as SCORED
+from experiments.monte_carlo.contracts import Level
+from experiments.monte_carlo.design.factors import Factors
+from experiments.running import resolve
+from experiments.storage_network.forecast_scores import charging_scores, scores_of_days
+from experiments.storage_network.hosting import MODES, RATING_MARGIN, Hosting, hosted
+from sim.scenario import Scenario
+
+SCENARIO: Final = "storage-network"
+FIRST_DAY: Final = date(2019, 2, 5)
+"""A Tuesday, with four weeks of prices before it that forecasters learn from."""
+EVERY_DAYS: Final = 11
+"""From one of the study's days to the next: 30 of them span 320 days of 2019 and take turns through the week."""
+
+START: Final = "simulation.start"
+SEED: Final = "simulation.seed"
+KIND: Final = "forecast.kind"
+TARIFF: Final = "tariff"
+DEMAND: Final = "economics.demand_price_per_kw_day"
+
+FORECASTERS: Final = ("perfect", "persistence", "learned")
+REAL: Final = ("persistence", "learned")
+DEMAND_PRICE: Final = 0.30
+"""Of the largest quarter-hour of a day, EUR per kW and day: about 110 a year [A]."""
+
+_TIMES_OF_USE: Final = {
+    "kind": "periods",
+    "periods": [
+        {
+            "name": "night",
+            "hours": [[0.0, 7.0], [23.0, 24.0]],
+            "buy_per_kwh": 0.085,
+            "sell_per_kwh": 0.02,
+            "curtailment_per_kwh": 0.0,
+        },
+        {
+            "name": "day",
+            "hours": [[7.0, 23.0]],
+            "buy_per_kwh": 0.11,
+            "sell_per_kwh": 0.04,
+            "curtailment_per_kwh": 0.0,
+        },
+    ],
+}
+"""A night and a day price around the year's mean of the day-ahead ones with their fee [A]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much is run; nothing else may differ between a quick and a full study."""
+
+    name: str
+    n_cars: int
+    n_days: int
+    markets_every: int  # of the days, on which tariffs are compared
+    charging_every: int  # of the days, on which forecasts of charging are scored
+    n_fleets: int  # of which the feeder's hosting capacity is asked
+    hosting_step: int  # cars
+    hosting_most: int  # cars
+
+
+FULL: Final = Extent(
+    name="full",
+    n_cars=300,
+    n_days=30,
+    markets_every=6,
+    charging_every=3,
+    n_fleets=8,
+    hosting_step=20,
+    hosting_most=800,
+)
+QUICK: Final = Extent(
+    name="quick",
+    n_cars=60,
+    n_days=2,
+    markets_every=2,
+    charging_every=1,
+    n_fleets=2,
+    hosting_step=100,
+    hosting_most=600,
+)
+
+
+def base(extent: Extent, *overrides: str) -> Scenario:
+    """The shipped scenario, its horizon ending with the run: what is stored then has its one value for all."""
+    return resolve(
+        SCENARIO,
+        overrides=[
+            f"fleet.size={extent.n_cars}",
+            'dispatch.window="shrinking"',
+            "output.report=false",
+            "output.forecasts_max_days=0",
+            *overrides,
+        ],
+    )
+
+
+def days_of_year(n: int) -> list[date]:
+    """The study's days.
+
+    >>> [day.isoformat() for day in days_of_year(30)][::29]
+    ['2019-02-05', '2019-12-21']
+    """
+    return [FIRST_DAY + timedelta(days=EVERY_DAYS * k) for k in range(n)]
+
+
+def day_cells(extent: Extent) -> list[dict[str, Level]]:
+    """Levels of each day: its date and a fleet of its own, so that an interval over days is one over fleets too."""
+    return [{START: day, SEED: 1 + number} for number, day in enumerate(days_of_year(extent.n_days))]
+
+
+def parts(extent: Extent) -> Iterator[Part]:
+    """All parts, in the order in which they are run.
+
+    Under perfect forecasts one plan for the whole day is the optimum; it is not made again every 15 minutes.
+    """
+    days = day_cells(extent)
+    keep = 'dispatch.feeder_limits="keep"'
+    margin = f"dispatch.feeder_rating_margin={RATING_MARGIN}"
+    perfect = 'forecast.kind="perfect"'
+    yield _part("optimum", base(extent, keep, perfect), ("day-ahead",), days)
+    yield _part("pooled", base(extent, perfect), ("day-ahead",), days)
+    yield _part("uncontrolled", base(extent), ("uncontrolled",), days)
+    yield _part("alone", base(extent), ("each-alone",), by_forecaster(days, FORECASTERS))
+    yield _part("ignored", base(extent), ("rolling",), by_forecaster(days, REAL))
+    yield _part("kept", base(extent, keep), ("rolling",), by_forecaster(days, REAL))
+    yield _part("margin", base(extent, keep, margin), ("rolling",), by_forecaster(days, REAL))
+    markets = list(market_cells(days[:: extent.markets_every]))
+    yield _part("markets", base(extent, keep, margin), ("uncontrolled", "rolling"), markets)
+
+
+def _part(
+    name: str, scenario: Scenario, policies: tuple[str, ...], cells: Iterable[dict[str, Level]]
+) -> Part:
+    return Part(
+        name=name,
+        scenario=scenario,
+        policies=policies,
+        factors=Factors(design="list", cells=list(cells)),
+        n_replications=1,
+        keep="1",
+    )
+
+
+def by_forecaster(days: Sequence[dict[str, Level]], forecasters: Sequence[str]) -> Iterator[dict[str, Level]]:
+    """Each day under each forecaster; days with a slow one stand together, so that workers share them."""
+    for kind, day in itertools.product(forecasters, days):
+        yield {**day, KIND: kind}
+
+
+def market_cells(days: Sequence[dict[str, Level]]) -> Iterator[dict[str, Level]]:
+    """Each day at two prices, at the market's, and at the market's with a demand charge."""
+    tariff = resolve(SCENARIO).tariff.model_dump(exclude_none=True)
+    for prices, demand in ((_TIMES_OF_USE, 0.0), (tariff, 0.0), (tariff, DEMAND_PRICE)):
+        for day in days:
+            yield {**day, TARIFF: prices, DEMAND: demand}
+
+
+def sheets(extent: Extent) -> Iterator[Sheet]:
+    """All sheets, in the order in which they are made."""
+    yield Sheet(name="hosting", call=hosted, inputs=list(_hostings(extent)))
+    yield Sheet(
+        name="forecast-scores",
+        call=scores_of_days,
+        inputs=[(day, SCORED) for day in days_of_year(extent.n_days)],
+    )
+    yield Sheet(
+        name="charging-scores",
+        call=charging_scores,
+        inputs=[
+            (day, 1 + number, extent.n_cars)
+            for number, day in enumerate(days_of_year(extent.n_days)[:: extent.charging_every])
+        ],
+    )
+
+
+def _hostings(extent: Extent) -> Iterator[Hosting]:
+    for mode, seed in itertools.product(MODES, range(1, extent.n_fleets + 1)):
+        yield Hosting(mode=mode, seed=seed, day=FIRST_DAY, step=extent.hosting_step, most=extent.hosting_most)

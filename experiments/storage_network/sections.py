@@ -1,0 +1,223 @@
+"""What the study found, as sections of its page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.experiment.conduct import Ran
+from experiments.experiment.drawing import bars_figure, draw
+from experiments.experiment.kept import audit_section, decision_seconds
+from experiments.experiment.page import Section, Shown
+from experiments.feeder_facts import Band
+from experiments.feeder_figures import loading_figure, map_figure, voltage_figure
+from experiments.monte_carlo.reading import Study
+from experiments.reading import Run
+from experiments.storage_network import days
+from experiments.storage_network.forecast_scores import scores_table
+from experiments.storage_network.hosting import hosting_table
+from experiments.storage_network.linear_error import linear_errors
+from experiments.storage_network.plan import DEMAND_PRICE, KIND, Extent
+
+
+def sections(ran: Ran, extent: Extent, pictures: Path) -> Iterator[Section]:
+    """All sections, in the order of the page; their figures are drawn into ``pictures``."""
+    rows = days.rows_of(ran.parts)
+    yield _policies(rows, ran.parts, extent, pictures)
+    yield _one_day(ran.parts, pictures)
+    yield _uses(rows, ran.parts)
+    yield _hosting(ran.sheets["hosting"], pictures)
+    yield _markets(ran.parts["markets"])
+    yield _forecasts(ran.sheets)
+    yield _linear(ran.parts)
+    yield audit_section(ran.findings)
+
+
+def _policies(rows: pd.DataFrame, parts: Mapping[str, Study], extent: Extent, pictures: Path) -> Section:
+    table = days.compared(rows)
+    bars = table.assign(label=table["policy"] + ", " + table["forecasts"])
+    return Section(
+        title="Policies and forecasts",
+        question=(
+            f"{extent.n_days} days of 2019, {extent.n_cars} cars, a fleet of its own each day: uncontrolled charging "
+            "beside storage that is scheduled; each station at its own meter; coordinated charging without and with "
+            "the feeder's limits among the program's rows; and with a tenth of each rating left free for what "
+            "forecasts miss. Perfect forecasts are one optimum of the whole day, the others decide anew every 15 "
+            "minutes. Regret is against the optimum within the limits."
+        ),
+        tables=(
+            Shown(
+                name="policies",
+                caption=(
+                    "Net cost, regret and violations by policy and forecasts, means over days (n) with 95 % "
+                    "intervals; violations by AC power flow"
+                ),
+                frame=table,
+            ),
+            Shown(
+                name="decision_times",
+                caption="Seconds of single decisions of coordinated charging within the limits",
+                frame=decision_seconds(parts["kept"], KIND),
+                is_of_machine=True,
+            ),
+        ),
+        figures={
+            "Steps of a day with a violation": draw(
+                lambda: bars_figure(
+                    bars,
+                    label="label",
+                    value="violating steps",
+                    low="steps low",
+                    high="steps high",
+                    axis_label="steps of a day with a violation",
+                ),
+                pictures / "violations.png",
+            ),
+            "Regret": draw(
+                lambda: bars_figure(
+                    bars,
+                    label="label",
+                    value="regret [EUR]",
+                    low="regret low",
+                    high="regret high",
+                    axis_label="regret [EUR a day]",
+                ),
+                pictures / "regret.png",
+            ),
+        },
+    )
+
+
+def _one_day(parts: Mapping[str, Study], pictures: Path) -> Section:
+    """The first day under uncontrolled charging and at the optimum within the limits."""
+    figures: dict[str, Path] = {}
+    for part, words in (
+        ("uncontrolled", "uncontrolled"),
+        ("pooled", "the optimum without network rows"),
+        ("optimum", "the optimum within the limits"),
+    ):
+        run = next(run for _, _, run in parts[part].kept_runs())
+        figures |= _day_figures(run, words, pictures, part)
+    return Section(
+        title="One day on the feeder",
+        question=(
+            "The study's first day: voltages and loading over the day, and the feeder coloured by the largest loading "
+            "of its lines and the lowest voltage of its buses."
+        ),
+        figures=figures,
+    )
+
+
+def _day_figures(run: Run, words: str, pictures: Path, part: str) -> dict[str, Path]:
+    voltages, branches = run.table("voltages"), run.table("branches")
+    feeder = run.scenario["feeder"]
+    band = Band(low_pu=feeder["voltage_min_pu"], high_pu=feeder["voltage_max_pu"])
+    return {
+        f"Voltages, {words}": draw(lambda: voltage_figure(voltages, band), pictures / f"voltages-{part}.png"),
+        f"Loading, {words}": draw(
+            lambda: loading_figure(voltages, branches), pictures / f"loading-{part}.png"
+        ),
+        f"Map, {words}": draw(lambda: map_figure(voltages, branches, band), pictures / f"map-{part}.png"),
+    }
+
+
+def _uses(rows: pd.DataFrame, parts: Mapping[str, Study]) -> Section:
+    return Section(
+        title="Peaks, storage and sun",
+        question=(
+            "What the grid, the storage and the sun are used for. All regions together are an energy community behind "
+            "one meter: what one has left over, another uses, and only what all have left over is curtailed."
+        ),
+        tables=(
+            Shown(
+                name="uses",
+                caption="Peaks, use of storage, self-consumption of the community, by policy and forecasts; means over "
+                "days (n)",
+                frame=days.uses(rows, parts),
+            ),
+        ),
+    )
+
+
+def _hosting(rows: pd.DataFrame, pictures: Path) -> Section:
+    table = hosting_table(rows)
+    return Section(
+        title="How many cars the feeder takes",
+        question=(
+            "On the study's first day, which respects every limit without cars: the largest fleet before the first "
+            "quarter-hour with a voltage, a line or a driver out of bounds, by way of charging; fleets grow car by "
+            "car, in the search by steps."
+        ),
+        tables=(
+            Shown(
+                name="hosting",
+                caption="Cars that the feeder takes, mean over fleets (n) with 95 % intervals",
+                frame=table,
+            ),
+        ),
+        figures={
+            "Cars before the first violation": draw(
+                lambda: bars_figure(
+                    table, label="charging", value="cars", low="low", high="high", axis_label="cars"
+                ),
+                pictures / "hosting.png",
+            )
+        },
+    )
+
+
+def _markets(study: Study) -> Section:
+    return Section(
+        title="What prices do",
+        question=(
+            "Coordinated charging within the limits (with the margin) against uncontrolled charging at two prices a "
+            f"day, at day-ahead prices, and with a demand charge of {DEMAND_PRICE:g} EUR per kW of each day's largest "
+            "quarter-hour; persistence forecasts."
+        ),
+        tables=(
+            Shown(
+                name="markets",
+                caption="Net cost and peaks by prices, means over days (n), the saving with its 95 % interval",
+                frame=days.markets(study),
+            ),
+        ),
+    )
+
+
+def _forecasts(sheets: Mapping[str, pd.DataFrame]) -> Section:
+    scores = pd.concat([sheets["forecast-scores"], sheets["charging-scores"]], ignore_index=True)
+    return Section(
+        title="How well the day is foreseen",
+        question=(
+            "Forecasts for the 24 hours after midnight, 6, 12 and 18 o'clock, at single buses and for the feeder in "
+            "sum: single buses are harder. Charging is that of cars that charge when they come, foreseen by their own "
+            "day before or by the mean of other fleets."
+        ),
+        tables=(
+            Shown(
+                name="forecasts",
+                caption="Errors by quantity (kW, EUR/kWh), means over days (n), the MAE with its 95 % interval",
+                frame=scores_table(scores),
+            ),
+        ),
+    )
+
+
+def _linear(parts: Mapping[str, Study]) -> Section:
+    return Section(
+        title="What the linear power flow misses",
+        question=(
+            "Voltages by the linear power flow against AC in every state that the runs went through. The lossless form "
+            "promises more voltage than there is; with a state's own losses the form is exact, and plans are solved "
+            "again until their losses are their own."
+        ),
+        tables=(
+            Shown(
+                name="linear_errors",
+                caption="Errors of the linear power flow over the study's states",
+                frame=linear_errors(parts),
+            ),
+        ),
+    )
