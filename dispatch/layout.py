@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from itertools import accumulate
 
+from dispatch.reactive import SIDES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
@@ -41,6 +43,11 @@ class Columns:
     voltage: slice  # squared, thousandths of per unit, within the band (only with a feeder), per region
     voltage_low: slice  # by which the band is missed below
     voltage_high: slice  # and above
+    kvar_taken: (
+        slice  # reactive power of each battery's inverter (only where one is rated, like all that follow)
+    )
+    kvar_given: slice
+    kvar_flow: slice  # of it through each branch, in the order of the ties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,11 @@ class Rows:
     peak: slice  # peak >= import (only with a demand charge), per region [kW]
     carry: slice  # peak >= that of the step before, of the same day [kW]
     drop: slice  # along each branch (only with a feeder), in the order of the ties [thousandths of squared p.u.]
+    capability: (
+        slice  # side j of battery b at b * sides + j (only where one is rated, like all that follow) [kVA]
+    )
+    kvar_flow: slice  # what flows through each branch [kvar]
+    rating: slice  # side j of branch m at m * sides + j [kVA]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +85,7 @@ class Layout:
     has_demand: bool
     has_taper: bool
     has_network: bool
+    has_reactive: bool
     columns: Columns
     rows: Rows
     width: int  # variables of a slot
@@ -91,6 +104,7 @@ def layout(
     has_demand: bool = False,
     has_taper: bool = False,
     has_network: bool = False,
+    has_reactive: bool = False,
 ) -> Layout:
     """Lay out the program of a run.
 
@@ -101,7 +115,9 @@ def layout(
     cars, batteries, regions, ties = [n_cars] * 3, [n_batteries] * 3, [n_regions] * 10, [n_ties] * 2
     n_peaks, voltages = n_regions * has_demand, [n_regions * has_network] * 3
     slack = [n_cars * has_shortfall] * 2
+    inverters, branches = n_batteries * has_reactive, n_ties * has_reactive
     sizes = [*cars, *slack, *batteries, *regions, n_regions * n_pieces, *ties, n_peaks, *voltages]
+    sizes += [inverters, inverters, branches]
     columns = Columns(**_slices(Columns, sizes))
     row_sizes = [
         n_regions,
@@ -114,6 +130,9 @@ def layout(
         n_peaks,
         n_peaks,
         n_ties * has_network,
+        inverters * SIDES,
+        branches,
+        branches * SIDES,
     ]
     return Layout(
         n_slots=n_slots,
@@ -126,6 +145,7 @@ def layout(
         has_demand=has_demand,
         has_taper=has_taper,
         has_network=has_network,
+        has_reactive=has_reactive,
         columns=columns,
         rows=Rows(**_slices(Rows, row_sizes)),
         width=sum(sizes),

@@ -7,6 +7,7 @@ import numpy as np
 from dispatch.ambiguity import IndexArray
 from dispatch.layout import Layout
 from dispatch.network import KAPPA
+from dispatch.reactive import ACTIVE, REACTIVE, SIDES
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.contracts import Cars, Site
 from sim.feeder.model import Network
@@ -30,6 +31,8 @@ class Matrix:
         _enter_grid(draft, site, layout)
         if site.network is not None:
             _enter_network(draft, site.network, layout)
+            if layout.has_reactive:
+                _enter_reactive(draft, site, site.network, layout)
         column, row, shift, value = draft.sorted()
         n_slots = layout.n_slots
         slot = np.arange(n_slots)[:, None]
@@ -206,6 +209,35 @@ def _enter_network(draft: _Entries, network: Network, layout: Layout) -> None:
         draft.place(part.start + network.feeder.parent_index, drops, -sign)
     draft.enter(at.tie_forth, rows.drop, KAPPA * network.feeder.r_pu)
     draft.enter(at.tie_back, rows.drop, -KAPPA * network.feeder.r_pu)
+
+
+def _enter_reactive(draft: _Entries, site: Site, network: Network, layout: Layout) -> None:
+    """D = q + D of the branches below, its drop kappa x D, and the sides of the polygons (`dispatch.reactive`)."""
+    at, rows, feeder = layout.columns, layout.rows, network.feeder
+    flows = np.arange(rows.kvar_flow.start, rows.kvar_flow.stop)
+    branch_into = np.full(feeder.n_buses, -1)
+    branch_into[feeder.child_index] = np.arange(feeder.n_branches)
+    above, into = branch_into[feeder.parent_index], branch_into[site.battery_region_index]
+    draft.enter(at.kvar_flow, rows.kvar_flow, 1.0)
+    draft.place(at.kvar_flow.start + np.flatnonzero(above >= 0), flows[above[above >= 0]], -1.0)
+    draft.enter(at.kvar_flow, rows.drop, KAPPA * feeder.x_pu)
+    for part, sign in ((at.kvar_taken, 1.0), (at.kvar_given, -1.0)):
+        draft.place(part.start + np.flatnonzero(into >= 0), flows[into[into >= 0]], -sign)
+    units, sides = np.arange(layout.n_batteries) * SIDES, np.arange(layout.n_ties) * SIDES
+    for side in range(SIDES):
+        for part, value in (
+            (at.battery_charge, ACTIVE[side]),
+            (at.battery_discharge, -ACTIVE[side]),
+            (at.kvar_taken, REACTIVE[side]),
+            (at.kvar_given, -REACTIVE[side]),
+        ):
+            draft.enter(part, rows.capability, value, index=units + side)
+        for part, value in (
+            (at.tie_forth, ACTIVE[side]),
+            (at.tie_back, -ACTIVE[side]),
+            (at.kvar_flow, REACTIVE[side]),
+        ):
+            draft.enter(part, rows.rating, value, index=sides + side)
 
 
 def _within(column: IntArray, part: slice) -> BoolArray:

@@ -10,8 +10,10 @@ With V the squared voltage in thousandths of a per unit, P what arrives at a bra
 - rating of a branch, as a bound of its flow:
       |P| + loss <= sqrt((rating v)^2 - Q^2), v = 1 for transformers
 
-Reactive power is that of the loads, which no decision moves. Losses are those of the last plan's AC power flow: a
-plan that is solved again with its own losses until they stand has the voltages that it says it has.
+Reactive power is that of the loads, which no decision moves, and where inverters are rated theirs, which is decided
+(``dispatch.reactive``: branches that carry it have a polygon instead of that bound). Losses are those of the last
+plan's AC power flow: a plan that is solved again with its own losses until they stand has the voltages that it says
+it has.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from typing import Final
 
 import numpy as np
 
+from dispatch.reactive import carries_reactive, rating_upper
 from sim.arrays import FloatArray, freeze
+from sim.contracts import Site
 from sim.feeder.ac import PowerFlow, ac_power_flow
 from sim.feeder.linear import reactive_flow_kvar
 from sim.feeder.model import BASE_KVA, Network
@@ -39,8 +43,8 @@ class Expansion:
     """What a program takes as given of the feeder's state in each step of its horizon."""
 
     loss_kw: FloatArray  # (K, M)
-    loss_kvar: FloatArray  # (K, M)
-    voltage_pu: FloatArray  # (K, N), for what a line's ampacity is worth
+    loss_kvar: FloatArray  # (K, M), of the series reactance: what cables give stands at their buses
+    voltage_pu: FloatArray  # (K, N), for what a line's ampacity is worth, and a cable gives
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -54,6 +58,7 @@ class NetworkNumbers:
     loss_at_bus_kw: FloatArray  # (K, N), fed from the parent's end of each branch
     drop: FloatArray  # (K, M), right-hand sides, thousandths of squared per unit
     flow_limit_kw: FloatArray  # (K, M)
+    rating_upper: FloatArray | None = None  # (K, M, sides) of the polygons, where reactive power is decided
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -69,17 +74,22 @@ def lossless(network: Network, n_steps: int) -> Expansion:
     )
 
 
-def network_numbers(network: Network, load_kvar: FloatArray, expansion: Expansion) -> NetworkNumbers:
+def network_numbers(
+    network: Network, load_kvar: FloatArray, expansion: Expansion, inverters: Site | None = None
+) -> NetworkNumbers:
     """Numbers of the program around a state.
 
     Parameters
     ----------
     load_kvar : ndarray, shape (K, N)
-        Reactive power taken at each bus.
+        Reactive power taken at each bus by its load.
+    inverters
+        Site whose inverters' reactive power is decided; none where no decision moves reactive power.
     """
     feeder = network.feeder
     loss_kw, loss_kvar = expansion.loss_kw, expansion.loss_kvar
-    arriving_kvar = reactive_flow_kvar(feeder, load_kvar, loss_kvar)
+    charged_kvar = feeder.charging_kvar * (expansion.voltage_pu**2 - 1.0)  # beyond that of rated voltage
+    arriving_kvar = reactive_flow_kvar(feeder, load_kvar - charged_kvar, loss_kvar)
     middle_kvar = arriving_kvar + loss_kvar / 2.0
     largest_kvar = np.maximum(np.abs(arriving_kvar), np.abs(arriving_kvar + loss_kvar))
     ends_pu = np.minimum(
@@ -89,11 +99,17 @@ def network_numbers(network: Network, load_kvar: FloatArray, expansion: Expansio
     room = np.maximum(rating_kva**2 - largest_kvar**2, 0.0)
     at_bus = np.zeros_like(load_kvar)
     np.add.at(at_bus.T, feeder.parent_index, loss_kw.T)
+    flow_limit_kw = np.maximum(np.sqrt(room) - loss_kw, 0.0)
+    sides = None
+    if inverters is not None:
+        sides = rating_upper(inverters, rating_kva, arriving_kvar, loss_kw, loss_kvar)
+        flow_limit_kw = np.where(carries_reactive(inverters), rating_kva, flow_limit_kw)
     return NetworkNumbers(
         load_kvar=load_kvar,
         loss_at_bus_kw=at_bus,
         drop=-KAPPA * (feeder.r_pu * loss_kw / 2.0 + feeder.x_pu * middle_kvar),
-        flow_limit_kw=np.maximum(np.sqrt(room) - loss_kw, 0.0),
+        flow_limit_kw=flow_limit_kw,
+        rating_upper=sides,
     )
 
 
@@ -105,14 +121,17 @@ class Judged:
     beyond: float  # most that a state lies outside the band or above a rating [p.u.]; inf without a state
 
 
-def judged(network: Network, demand_kw: FloatArray, load_kvar: FloatArray) -> Judged:
+def judged(network: Network, demand_kw: FloatArray, demand_kvar: FloatArray) -> Judged:
     """Solve the AC power flow of a plan's demands, shape (K, N); states that do not exist keep no losses."""
-    states = ac_power_flow(network.feeder, demand_kw, load_kvar, source_pu=network.source_pu)
+    states = ac_power_flow(network.feeder, demand_kw, demand_kvar, source_pu=network.source_pu)
     start, exists = lossless(network, len(demand_kw)), states.converged[:, np.newaxis]
+    feeder, squared = network.feeder, states.voltage_pu**2
+    at_ends = squared[:, feeder.parent_index] + squared[:, feeder.child_index]
+    charging_kvar = BASE_KVA * feeder.b_pu / 2.0 * at_ends  # AC power flow counts it as a loss below zero
     return Judged(
         expansion=Expansion(
             loss_kw=np.where(exists, states.loss_kw, start.loss_kw),
-            loss_kvar=np.where(exists, states.loss_kvar, start.loss_kvar),
+            loss_kvar=np.where(exists, states.loss_kvar + charging_kvar, start.loss_kvar),
             voltage_pu=np.where(exists, states.voltage_pu, start.voltage_pu),
         ),
         beyond=_beyond(network, states),

@@ -13,6 +13,7 @@ from dispatch.fuel import FuelCost, PiecewiseCost
 from dispatch.highs import Outcome
 from dispatch.network import BEYOND_BAND_KW, KAPPA, MILLI
 from dispatch.problem import Problem
+from dispatch.reactive import ACTIVE, REACTIVE, has_reactive, reactive_price_per_kvarh
 from sim.arrays import BoolArray, FloatArray, freeze
 from sim.ties import net_inflow_kw
 
@@ -47,6 +48,7 @@ class Plan:
     voltage: FloatArray  # (K, N) squared, thousandths of per unit; without columns where there is no network
     voltage_low: FloatArray  # by which the band is missed below
     voltage_high: FloatArray  # and above
+    battery_kvar: FloatArray  # (K, B) taken from the feeder; without columns where no inverter is rated
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -76,6 +78,7 @@ def read_plan(assembly: Assembly, outcome: Outcome) -> Plan:
         part(columns) if sizes.has_network else np.zeros((len(pieces), 0))
         for columns in (at.voltage_low, at.voltage_high)
     )
+    kvar = part(at.kvar_taken) - part(at.kvar_given)
     return Plan(
         charge_kw=part(at.charge),
         discharge_kw=part(at.discharge),
@@ -101,6 +104,7 @@ def read_plan(assembly: Assembly, outcome: Outcome) -> Plan:
         voltage=part(at.voltage) - low + high if sizes.has_network else low,
         voltage_low=low,
         voltage_high=high,
+        battery_kvar=kvar,
     )
 
 
@@ -112,6 +116,7 @@ def violation(problem: Problem, plan: Plan) -> float:
         _pool_violation(problem, plan),
         _grid_violation(problem, plan),
         _network_violation(problem, plan),
+        _reactive_violation(problem, plan),
     )
     return max(worst) if np.isfinite(worst).all() else float("inf")
 
@@ -121,6 +126,20 @@ def bus_demand_kw(problem: Problem, plan: Plan) -> FloatArray:
     assert problem.network is not None
     into_kw = net_inflow_kw(problem.site, plan.tie_forth_kw - plan.tie_back_kw)
     return into_kw - problem.network.loss_at_bus_kw
+
+
+def bus_demand_kvar(problem: Problem, plan: Plan) -> FloatArray:
+    """Reactive power that loads and inverters take from the feeder in a plan, (K, R)."""
+    assert problem.network is not None
+    return problem.network.load_kvar + _inverters_kvar(problem, plan)
+
+
+def _inverters_kvar(problem: Problem, plan: Plan) -> FloatArray:
+    """Reactive power that inverters take at each region, (K, R)."""
+    at_region = np.zeros(problem.load_kw.shape)
+    if has_reactive(problem.site):
+        np.add.at(at_region.T, problem.site.battery_region_index, plan.battery_kvar.T)
+    return at_region
 
 
 def cost(problem: Problem, plan: Plan, fuel_cost_per_h: FuelCost | None = None) -> float:
@@ -144,6 +163,7 @@ def cost(problem: Problem, plan: Plan, fuel_cost_per_h: FuelCost | None = None) 
     )
     hourly = grid.sum() + curtailed.sum() + turbine.sum() + throughput + last_resort
     hourly += site.throughput_price_per_kwh * discharged
+    hourly += reactive_price_per_kvarh(site) * np.abs(plan.battery_kvar).sum()
     lacking = site.shortfall_price_per_kwh * (plan.shortfall_kwh.sum() + plan.pool_shortfall_kwh.sum())
     lacking += problem.help_price_per_kwh * plan.help_kwh.sum()
     who = np.flatnonzero(itinerary.last_step >= 0)
@@ -295,7 +315,8 @@ def _network_violation(problem: Problem, plan: Plan) -> float:
         return 0.0
     feeder, flow = network.feeder, plan.tie_forth_kw - plan.tie_back_kw
     along = plan.voltage[:, feeder.child_index] - plan.voltage[:, feeder.parent_index]
-    residual = along + KAPPA * feeder.r_pu * flow - numbers.drop
+    decided = KAPPA * feeder.x_pu * (_inverters_kvar(problem, plan) @ feeder.below.T)
+    residual = along + KAPPA * feeder.r_pu * flow + decided - numbers.drop
     lower, upper = MILLI * network.voltage_min_pu**2, MILLI * network.voltage_max_pu**2
     at_source = plan.voltage[:, feeder.source_index] - MILLI * network.source_pu**2
     others = np.arange(feeder.n_buses) != feeder.source_index
@@ -306,4 +327,23 @@ def _network_violation(problem: Problem, plan: Plan) -> float:
         _outside(held, lower, upper),
         _outside(np.stack([plan.voltage_low, plan.voltage_high]), 0.0, np.inf),
         _outside(np.stack([plan.tie_forth_kw, plan.tie_back_kw]), 0.0, numbers.flow_limit_kw),
+    )
+
+
+def _reactive_violation(problem: Problem, plan: Plan) -> float:
+    """Of the inverters' circles and of the polygons of branches that carry their reactive power, in kVA."""
+    site, numbers = problem.site, problem.network
+    if site.network is None or numbers is None or numbers.rating_upper is None:
+        return 0.0
+    assert site.battery_apparent_kva is not None
+    power = plan.battery_charge_kw - plan.battery_discharge_kw
+    rated = site.battery_apparent_kva > 0.0
+    apparent = np.hypot(power, plan.battery_kvar) - site.battery_apparent_kva
+    through = _inverters_kvar(problem, plan) @ site.network.feeder.below.T
+    flow = plan.tie_forth_kw - plan.tie_back_kw
+    sides = ACTIVE * flow[..., np.newaxis] + REACTIVE * through[..., np.newaxis]
+    return max(
+        _outside(apparent[:, rated], -np.inf, 0.0),
+        _outside(plan.battery_kvar[:, ~rated], 0.0, 0.0),
+        _outside(sides, -np.inf, numbers.rating_upper),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from dispatch.itinerary import Itinerary, by_trips, declared
 from dispatch.network import Expansion, NetworkNumbers, lossless, network_numbers
 from dispatch.options import DepartingValue
+from dispatch.reactive import has_reactive
 from sim.arrays import BoolArray, FloatArray, freeze
 from sim.clock import DAY_S, STEPS_PER_DAY, label
 from sim.contracts import Cars, Forecast, Site, Snapshot, Stores
@@ -158,7 +159,8 @@ def _problem(
     numbers = None
     if site.network is not None:
         load_kvar = forecast.load_kw[:n_steps] * site.network.load_kvar_per_kw
-        numbers = network_numbers(site.network, load_kvar, lossless(site.network, n_steps))
+        start = lossless(site.network, n_steps)
+        numbers = network_numbers(site.network, load_kvar, start, site if has_reactive(site) else None)
     return Problem(
         site=site,
         cars=cars,
@@ -183,10 +185,10 @@ def _problem(
 
 def expanded(problem: Problem, expansion: Expansion) -> Problem:
     """The same problem around another state of its feeder, whose losses are part of its load."""
-    numbers, network = problem.network, problem.site.network
+    numbers, site, network = problem.network, problem.site, problem.site.network
     assert numbers is not None
     assert network is not None
-    moved = network_numbers(network, numbers.load_kvar, expansion)
+    moved = network_numbers(network, numbers.load_kvar, expansion, site if has_reactive(site) else None)
     load_kw = problem.load_kw - numbers.loss_at_bus_kw + moved.loss_at_bus_kw
     return replace(problem, load_kw=load_kw, network=moved)
 

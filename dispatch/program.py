@@ -16,7 +16,7 @@ With h the length of a step in hours, eta_c and eta_d the efficiencies, per step
       P_c[k] + s limit (E[k-1] - from) <= limit
 - demand charge, where there is one:
       peak[k] >= import[k], peak[k] >= peak[k-1] within a day, paid in the last step of each day
-- feeder, where its limits are kept: `dispatch.network`
+- feeder, where its limits are kept: `dispatch.network`, and reactive power of inverters: `dispatch.reactive`
 - limits (Eqs. 11, 29, 30):
       bounds of the variables, powers times the plugged fraction of the step
 
@@ -36,6 +36,7 @@ from dispatch.layout import layout
 from dispatch.matrix import Matrix
 from dispatch.network import BEYOND_BAND_KW, MILLI
 from dispatch.problem import Problem
+from dispatch.reactive import capability_upper, carries_reactive, has_reactive, reactive_price_per_kvarh
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.contracts import Cars, Site
 
@@ -69,6 +70,7 @@ class Program:
             has_demand=site.demand_price_per_kw_day > 0.0,
             has_taper=cars.taper is not None,
             has_network=site.network is not None,
+            has_reactive=has_reactive(site),
         )
         self._matrix = Matrix(site, cars, self.layout)
         shape, height = (n_slots, self.layout.width), self.layout.height
@@ -96,6 +98,8 @@ class Program:
             self._write_peaks(problem, slots)
         if self.layout.has_network:
             self._write_network(problem, slots)
+        if self.layout.has_reactive:
+            self._write_reactive(problem, slots)
         self._start_basis(problem, slots, column_was_live, row_was_live)
         return self._gather(slots)
 
@@ -258,6 +262,26 @@ class Program:
             self._put(slots, part, price, 0.0, np.inf, is_other)
         self._put_row(slots, self.layout.rows.drop, numbers.drop, numbers.drop, True)
 
+    def _write_reactive(self, problem: Problem, slots: IntArray) -> None:
+        """Reactive power of rated inverters, what flows of it, and the polygons that it shares with active power."""
+        at, rows, site = self.layout.columns, self.layout.rows, self._site
+        assert problem.network is not None
+        assert problem.network.rating_upper is not None
+        assert site.battery_apparent_kva is not None
+        rating_kva, carries = site.battery_apparent_kva, carries_reactive(site)
+        price = problem.step_h * reactive_price_per_kvarh(site)
+        for part in (at.kvar_taken, at.kvar_given):
+            self._put(slots, part, price, 0.0, rating_kva, rating_kva > 0.0)
+        self._put(slots, at.kvar_flow, 0.0, -np.inf, np.inf, carries)
+        nothing = np.zeros((problem.n_steps, self.layout.n_ties))
+        self._put_row(slots, rows.kvar_flow, nothing, nothing, carries)
+        sides = np.tile(capability_upper(site).reshape(-1), (problem.n_steps, 1))
+        for part, upper in (
+            (rows.capability, sides),
+            (rows.rating, problem.network.rating_upper.reshape(problem.n_steps, -1)),
+        ):
+            self._put_row(slots, part, np.full(upper.shape, -np.inf), upper, np.isfinite(upper))
+
     def _put(
         self,
         slots: IntArray,
@@ -300,7 +324,7 @@ class Program:
             view, is_new = self._column_basis[:, part], new_column[:, part]
             view[is_new & follows] = BASIC
         self._row_basis[new_row] = AT_LOWER
-        for part in (rows.ramp, rows.requirement, rows.taper):
+        for part in (rows.ramp, rows.requirement, rows.taper, rows.capability, rows.rating):
             view, is_new = self._row_basis[:, part], new_row[:, part]
             view[is_new] = BASIC
         if (
@@ -315,6 +339,8 @@ class Program:
             view, is_new = self._column_basis[:, columns.voltage], new_column[:, columns.voltage]
             view[is_new] = BASIC
             view[:, self._site.network.feeder.source_index] = AT_LOWER
+            view, is_new = self._column_basis[:, columns.kvar_flow], new_column[:, columns.kvar_flow]
+            view[is_new] = BASIC  # it follows from what the inverters take
 
     def _gather(self, slots: IntArray) -> Assembly:
         live_columns, live_rows = np.flatnonzero(self._is_live), np.flatnonzero(self._row_is_live)

@@ -14,11 +14,13 @@ from dispatch.marginals import marginals
 from dispatch.network import Expansion, shifted
 from dispatch.options import DispatchOptions
 from dispatch.problem import Problem, build_paths
+from dispatch.reactive import has_reactive
 from dispatch.session import Failure, Session, Solved
 from dispatch.within_feeder import decide_within_feeder, planned_site
 from sim.arrays import FloatArray
 from sim.contracts import Decision, Forecast, Schedule, Site, Snapshot
 from sim.errors import PolicyError
+from sim.microgrid import admissible_battery_kvar
 
 SET_POINT_DECIMALS = 9
 """Set-points are given to a microwatt: below that stands the solver's rounding, which would cut a car's rows apart."""
@@ -134,9 +136,11 @@ def set_points(executed: Solved, decision: Decision, step: int = 0) -> Schedule:
         site.battery_charge_efficiency,
         site.battery_discharge_efficiency,
     )
+    battery = _within(battery, site.battery_discharge_limit_kw, site.battery_charge_limit_kw)
     return Schedule(
         car_power_kw=_within(power, cars.discharge_limit_kw, limit_kw),
-        battery_power_kw=_within(battery, site.battery_discharge_limit_kw, site.battery_charge_limit_kw),
+        battery_power_kw=battery,
+        battery_kvar=_kvar(site, plan.battery_kvar[step], battery) if has_reactive(site) else None,
         turbine_kw=_within(plan.turbine_kw[step], np.zeros(site.n_regions), site.turbine_limit_kw),
         expected_car_load_kw=_car_load(executed)[step:],
         decision=decision,
@@ -147,6 +151,14 @@ def _within(power: FloatArray, discharge_limit: FloatArray, charge_limit: FloatA
     """Power without the solver's rounding beyond a limit or around zero (answers are checked, see `session`)."""
     clipped: FloatArray = np.clip(power, -discharge_limit, charge_limit)
     return clipped.round(SET_POINT_DECIMALS) + 0.0  # a negative zero is zero
+
+
+def _kvar(site: Site, kvar: FloatArray, battery_kw: FloatArray) -> FloatArray:
+    """Reactive power that the inverters can carry beside the active power as it is set."""
+    within, _ = admissible_battery_kvar(site, battery_kw, kvar)
+    return (
+        np.trunc(within * 10.0**SET_POINT_DECIMALS) / 10.0**SET_POINT_DECIMALS + 0.0
+    )  # never out of the circle
 
 
 def _car_load(executed: Solved) -> FloatArray:

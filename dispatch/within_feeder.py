@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from dispatch.decision import Decided, decide
 from dispatch.network import KEPT_PU, Expansion, judged
 from dispatch.options import DispatchOptions
-from dispatch.plan import bus_demand_kw
+from dispatch.plan import bus_demand_kvar, bus_demand_kw
 from dispatch.problem import Problem, expanded
 from dispatch.session import Failure, Session
 from sim.contracts import Site
@@ -51,9 +51,8 @@ def decide_within_feeder(
     around
         The state to begin with, by default a feeder without losses.
     """
-    network, numbers = problem.site.network, problem.network
+    network = problem.site.network
     assert network is not None
-    assert numbers is not None
     if around is not None:
         problem = expanded(problem, around)
     iterations, kept = 0, None
@@ -64,7 +63,7 @@ def decide_within_feeder(
         iterations += again.decision.iterations
         decision = replace(again.decision, iterations=iterations, feeder_rounds=n_rounds)
         plan = again.executed.plan
-        state = judged(network, bus_demand_kw(problem, plan), numbers.load_kvar)
+        state = judged(network, bus_demand_kw(problem, plan), bus_demand_kvar(problem, plan))
         kept = Kept(decided=replace(again, decision=decision), expansion=state.expansion)
         if state.beyond <= KEPT_PU:
             break

@@ -279,6 +279,17 @@ def _check_branches(states: _States, findings: Findings) -> None:
         )  # fmt: skip
 
 
+def _inverters(folder: Folder) -> FloatArray:
+    """Reactive power that storage takes in each region, (n_steps, R), whole rows or not."""
+    table, n = folder.storage, len(folder.regions)
+    step = table["step_start_s"].to_numpy(np.int64) // STEP_S
+    place = step * n + folder.region_code(table["region"])
+    known = (place >= 0) & (place < folder.n_steps * n)
+    taken: FloatArray = np.zeros(folder.n_steps * n)
+    np.add.at(taken, place[known], table["reactive_kvar"].to_numpy(np.float64)[known])
+    return taken.reshape(folder.n_steps, n)
+
+
 def _check_buses(grid: Grid, states: _States, source_pu: float) -> None:
     """Check the source's voltage, and that each region takes from the feeder what its balance says."""
     folder, branches = grid.folder, states.branches
@@ -292,7 +303,7 @@ def _check_buses(grid: Grid, states: _States, source_pu: float) -> None:
     )  # fmt: skip
     loads = [region.get("load") or {} for region in folder.regions]
     served = folder.by_step("load_kw") - folder.by_step("unserved_kw")
-    reactive = served * np.array([load.get("kvar_per_kw", 0.0) for load in loads])
+    reactive = served * np.array([load.get("kvar_per_kw", 0.0) for load in loads]) + _inverters(folder)
     # which branches end and begin at each region, (M, R)
     ends, begins = (np.equal.outer(index, np.arange(n)) for index in (branches.child, branches.parent))
     for unit, sent, received, demand in (

@@ -28,7 +28,9 @@ def check_storage(grid: Grid) -> None:
     def of_units(key: str) -> FloatArray:
         return np.tile(np.array([float(unit[key]) for _, unit in units]), folder.n_steps)
 
-    power, energy = (table[name].to_numpy(np.float64) for name in ("power_kw", "energy_kwh"))
+    power, energy, kvar = (
+        table[name].to_numpy(np.float64) for name in ("power_kw", "energy_kwh", "reactive_kvar")
+    )
     rated = of_units("capacity_kwh")
     initial = (rated * of_units("initial_soc"))[:n]
     before = np.concatenate([initial, energy[: len(energy) - n]])
@@ -40,18 +42,23 @@ def check_storage(grid: Grid) -> None:
         power < -of_units("discharge_limit_kw") - ENERGY_KWH
     )
     expected = before + gain * STEP_H
+    rating = np.tile(np.array([unit.get("apparent_power_kva") or 0.0 for _, unit in units]), folder.n_steps)
+    beyond = (kvar != 0.0) & (np.hypot(power, kvar) > rating + ENERGY_KWH)
     columns = {
         "unit": ids,
         "step_s": steps,
         "power": power,
         "energy": energy,
         "expected": expected,
+        "kvar": kvar,
+        "rating": rating,
         "low": low,
         "high": high,
     }
     for bad, check, claim in (
         (misplaced, "storage rows", "is not the scenario's unit in that place"),
         (over, "battery limit", "power of {power} kW is beyond its limit"),
+        (beyond, "inverter rating", "{power} kW and {kvar} kvar are beyond its {rating} kVA"),
         (differs(energy, expected), "battery energy", "{power} kW leave {expected} kWh, not {energy} kWh"),
         ((energy < low - ENERGY_KWH) | (energy > high + ENERGY_KWH), "battery bounds",
          "holds {energy} kWh, bounds are {low} and {high} kWh"),

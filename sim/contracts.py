@@ -55,6 +55,9 @@ class Site:
     energy_value_per_kwh: float  # lambda: a kWh stored at the horizon's end
     demand_price_per_kw_day: float = 0.0  # of a region's largest import of each day
     network: Network | None = None  # its branches are the ties: lossless and unlimited there
+    battery_apparent_kva: FloatArray | None = (
+        None  # (B,) of inverters, 0 = no reactive power; None: none is rated
+    )
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -302,6 +305,7 @@ class Schedule:
 
     car_power_kw: FloatArray  # (n,), charging positive; ignored where not plugged
     battery_power_kw: FloatArray | None = None  # (B,)
+    battery_kvar: FloatArray | None = None  # (B,) reactive power, taken from the feeder positive; None is 0
     turbine_kw: FloatArray | None = None  # (R,)
     expected_car_load_kw: FloatArray | None = None  # (K, R), net
     decision: Decision = field(default_factory=lambda: Decision(status="none"))

@@ -133,6 +133,10 @@ KEY_FIGURES: Final[tuple[KeyFigure, ...]] = (
     KeyFigure("fallbacks", "", "decisions taken by the scenario's fallback"),
     KeyFigure("max_gap", "1", "largest relative gap of a decision; 0 when none states one"),
     KeyFigure("lowered_kwh", "kWh", "by which decisions lowered bounds that full charging could not reach"),
-    KeyFigure("clipped_kwh", "kWh", "energy of set-points that limits or the balance did not allow, cut"),
+    KeyFigure(
+        "clipped_kwh",
+        "kWh",
+        "energy of set-points that limits or the balance did not allow, cut (kvarh of reactive power too)",
+    ),
 )
 """In the order of ``kpis.json``."""

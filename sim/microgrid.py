@@ -76,7 +76,14 @@ def build_site(scenario: Scenario, locate: Locate = Path) -> Site:
         shortfall_price_per_kwh=economics.shortfall_price_per_kwh,
         energy_value_per_kwh=energy_value_per_kwh(scenario, locate),
         network=network,
+        battery_apparent_kva=_apparent_kva(units),
     )
+
+
+def _apparent_kva(units: tuple[Unit, ...]) -> FloatArray | None:
+    """Ratings of the batteries' inverters for reactive power, 0 where there is none; None where none has one."""
+    ratings = _column(units, lambda unit: unit.apparent_power_kva or 0.0)
+    return ratings if ratings.any() else None
 
 
 def _ties(scenario: Scenario, network: Network | None) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
@@ -160,6 +167,42 @@ def admissible_battery_kw(
         discharge_efficiency=site.battery_discharge_efficiency,
     )
     return _clipped(power_kw, least_kw, largest_kw)
+
+
+def admissible_battery_kvar(
+    site: Site, power_kw: FloatArray, reactive_kvar: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Nearest reactive powers that the inverters can carry beside their active power: P^2 + Q^2 <= S^2.
+
+    Parameters
+    ----------
+    power_kw : ndarray, shape (B,)
+        Admissible set-points; what settlement cuts of them only leaves more room.
+    reactive_kvar : ndarray, shape (B,)
+        As asked, taken from the feeder positive; None is nothing.
+
+    Returns
+    -------
+    admissible_kvar, clipped_kvar : ndarray, shape (B,)
+        What can be done, and by how much the request was cut (non-negative, to be counted).
+
+    Raises
+    ------
+    PolicyError
+        When a set-point is not a finite number.
+    """
+    if reactive_kvar is None:
+        return np.zeros_like(power_kw), np.zeros_like(power_kw)
+    _require_finite("battery_kvar", reactive_kvar)
+    most_kvar = reactive_room_kvar(site, power_kw)
+    return _clipped(reactive_kvar, -most_kvar, most_kvar)
+
+
+def reactive_room_kvar(site: Site, power_kw: FloatArray) -> FloatArray:
+    """Reactive power that each battery's inverter can take or give beside an active power, (B,) or (K, B)."""
+    if site.network is None or site.battery_apparent_kva is None:
+        return np.zeros_like(power_kw)
+    return np.sqrt(np.maximum(site.battery_apparent_kva**2 - power_kw**2, 0.0))
 
 
 def admissible_turbine_kw(

@@ -14,7 +14,7 @@ from sim.contracts import Decision, DomainSums, Forecast, Marginals, Schedule, S
 from sim.feeder.tables import network_columns
 from sim.forecasting.expected import expected_stays
 from sim.marginal_account import account_columns
-from sim.settlement import Settled, StepTruth
+from sim.settlement import Settled, StepTruth, reactive_demand_kvar
 
 Columns = dict[str, Any]
 
@@ -142,6 +142,7 @@ class Recorder:
             "region": np.tile(names, len(rows)),
             "power_kw": np.array([row.settled.battery_kw for row in rows]).reshape(-1),
             "energy_kwh": np.array([row.battery_kwh for row in rows]).reshape(-1),
+            "reactive_kvar": np.array([row.settled.battery_kvar for row in rows]).reshape(-1),
         }
 
     def tie_columns(self) -> Columns:
@@ -161,13 +162,18 @@ class Recorder:
         """Columns of ``voltages.parquet`` and ``branches.parquet``."""
         network, rows = self._site.network, self._steps
         shape = (len(rows), self._site.n_regions)
-        served_kw = np.array([row.truth.load_kw - row.settled.unserved_kw for row in rows]).reshape(shape)
+        taken_kvar = [
+            np.zeros(shape[1])
+            if network is None
+            else reactive_demand_kvar(self._site, row.truth, row.settled)
+            for row in rows
+        ]
         return network_columns(
             network,
             self._site.region_names,
             np.array([row.start_s for row in rows], dtype=np.int64),
             np.array([row.settled.tie_kw for row in rows]).reshape(shape),
-            served_kw * (0.0 if network is None else network.load_kvar_per_kw),
+            np.array(taken_kvar).reshape(shape),
         )
 
     def domain_columns(self) -> Columns:

@@ -531,10 +531,26 @@ class StationaryBattery(Part):
     soc_min: Annotated[Fraction, Field(description="Least state of charge.")]
     soc_max: Annotated[Fraction, Field(description="Largest state of charge.")]
     initial_soc: Annotated[Fraction, Field(description="At the start of the run.")]
+    apparent_power_kva: Annotated[
+        Positive | None,
+        Field(
+            description="Rating of its inverter, on a feeder: what active power leaves of it is for reactive power; "
+            "none: no reactive power."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _ordered(self) -> StationaryBattery:
         _require_soc_order(self.soc_min, self.initial_soc, self.soc_max)
+        return self
+
+    @model_validator(mode="after")
+    def _inverter_carries_the_battery(self) -> StationaryBattery:
+        most_kw = max(self.charge_limit_kw, self.discharge_limit_kw)
+        if self.apparent_power_kva is not None and self.apparent_power_kva < most_kw:
+            raise ValueError(
+                f"apparent_power_kva {self.apparent_power_kva:g} is below the battery's {most_kw:g} kW"
+            )
         return self
 
 

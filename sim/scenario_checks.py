@@ -193,9 +193,7 @@ def _feeder(scenario: Scenario) -> Iterator[str]:
     """Regions stand at buses where there is a feeder, and only there; its lines are their only ties."""
     part = scenario.feeder
     if part is None:
-        for index, region in enumerate(scenario.regions):
-            if region.bus is not None:
-                yield f"regions[{index}].bus: the scenario has no feeder"
+        yield from _without_feeder(scenario)
         return
     if scenario.ties:
         yield "ties: regions on a feeder have no other ties"
@@ -215,6 +213,16 @@ def _feeder(scenario: Scenario) -> Iterator[str]:
                     f"regions[{index}].{way}_limit_kw: must be 0, only bus {part.source_bus!r} of the feeder "
                     f"has a connection; is {limit}"
                 )
+
+
+def _without_feeder(scenario: Scenario) -> Iterator[str]:
+    """Neither buses nor reactive power, which would change nothing."""
+    for index, region in enumerate(scenario.regions):
+        if region.bus is not None:
+            yield f"regions[{index}].bus: the scenario has no feeder"
+        for number, unit in enumerate(region.batteries):
+            if unit.apparent_power_kva is not None:
+                yield f"regions[{index}].batteries[{number}].apparent_power_kva: the scenario has no feeder"
 
 
 _CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (

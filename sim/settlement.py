@@ -59,6 +59,7 @@ class Settled:
     battery_cut_kw: FloatArray  # (B,), part of the set-point that could not be kept
     turbine_cut_kw: FloatArray
     over_limit_kw: FloatArray  # import or export above its limit; 0 when the cars kept to their caps
+    battery_kvar: FloatArray  # (B,), reactive power taken from the feeder
     has_power_flow: bool = True  # false: no state of the feeder carries this, losses are left out
 
     def __post_init__(self) -> None:
@@ -77,6 +78,7 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
     ev_discharge_kw: FloatArray,
     battery_kw: FloatArray,
     turbine_kw: FloatArray,
+    battery_kvar: FloatArray | None = None,
 ) -> Settled:
     """Balance one step.
 
@@ -90,15 +92,18 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
         Admissible set-points, charging positive.
     turbine_kw : ndarray, shape (R,)
         Admissible set-points.
+    battery_kvar : ndarray, shape (B,)
+        Admissible reactive power, taken from the feeder positive; it changes what a feeder loses. None is 0.
     """
     car_kw = ev_charge_kw - ev_discharge_kw
-    settled = _balanced(site, truth, car_kw, battery_kw, turbine_kw)
+    kvar = np.zeros_like(battery_kw) if battery_kvar is None else battery_kvar
+    settled = replace(_balanced(site, truth, car_kw, battery_kw, turbine_kw), battery_kvar=kvar)
     network = site.network
     if network is None:
         return settled
     loss_kw, source = 0.0, network.feeder.source_index
     for _ in range(_LOSS_ROUNDS):
-        state = exact_flow(network, *_bus_demand(network, truth, settled))
+        state = exact_flow(network, settled.tie_kw, reactive_demand_kvar(site, truth, settled))
         if state is None:
             return replace(settled, has_power_flow=False)
         before_kw, loss_kw = loss_kw, float(state.loss_kw.sum())
@@ -113,13 +118,16 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
             return _with_losses(network, settled, state)
         lost_kw = np.zeros(site.n_regions)
         lost_kw[source] = loss_kw
-        settled = _balanced(site, truth, car_kw + lost_kw, battery_kw, turbine_kw)
+        again = _balanced(site, truth, car_kw + lost_kw, battery_kw, turbine_kw)
+        settled = replace(again, battery_kvar=kvar)
     return replace(settled, has_power_flow=False)
 
 
-def _bus_demand(network: Network, truth: StepTruth, settled: Settled) -> tuple[FloatArray, FloatArray]:
-    """Active and reactive power that each region takes from the feeder, (R,) each; the source's does not matter."""
-    return settled.tie_kw, (truth.load_kw - settled.unserved_kw) * network.load_kvar_per_kw
+def reactive_demand_kvar(site: Site, truth: StepTruth, settled: Settled) -> FloatArray:
+    """Reactive power that each region's loads and batteries take from the feeder, (R,)."""
+    assert site.network is not None
+    of_loads: FloatArray = (truth.load_kw - settled.unserved_kw) * site.network.load_kvar_per_kw
+    return of_loads + np.bincount(site.battery_region_index, settled.battery_kvar, site.n_regions)
 
 
 def _with_losses(network: Network, settled: Settled, state: ExactFlow) -> Settled:
@@ -165,6 +173,7 @@ def _balanced(
         battery_cut_kw=np.abs(battery_kw) * cut_fraction,
         turbine_cut_kw=turbine_cut_kw,
         over_limit_kw=lack_kw + excess_kw,
+        battery_kvar=np.zeros_like(battery_kw),
     )
 
 

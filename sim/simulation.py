@@ -28,7 +28,7 @@ from sim.contracts import (
 )
 from sim.errors import PolicyError, VoltwalkError, told
 from sim.forecasting.past import Measurements
-from sim.microgrid import admissible_battery_kw, admissible_turbine_kw
+from sim.microgrid import admissible_battery_kvar, admissible_battery_kw, admissible_turbine_kw
 from sim.recorder import Recorder
 from sim.settlement import StepTruth, charging_caps, settle
 from sim.world import World
@@ -89,6 +89,7 @@ class _Plant:
     battery_kwh: FloatArray
     turbine_kw: FloatArray
     battery_set_kw: FloatArray
+    battery_set_kvar: FloatArray
     turbine_set_kw: FloatArray
     peak_import_kw: FloatArray  # of a step of this day so far
 
@@ -113,6 +114,7 @@ class Simulation:
             battery_kwh=actors.initial_battery_kwh.copy(),
             turbine_kw=np.zeros(site.n_regions),
             battery_set_kw=np.zeros(len(site.battery_region_index)),
+            battery_set_kvar=np.zeros(len(site.battery_region_index)),
             turbine_set_kw=np.zeros(site.n_regions),
             peak_import_kw=np.zeros(site.n_regions),
         )
@@ -208,6 +210,8 @@ class Simulation:
             ("battery_power_kw", schedule.battery_power_kw, len(site.battery_region_index)),
             ("turbine_kw", schedule.turbine_kw, site.n_regions),
         )
+        if schedule.battery_kvar is not None:  # without it there is no reactive power
+            wanted += (("battery_kvar", schedule.battery_kvar, len(site.battery_region_index)),)
         for field, values, size in wanted:
             if values is None:
                 raise PolicyError(f"{place}: no {field} in its schedule")
@@ -222,8 +226,12 @@ class Simulation:
         plant.battery_set_kw, cut_battery = admissible_battery_kw(
             site, plant.battery_kwh, schedule.battery_power_kw
         )
+        plant.battery_set_kvar, cut_kvar = admissible_battery_kvar(
+            site, plant.battery_set_kw, schedule.battery_kvar
+        )
         plant.turbine_set_kw, cut_turbine = admissible_turbine_kw(site, plant.turbine_kw, schedule.turbine_kw)
         self.recorder.clipped_kwh += (float(cut_battery.sum()) + float(cut_turbine.sum())) * STEP_H
+        self.recorder.clipped_kwh += float(cut_kvar.sum()) * STEP_H
 
     def _give_power(self, step: int, car_power_kw: FloatArray, cars: Cars) -> float:
         """Hand set-points to the cars, under what their region's connection can carry.
@@ -255,6 +263,7 @@ class Simulation:
             energy.discharge_kwh / STEP_H,
             plant.battery_set_kw,
             plant.turbine_set_kw,
+            plant.battery_set_kvar,
         )
         site = actors.site
         # admissible set-points keep the bounds; what is clipped here is rounding

@@ -238,6 +238,7 @@ STORAGE: Final = _table(
     ("region", "string", "", "region"),
     ("power_kw", "float64", "kW", "signed: charging positive"),
     ("energy_kwh", "float64", "kWh", "stored at the step's end"),
+    ("reactive_kvar", "float64", "kvar", "signed: reactive power, taken from the feeder positive"),
 )
 TIES: Final = _table(
     "ties",

@@ -74,7 +74,7 @@ def write_two_cars(target: Path) -> None:
     steps = _steps(pd.read_csv(source / "grid_spans.csv"), scenario)
     frames["grid"] = steps.drop(columns="flow_kw")
     frames["storage"] = steps[steps["region"] == "work"][["step_start_s", "region"]].assign(
-        unit_id=0, power_kw=steps["battery_kw"], energy_kwh=steps["battery_energy_kwh"]
+        unit_id=0, power_kw=steps["battery_kw"], energy_kwh=steps["battery_energy_kwh"], reactive_kvar=0.0
     )
     flow = steps[steps["region"] == "work"]["flow_kw"]
     frames["ties"] = pd.DataFrame(

@@ -24,6 +24,7 @@ class Model:
         self.cost, self.lower, self.upper, self.integer = [], [], [], []
         self.rows, self.row_lower, self.row_upper = [], [], []
         self.first_stage = []  # powers of cars, batteries and turbines in the first step
+        self.battery = {}  # powers of each battery and step
 
     def variable(self, cost: float, lower: float, upper: float, *, integer: bool = False) -> int:
         """Add a variable and give its number."""
@@ -165,7 +166,8 @@ def written_down(
     flows = _ties(model, balance, site, n_steps, exclusive)
     if site.network is not None:
         for k in range(n_steps):
-            _feeder(model, site, forecast.load_kw[k], flows[k])
+            inverters = {} if site.battery_apparent_kva is None else _inverters(model, site, k)
+            _feeder(model, site, forecast.load_kw[k], flows[k], inverters)
     for (region, k), terms in balance.items():
         net = forecast.load_kw[k, region] - forecast.pv_kw[k, region] - forecast.wind_kw[k, region]
         model.row(terms, net, net)
@@ -190,7 +192,38 @@ def _ties(model, balance, site: Site, n_steps: int, exclusive: bool) -> list[lis
     return flows
 
 
-def _feeder(model: Model, site: Site, load_kw: np.ndarray, flows: list[tuple[int, int]]) -> None:
+def _inverters(model: Model, site: Site, k: int) -> dict[int, list[int]]:
+    """Reactive power of the rated batteries in a step by region, within a polygon with 16 corners, at a trifle."""
+    by_region = defaultdict(list)
+    price = site.step_s / 3600 * site.unserved_price_per_kwh * 1e-6
+    for unit, rating in enumerate(site.battery_apparent_kva):
+        if rating > 0:
+            kvar, size = model.variable(0, -np.inf, np.inf), model.variable(price, 0, np.inf)
+            model.row([(1.0, size), (-1.0, kvar)], 0, np.inf)
+            model.row([(1.0, size), (1.0, kvar)], 0, np.inf)
+            charge, discharge = model.battery[unit, k]
+            _in_polygon(model, rating, [(1.0, charge), (-1.0, discharge)], [(1.0, kvar)], 0.0)
+            by_region[int(site.battery_region_index[unit])].append(kvar)
+    return by_region
+
+
+def _in_polygon(model: Model, radius: float, active: list, reactive: list, known: float) -> None:
+    """A point, part of its reactive power known, is a mean of 16 corners on the circle, one of them (radius, 0)."""
+    angles = [2 * math.pi * i / 16 for i in range(16)]
+    weights = [model.variable(0, 0, 1) for _ in angles]
+    model.row([(1.0, weight) for weight in weights], 1, 1)
+    for terms, right, part in ((active, 0.0, math.cos), (reactive, -known, math.sin)):
+        corners = [(-radius * part(angle), weight) for angle, weight in zip(angles, weights, strict=True)]
+        model.row([*terms, *corners], right, right)
+
+
+def _feeder(
+    model: Model,
+    site: Site,
+    load_kw: np.ndarray,
+    flows: list[tuple[int, int]],
+    inverters: dict[int, list[int]],
+) -> None:
     """Voltage of every bus from the source along its path, nothing lost yet; squared, thousandths of per unit."""
     network = site.network
     feeder = network.feeder
@@ -206,9 +239,15 @@ def _feeder(model: Model, site: Site, load_kw: np.ndarray, flows: list[tuple[int
         sum(load_kw[bus] * network.load_kvar_per_kw[bus] for bus in paths if m in paths[bus])
         for m in range(len(flows))
     ]
+    below = [
+        [q for bus in paths if m in paths[bus] for q in inverters.get(bus, [])] for m in range(len(flows))
+    ]
     for m, (forth, back) in enumerate(flows):
         rating = feeder.rating_kva[m] * (1.0 if feeder.is_transformer[m] else network.source_pu)
-        model.upper[forth] = model.upper[back] = math.sqrt(max(rating**2 - kvar[m] ** 2, 0.0))
+        if not below[m]:
+            model.upper[forth] = model.upper[back] = math.sqrt(max(rating**2 - kvar[m] ** 2, 0.0))
+        elif math.isfinite(rating):
+            _in_polygon(model, rating, [(1.0, forth), (-1.0, back)], [(1.0, q) for q in below[m]], kvar[m])
     price = site.step_s / 3600 * site.unserved_price_per_kwh * 10.0  # of BEYOND_BAND_KW
     low, high = (1000 * pu**2 for pu in (network.voltage_min_pu, network.voltage_max_pu))
     for path in paths.values():
@@ -218,6 +257,7 @@ def _feeder(model: Model, site: Site, load_kw: np.ndarray, flows: list[tuple[int
         terms = [(1.0, model.variable(price, 0, np.inf)), (-1.0, model.variable(price, 0, np.inf))]
         for m in path:
             terms += [(-2.0 * feeder.r_pu[m], flows[m][0]), (2.0 * feeder.r_pu[m], flows[m][1])]
+            terms += [(-2.0 * feeder.x_pu[m], q) for q in below[m]]
         model.row(terms, low - known, high - known)
 
 
@@ -394,6 +434,7 @@ def _battery(model, balance, site, snapshot, n_steps, unit, exclusive) -> None:
             model, here, h * site.throughput_price_per_kwh, limits, exclusive, operation
         )
         model.first_stage += [charge, discharge] if k == 0 else []
+        model.battery[unit, k] = charge, discharge
         terms = [(1.0, energy), (-h * site.battery_charge_efficiency[unit], charge)]
         terms += [(h / site.battery_discharge_efficiency[unit], discharge)] + (
             [] if last is None else [(-1.0, last)]

@@ -1,6 +1,7 @@
 """The feeder in a decision's program: against another program, against its own power flow, and in whole days."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from sim.contracts import Schedule
 from sim.errors import PolicyError
 from sim.feeder.linear import linear_flow, losses_kw_kvar
 from sim.feeder.model import Network
+from sim.feeder.reading import FeederFiles, read_feeder
 
+CABLES = Path(__file__).parent / "golden" / "feeder_pandapower"
 SHORT = ["dispatch.horizon_steps=24", "fleet.size=120", "dispatch.feeder_limits=keep"]
 """Six hours ahead: enough to fill a car, and quick."""
 WIDE = ["feeder.voltage_min_pu=0.8", "feeder.voltage_max_pu=1.2", "feeder.line_ampacity_a=unlimited"]
@@ -67,6 +70,30 @@ def test_numbers_are_those_of_the_linear_flow() -> None:
     assert np.abs(received - flow.flow_kw).max() < 1e-9
 
 
+def test_cables_charge_by_the_voltage_that_they_have() -> None:
+    """Around its own AC power flow the program has its voltages, also where cables give reactive power."""
+    files = FeederFiles(
+        buses=CABLES / "mv_lv_buses.csv",
+        lines=CABLES / "mv_lv_lines.csv",
+        transformers=CABLES / "mv_lv_transformers.csv",
+    )
+    feeder = read_feeder(files, "station")
+    nothing = np.zeros(feeder.n_buses)
+    net = Network(
+        feeder=feeder, source_pu=1.02, voltage_min_pu=0.9, voltage_max_pu=1.1, load_kvar_per_kw=nothing
+    )
+    rng = np.random.default_rng(6)
+    rated_kw = np.array([0.0, 900.0, 0.0, 110.0, 60.0, 120.0])
+    demand_kw = rated_kw * rng.uniform(-1.0, 1.2, (6, feeder.n_buses))
+    demand_kvar = rated_kw * rng.uniform(-0.4, 0.4, (6, feeder.n_buses))
+    state = judged(net, demand_kw, demand_kvar).expansion
+    numbers = network_numbers(net, demand_kvar, state)
+    flow_kw = (demand_kw + numbers.loss_at_bus_kw) @ feeder.below.T
+    squared = MILLI * net.source_pu**2 + (numbers.drop - KAPPA * feeder.r_pu * flow_kw) @ feeder.below
+    assert feeder.b_pu.max() > 0.0
+    assert np.abs(np.sqrt(squared / MILLI) - state.voltage_pu).max() < 1e-9
+
+
 def test_a_flow_at_its_limit_is_a_branch_at_its_rating() -> None:
     """What the program allows through a branch is what loads it fully by AC power flow, to the losses' change."""
     net = network()
@@ -104,9 +131,9 @@ def test_first_decision_against_another_program(kind: str, band: list[str], bind
     with pytest.raises(PolicyError, match="enough"):
         simulation.run()
     free = replace(actors.site, network=None)
-    expected = optimum(actors.site, kept.snapshots[0], kept.forecasts[0])
+    expected = optimum(actors.site, kept.snapshots[0], kept.forecasts[0], departing="lambda")
     assert kept.schedules[0].decision.turbine_bound == pytest.approx(expected, rel=1e-6)
-    loose = optimum(free, kept.snapshots[0], kept.forecasts[0])
+    loose = optimum(free, kept.snapshots[0], kept.forecasts[0], departing="lambda")
     assert (expected > loose * (1 + 1e-6)) == binds
 
 

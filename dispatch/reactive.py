@@ -1,0 +1,110 @@
+"""Reactive power of storage inverters in a decision's program: circles as polygons, and what flows of it.
+
+With q what an inverter takes (taken - given) and S its rating, t_i the middles of ``SIDES`` equal angles:
+
+- inverter: P^2 + q^2 <= S^2 as the polygon whose corners lie on the circle,
+      cos(t_i) (P_c - P_d) + sin(t_i) q <= S cos(pi / SIDES)
+  so that every plan can be executed; (S, 0) is a corner, so that active power alone loses nothing, and nowhere is
+  more of S given away than ``GIVEN_AWAY``
+- what inverters below a branch take, flows through it beside the loads' reactive power Q0:
+      D_m = sum of q at the child + sum of D of the branches below
+- rating of such a branch, at both of its ends, with the losses l:
+      cos(t_i) P + sin(t_i) (Q0 + D) + max(0, cos(t_i) l_p + sin(t_i) l_q) <= S cos(pi / SIDES)
+
+Sides that nothing within reach can touch are left out. Where the loads alone are beyond a rating, a plan without
+flow stays possible, as with the exact bound of the branches that carry no inverter's reactive power.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from sim.arrays import BoolArray, FloatArray
+from sim.contracts import Site
+
+SIDES: Final = 16
+GIVEN_AWAY: Final = 1.0 - float(np.cos(np.pi / SIDES))
+"""Most of a rating that an inscribed polygon leaves unused: 1.9 %."""
+COST_SHARE: Final = 1e-6
+"""A kvarh costs this share of a kWh unserved: reactive power serves limits, and is not used without need."""
+_MIDDLE: Final = (np.arange(SIDES) + 0.5) * 2.0 * np.pi / SIDES
+ACTIVE: Final[FloatArray] = np.cos(_MIDDLE)
+"""Coefficient of the active power in each side, shape (SIDES,)."""
+REACTIVE: Final[FloatArray] = np.sin(_MIDDLE)
+"""Coefficient of the reactive power."""
+_CORNER: Final = np.arange(SIDES + 1) * 2.0 * np.pi / SIDES
+
+
+def has_reactive(site: Site) -> bool:
+    """Whether a site's program decides on reactive power: an inverter is rated, and its feeder is known."""
+    return site.network is not None and site.battery_apparent_kva is not None
+
+
+def reactive_price_per_kvarh(site: Site) -> float:
+    """Price of reactive power in a program."""
+    return COST_SHARE * site.unserved_price_per_kwh
+
+
+@lru_cache(maxsize=8)
+def reach_kvar(site: Site) -> FloatArray:
+    """Most reactive power that inverters can send either way through each branch, (M,)."""
+    assert site.network is not None
+    if site.battery_apparent_kva is None:
+        return np.zeros(site.network.feeder.n_branches)
+    at_bus = np.bincount(site.battery_region_index, site.battery_apparent_kva, site.n_regions)
+    through: FloatArray = site.network.feeder.below @ at_bus
+    through.setflags(write=False)
+    return through
+
+
+def capability_upper(site: Site) -> FloatArray:
+    """Right-hand sides of the inverters' polygons, (B, SIDES); inf where a side cannot be touched.
+
+    At a given active power the side above it is the only one that binds: those beyond the battery's limits do not.
+    """
+    assert site.battery_apparent_kva is not None
+    rating = site.battery_apparent_kva[:, np.newaxis]
+    least, most = _spans(np.cos(_CORNER), rating)
+    touched = (least <= site.battery_charge_limit_kw[:, np.newaxis]) & (
+        most >= -site.battery_discharge_limit_kw[:, np.newaxis]
+    )
+    return np.where(touched & (rating > 0.0), rating * (1.0 - GIVEN_AWAY), np.inf)
+
+
+def rating_upper(
+    site: Site, rating_kva: FloatArray, known_kvar: FloatArray, loss_kw: FloatArray, loss_kvar: FloatArray
+) -> FloatArray:
+    """Right-hand sides of the branches' polygons over P and D, (K, M, SIDES); inf where a side cannot be touched.
+
+    Parameters
+    ----------
+    rating_kva : ndarray, shape (K, M)
+        At the voltage of the step; inf where there is none.
+    known_kvar : ndarray, shape (K, M)
+        What arrives at each branch's end without the inverters.
+    """
+    reach = reach_kvar(site)[:, np.newaxis]
+    rating, known = rating_kva[..., np.newaxis], known_kvar[..., np.newaxis]
+    sent_kvar = known + loss_kvar[..., np.newaxis]
+    least, most = _spans(np.sin(_CORNER), np.where(np.isfinite(rating), rating, 1.0))
+    low, high = np.minimum(known, sent_kvar) - reach, np.maximum(known, sent_kvar) + reach
+    touched = (least <= np.maximum(high, -rating)) & (most >= np.minimum(low, rating))
+    of_losses = np.maximum(ACTIVE * loss_kw[..., np.newaxis] + REACTIVE * loss_kvar[..., np.newaxis], 0.0)
+    room = np.maximum(rating * (1.0 - GIVEN_AWAY) - REACTIVE * known - of_losses, 0.0)
+    return np.where(touched & (reach > 0.0) & np.isfinite(rating), room, np.inf)
+
+
+def _spans(corners: FloatArray, rating: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Between which values of one coordinate each side lies, for corners of the unit circle."""
+    ends = corners[:-1], corners[1:]
+    margin = 1e-9 * rating  # corners at 1e-17 instead of 0 are corners at 0
+    return np.minimum(*ends) * rating - margin, np.maximum(*ends) * rating + margin
+
+
+def carries_reactive(site: Site) -> BoolArray:
+    """Through which branches inverters send reactive power, (M,)."""
+    carries: BoolArray = reach_kvar(site) > 0.0
+    return carries
