@@ -221,7 +221,7 @@ def test_policies_that_cannot_be_made_are_told(tmp_path, monkeypatch) -> None:
         ("roling", "unknown policy 'roling'; did you mean 'rolling'"),
         (
             "zzz",
-            r"unknown policy 'zzz' \(known: day-ahead, earliest-deadline, first-come, least-laxity, margin, own-cost, ",
+            r"unknown policy 'zzz' \(known: day-ahead, each-alone, earliest-deadline, first-come, least-laxity, ",
         ),
         ("no_such_module:Class", "cannot import no_such_module"),
         (":Class", "write package.module:Class"),

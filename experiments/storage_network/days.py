@@ -146,6 +146,35 @@ def uses(rows: pd.DataFrame, parts: Mapping[str, Study]) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
+def reactive(without: Study, within: Study) -> pd.DataFrame:
+    """What reactive power of storage changes where the band is narrow, paired by day.
+
+    Returns
+    -------
+    DataFrame
+        A row per key figure: means without and with it, difference with its 95 % interval over days (n).
+    """
+    one, other = (
+        study.results.assign(day=pd.to_datetime(study.results[START]).dt.date).set_index("day").sort_index()
+        for study in (without, within)
+    )
+    table = []
+    for name in (VOLTAGES, STEPS, "voltage_min_pu", COST, "feeder_loss_kwh", OVERLOADS):
+        change = mean_row((other[name] - one[name]).dropna())
+        table.append(
+            {
+                "figure": name,
+                "active power only": float(one[name].mean()),
+                "reactive power too": float(other[name].mean()),
+                "difference": change["mean"],
+                "low": change["ci_low"],
+                "high": change["ci_high"],
+                "n": change["n"],
+            }
+        )
+    return pd.DataFrame(table)
+
+
 def markets(study: Study) -> pd.DataFrame:
     """Coordinated against uncontrolled charging at different prices, paired by day.
 

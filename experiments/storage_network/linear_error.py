@@ -58,12 +58,11 @@ def run_errors(run: Run, network: Network) -> tuple[FloatArray, FloatArray]:
     demand_kw, demand_kvar = (
         taken(feeder, sent, loss)[exists] for sent, loss in ((sent_kw, loss_kw), (sent_kvar, loss_kvar))
     )
-    demand_kvar = demand_kvar + feeder.charging_kvar
     lossless = linear_flow(feeder, demand_kw, demand_kvar, source_pu=network.source_pu)
     own = linear_flow(
         feeder,
         demand_kw,
-        demand_kvar,
+        demand_kvar + feeder.charging_kvar,  # what cables give is part of the losses told
         source_pu=network.source_pu,
         loss_kw=loss_kw[exists],
         loss_kvar=loss_kvar[exists],

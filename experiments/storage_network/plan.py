@@ -16,6 +16,18 @@ from experiments.monte_carlo.design.factors import Factors
 from experiments.running import resolve
 from experiments.storage_network.forecast_scores import charging_scores, scores_of_days
 from experiments.storage_network.hosting import MODES, RATING_MARGIN, Hosting, hosted
+from experiments.storage_network.planning import (
+    Charging,
+    Holding,
+    Setting,
+    Sun,
+    Trade,
+    held,
+    lit,
+    methods,
+    sited,
+    traded,
+)
 from sim.scenario import Scenario
 
 SCENARIO: Final = "storage-network"
@@ -24,12 +36,19 @@ FIRST_DAY: Final = date(2019, 2, 5)
 EVERY_DAYS: Final = 11
 """From one of the study's days to the next: 30 of them span 320 days of 2019 and take turns through the week."""
 
+SUNNY: Final = slice(8, 17)
+"""Days from May to August, on which the feeder is asked for the sun that it takes."""
+
 START: Final = "simulation.start"
 SEED: Final = "simulation.seed"
 KIND: Final = "forecast.kind"
 TARIFF: Final = "tariff"
 DEMAND: Final = "economics.demand_price_per_kw_day"
 
+TIGHT_PU: Final = 0.95
+"""Lower end of a band that the feeder's loads alone leave on winter days."""
+INVERTER_KVA: Final = 400.0
+"""Of each unit's inverter where it gives reactive power [A]."""
 DEMAND_PRICE: Final = 0.30
 """Of the largest quarter-hour of a day, EUR per kW and day: about 110 a year [A]."""
 
@@ -68,6 +87,11 @@ class Extent:
     n_fleets: int  # of which the feeder's hosting capacity is asked
     hosting_step: int  # cars
     hosting_most: int  # cars
+    tight_every: int  # of the days, on which a narrower band is kept
+    n_planned: int  # days that stand for the year where storage is sited
+    n_points: int  # of a front
+    seconds: tuple[str, ...]  # objectives beside cost
+    n_draws: int  # of calls of reserve, on each day that is planned
 
 
 FULL: Final = Extent(
@@ -80,6 +104,11 @@ FULL: Final = Extent(
     n_fleets=5,
     hosting_step=40,
     hosting_most=800,
+    tight_every=2,
+    n_planned=4,
+    n_points=9,
+    seconds=("peak_valley_kw", "loss_kwh", "voltage_deviation_pu", "wear_kwh", "emission_kg"),
+    n_draws=100,
 )
 QUICK: Final = Extent(
     name="quick",
@@ -91,6 +120,11 @@ QUICK: Final = Extent(
     n_fleets=2,
     hosting_step=100,
     hosting_most=300,
+    tight_every=2,
+    n_planned=1,
+    n_points=3,
+    seconds=("peak_valley_kw",),
+    n_draws=5,
 )
 
 
@@ -142,6 +176,7 @@ def parts(extent: Extent) -> Iterator[Part]:
     yield _part("ignored", base(extent), ("rolling",), by_forecaster(days, extent.forecasters))
     yield _part("kept", base(extent, keep), ("rolling",), by_forecaster(days, extent.forecasters))
     yield _part("margin", base(extent, keep, margin), ("rolling",), by_forecaster(days, extent.forecasters))
+    yield from tight_parts(extent, days[:: extent.tight_every])
     markets = list(market_cells(days[:: extent.markets_every]))
     yield _part("markets", base(extent, keep, margin), ("uncontrolled", "rolling"), markets)
 
@@ -157,6 +192,22 @@ def _part(
         n_replications=1,
         keep="1",
     )
+
+
+def tight_parts(extent: Extent, days: Sequence[dict[str, Level]]) -> Iterator[Part]:
+    """The optimum where the band ends at ``TIGHT_PU``, with storage that gives no reactive power and some that does."""
+    tight = (
+        'dispatch.feeder_limits="keep"',
+        'forecast.kind="perfect"',
+        f"feeder.voltage_min_pu={TIGHT_PU}",
+    )
+    yield _part("tight", base(extent, *tight), ("day-ahead",), days)
+    inverters = [
+        f"regions.{region.name}.batteries.{number}.apparent_power_kva={INVERTER_KVA}"
+        for region in resolve(SCENARIO).regions
+        for number in range(len(region.batteries))
+    ]
+    yield _part("tight-reactive", base(extent, *tight, *inverters), ("day-ahead",), days)
 
 
 def by_forecaster(days: Sequence[dict[str, Level]], forecasters: Sequence[str]) -> Iterator[dict[str, Level]]:
@@ -187,6 +238,42 @@ def sheets(extent: Extent) -> Iterator[Sheet]:
         inputs=[
             (day, 1 + number, extent.n_cars)
             for number, day in enumerate(days_of_year(extent.n_days)[:: extent.charging_every])
+        ],
+    )
+
+    yield from planning_sheets(extent)
+
+
+def planning_sheets(extent: Extent) -> Iterator[Sheet]:
+    """What is planned for days in hours: sites, fronts, reserve, further sun."""
+    year = tuple(days_of_year(FULL.n_days)[:: FULL.n_days // extent.n_planned][: extent.n_planned])
+
+    def on(charging: Charging, *days: date) -> Setting:
+        return Setting(days=days, charging=charging, n_cars=FULL.n_cars)
+
+    sites = [on(charging, *year) for charging in ("uncontrolled", "coordinated")]
+    yield Sheet(name="siting", call=sited, inputs=list(methods(sites)))
+    one = on("coordinated", FIRST_DAY)
+    yield Sheet(
+        name="fronts",
+        call=traded,
+        inputs=[Trade(setting=one, second=name, n_points=extent.n_points) for name in extent.seconds],
+    )
+    yield Sheet(
+        name="reserve",
+        call=held,
+        inputs=[
+            Holding(setting=on("coordinated", day), keeps_energy=keeps, n_draws=extent.n_draws)
+            for day, keeps in itertools.product(year, (True, False))
+        ],
+    )
+    sunny = days_of_year(FULL.n_days)[SUNNY][: 2 * extent.n_planned]
+    yield Sheet(
+        name="sun",
+        call=lit,
+        inputs=[
+            Sun(setting=on("coordinated", day), is_idle=idle)
+            for day, idle in itertools.product(sunny, (True, False))
         ],
     )
 

@@ -15,11 +15,24 @@ from experiments.feeder_facts import Band
 from experiments.feeder_figures import loading_figure, map_figure, voltage_figure
 from experiments.monte_carlo.reading import Study
 from experiments.reading import Run
-from experiments.storage_network import days
+from experiments.storage_network import days, figures
 from experiments.storage_network.forecast_scores import scores_table
 from experiments.storage_network.hosting import hosting_table
 from experiments.storage_network.linear_error import linear_errors
-from experiments.storage_network.plan import DEMAND_PRICE, KIND, Extent
+from experiments.storage_network.plan import DEMAND_PRICE, INVERTER_KVA, KIND, TIGHT_PU, Extent
+from experiments.storage_network.planning import (
+    CANDIDATES,
+    MOST_KWH,
+    MOST_SITES,
+    RESERVE_PER_KW_H,
+    SUSTAINED_H,
+)
+from experiments.storage_network.planning_tables import (
+    fronts_table,
+    reserve_table,
+    siting_table,
+    sun_table,
+)
 
 
 def sections(ran: Ran, extent: Extent, pictures: Path) -> Iterator[Section]:
@@ -29,7 +42,12 @@ def sections(ran: Ran, extent: Extent, pictures: Path) -> Iterator[Section]:
     yield _one_day(ran.parts, pictures)
     yield _uses(rows, ran.parts)
     yield _hosting(ran.sheets["hosting"], pictures)
+    yield _reactive(ran.parts)
     yield _markets(ran.parts["markets"])
+    yield _sites(ran.sheets["siting"])
+    yield _fronts(ran.sheets["fronts"], pictures)
+    yield _reserve(ran.sheets["reserve"])
+    yield _sun(ran.sheets["sun"])
     yield _forecasts(ran.sheets)
     yield _linear(ran.parts)
     yield audit_section(ran.findings)
@@ -92,21 +110,21 @@ def _policies(rows: pd.DataFrame, parts: Mapping[str, Study], extent: Extent, pi
 
 def _one_day(parts: Mapping[str, Study], pictures: Path) -> Section:
     """The first day under uncontrolled charging and at the optimum within the limits."""
-    figures: dict[str, Path] = {}
+    drawn: dict[str, Path] = {}
     for part, words in (
         ("uncontrolled", "uncontrolled"),
         ("pooled", "the optimum without network rows"),
         ("optimum", "the optimum within the limits"),
     ):
         run = next(run for _, _, run in parts[part].kept_runs())
-        figures |= _day_figures(run, words, pictures, part)
+        drawn |= _day_figures(run, words, pictures, part)
     return Section(
         title="One day on the feeder",
         question=(
             "The study's first day: voltages and loading over the day, and the feeder coloured by the largest loading "
             "of its lines and the lowest voltage of its buses."
         ),
-        figures=figures,
+        figures=drawn,
     )
 
 
@@ -165,6 +183,108 @@ def _hosting(rows: pd.DataFrame, pictures: Path) -> Section:
                 pictures / "hosting.png",
             )
         },
+    )
+
+
+def _reactive(parts: Mapping[str, Study]) -> Section:
+    return Section(
+        title="What inverters add",
+        question=(
+            f"The optimum where no voltage shall be below {TIGHT_PU:g} p.u., a band that loads alone leave on winter "
+            f"days: with storage that moves active power only, and with {INVERTER_KVA:g} kVA inverters that give "
+            "reactive power besides."
+        ),
+        tables=(
+            Shown(
+                name="reactive",
+                caption="Voltages outside the narrower band, cost and losses, means over days (n); paired differences "
+                "with 95 % intervals",
+                frame=days.reactive(parts["tight"], parts["tight-reactive"]),
+            ),
+        ),
+    )
+
+
+def _sites(rows: pd.DataFrame) -> Section:
+    return Section(
+        title="Where storage should stand",
+        question=(
+            f"At most {MOST_SITES} sites among buses {', '.join(CANDIDATES)}, up to {MOST_KWH:,.0f} kWh each, for days "
+            "that stand for a year, in hours; capital as annuities. Limits are hard: where cars charge as they come, "
+            "storage has to make room for them. Exact: a mixed-integer program whose bound is certified; greedy: one "
+            "site at a time; sweep: each place alone at a grid of sizes, its best shown."
+        ),
+        tables=(
+            Shown(
+                name="siting",
+                caption="Sites and sizes, cost and bound [EUR a year], gap; cost includes all energy of the feeder",
+                frame=siting_table(rows),
+            ),
+            Shown(
+                name="sweep",
+                caption="Every place alone at every size; empty: no plan keeps the limits",
+                frame=rows[rows["method"] == "sweep"].drop(columns=["method"]),
+                is_folded=True,
+            ),
+        ),
+    )
+
+
+def _fronts(rows: pd.DataFrame, pictures: Path) -> Section:
+    return Section(
+        title="What a schedule trades off",
+        question=(
+            "The scenario's storage on the study's first day with coordinated cars: least cost under a bound on each "
+            "other objective, points certified by a relaxation of the AC power flow."
+        ),
+        tables=(
+            Shown(
+                name="fronts", caption="Ends and knees of the fronts, largest gap", frame=fronts_table(rows)
+            ),
+            Shown(name="front_points", caption="All points", frame=rows, is_folded=True),
+        ),
+        figures={
+            "Fronts between cost and each other objective": draw(
+                lambda: figures.fronts_figure(rows), pictures / "fronts.png"
+            )
+        },
+    )
+
+
+def _reserve(rows: pd.DataFrame) -> Section:
+    return Section(
+        title="Reserve that is there when it is called",
+        question=(
+            f"The scenario's storage also offers power held ready, at {RESERVE_PER_KW_H:g} EUR per kW and hour each "
+            f"way. A schedule that keeps the energy for a full activation of {SUSTAINED_H:g} h beside one that keeps "
+            "only the power; both are then called at random, an hour at a time, a tenth of the hours, and go back to "
+            "their schedule in between."
+        ),
+        tables=(
+            Shown(
+                name="reserve",
+                caption="Reserve held, cost of the day, share of called energy and of activations delivered; all draws",
+                frame=reserve_table(rows),
+            ),
+        ),
+    )
+
+
+def _sun(rows: pd.DataFrame) -> Section:
+    return Section(
+        title="How much more sun the feeder takes",
+        question=(
+            "Sun beyond what there is, at the buses that have some and in their proportions, without curtailing any "
+            "and without selling: with the scenario's storage idle and with storage free. A relaxation bounds what no "
+            "schedule can exceed."
+        ),
+        tables=(
+            Shown(
+                name="sun",
+                caption="Further sun [kW] by use of storage, means over sunny days (n) with 95 % intervals",
+                frame=sun_table(rows),
+            ),
+        ),
     )
 
 

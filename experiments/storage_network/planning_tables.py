@@ -1,0 +1,114 @@
+"""Tables of what was planned for days in hours."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dispatch.station.front import knee
+from experiments.experiment.sums import mean_row
+
+
+def siting_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per way of charging and method, of the sweep the cheapest place and size; what each costs above the best.
+
+    Parameters
+    ----------
+    rows
+        Of ``planning.sited``.
+
+    >>> found = {"charging": "a", "method": ["exact", "sweep", "sweep"], "cost": [10.0, 12.0, 11.0]}
+    >>> siting_table(pd.DataFrame(found))["above exact"].tolist()
+    [0.0, 1.0]
+    """
+    cheapest = rows.sort_values("cost", kind="stable", na_position="last")
+    shown = cheapest.drop_duplicates(["charging", "method"]).sort_index().reset_index(drop=True)
+    exact = shown[shown["method"] == "exact"].set_index("charging")["cost"]
+    shown["above exact"] = shown["cost"] - shown["charging"].map(exact)
+    return shown
+
+
+def fronts_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Ends and knee of each front, by how much each improves at what cost, and the largest gap of its points.
+
+    Parameters
+    ----------
+    rows
+        Of ``planning.traded``.
+    """
+    table = []
+    for name, own in rows.groupby("second", sort=False):
+        points = own[["cost", "value"]].to_numpy()
+        middle = points[knee(points)]
+        table.append(
+            {
+                "objective": name,
+                "at least cost": points[0, 1],
+                "least": points[-1, 1],
+                "change [%]": 100.0 * (points[-1, 1] / points[0, 1] - 1.0),
+                "costs [EUR a day]": points[-1, 0] - points[0, 0],
+                "at the knee": middle[1],
+                "knee costs [EUR a day]": middle[0] - points[0, 0],
+                "largest gap": float(own["gap"].max()),
+                "keep the limits": int(own["keeps_limits"].sum()),
+                "points": len(own),
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def reserve_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """What is held and what is delivered, with and without the energy to back it.
+
+    Parameters
+    ----------
+    rows
+        Of ``planning.held``.
+    """
+    table = []
+    for keeps, own in rows.groupby("keeps_energy", sort=False):
+        days = own.drop_duplicates("day")
+        table.append(
+            {
+                "schedule": "energy kept" if keeps else "power alone",
+                "up [kW]": float(days["up_kw"].mean()),
+                "down [kW]": float(days["down_kw"].mean()),
+                "cost of a day [EUR]": float(days["cost"].mean()),
+                "largest gap": float(days["gap"].max()),
+                "energy delivered [%]": 100.0 * float(own["delivered_kwh"].sum() / own["asked_kwh"].sum()),
+                "activations in full [%]": 100.0 * float(own["in_full"].sum() / own["activations"].sum()),
+                "activations": int(own["activations"].sum()),
+                "days": len(days),
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def sun_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Further sun with storage idle and free, and what storage makes room for, over days.
+
+    Parameters
+    ----------
+    rows
+        Of ``planning.lit``.
+    """
+    table = []
+    wide = rows.pivot_table(index="day", columns="storage", values="further_kw")
+    bounds = rows.groupby("storage")["bound_kw"].mean()
+    for name, values in (
+        ("idle", wide["idle"]),
+        ("free", wide["free"]),
+        ("free less idle", wide["free"] - wide["idle"]),
+    ):
+        mean = mean_row(values)
+        table.append(
+            {
+                "storage": name,
+                "further sun [kW]": mean["mean"],
+                "low": mean["ci_low"],
+                "high": mean["ci_high"],
+                "least of a day": float(values.min()),
+                "bound [kW]": float(bounds.get(name, float("nan"))),
+                "n": mean["n"],
+            }
+        )
+    return pd.DataFrame(table)
