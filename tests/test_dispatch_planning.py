@@ -220,9 +220,11 @@ def idle(case: Case):
 
 def test_self_discharge_loses_what_it_must() -> None:
     """Storage that may not fall below its start replaces what it loses; what it loses is the day's share, by steps."""
-    unit = Storage(self_discharge_per_day=0.2, initial_soc=0.5, soc_min=0.5)
+    unit = Storage(self_discharge_per_day=0.2, initial_soc=0.5, soc_min=0.5, wear_price_per_kwh=1.0)
     made = day(network(), 12)
-    flat = replace(made, buy_per_kwh=np.full(12, 0.2), sell_per_kwh=np.full(12, 0.1))
+    load = np.repeat(made.demand_kw[:1], 12, axis=0)
+    flat = replace(made, demand_kw=load, demand_kvar=0.3 * load)
+    flat = replace(flat, buy_per_kwh=np.full(12, 0.2), sell_per_kwh=np.full(12, 0.1))
     plan = best_plan(one_day(flat, unit, fixed_sizes([3], [100.0], [50.0])), COST).plan
     assert flat.step_h * 0.95 * plan.charge_kw.sum() == pytest.approx(
         12 * 50.0 * (1.0 - 0.8 ** (1 / 12)), rel=1e-4
