@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array, vstack
 
 from dispatch.highs import Basis, Outcome, Solver
+from dispatch.network import MILLI
 from dispatch.planning.day import Case
 from dispatch.planning.judging import Judged, Plan, judge, plan_of
 from dispatch.planning.program import (
@@ -27,6 +28,7 @@ from dispatch.planning.program import (
     Options,
     States,
     build,
+    current_limit,
     least_current_kva,
     rating_tangents,
     states_of,
@@ -260,7 +262,7 @@ class Planner:
         return Planned(
             plan=plan,
             judged=judged,
-            value=_weighted(self.weights, judged.reached) + self._priced(values),
+            value=_weighted(self.weights, judged.reached) + self._priced(judged, values),
             bound=bound,
             limits=limits,
             slopes=slopes,
@@ -270,13 +272,18 @@ class Planner:
             is_repaired=is_repaired,
         )
 
-    def _priced(self, values: FloatArray) -> float:
-        """What lies beyond the limits at its price, less the size that hosts."""
-        layout, cost = self._program.layout, self._program.program.cost
-        slack = np.concatenate(
-            [part.ravel() for part in (layout.low, layout.high, layout.over, layout.scale)]
-        )
-        return float(cost[slack] @ np.maximum(values[slack], 0.0))
+    def _priced(self, judged: Judged, values: FloatArray) -> float:
+        """What lies beyond the limits by AC power flow at its price, less the size that hosts."""
+        size = float(values[self._program.layout.scale].sum()) if self.options.hosts is not None else 0.0
+        if self.options.beyond_price is None:
+            return -size
+        net, squared = self.case.network, MILLI * judged.states.squared_pu
+        low = np.maximum(MILLI * net.voltage_min_pu**2 - squared, 0.0)
+        high = np.maximum(squared - MILLI * net.voltage_max_pu**2, 0.0)
+        low[:, net.feeder.source_index] = high[:, net.feeder.source_index] = 0.0
+        over = np.maximum(judged.states.current_kva - current_limit(net.feeder), 0.0)
+        beyond = low.sum(axis=1) + high.sum(axis=1) + over.sum(axis=1)
+        return self.options.beyond_price * float(self.case.step_weight @ beyond) - size
 
     def _exclusive(self, case: Case, bounds: Amounts, before: Planned, values: FloatArray) -> Planned:
         """Let no storage charge beside discharging: at first by the sign of what it does, then by binaries.
