@@ -371,11 +371,13 @@ def test_exact_sites_are_the_best_of_all_subsets() -> None:
     case = siting_case()
     exact, greedily = exact_sites(case), greedy_sites(case)
     planner = Planner(case, COST)
-    best = min(
-        planner.plan(replace(case, design=case.design.only(sites))).value
+    plans = [
+        planner.plan(replace(case, design=case.design.only(sites)))
         for n in (0, 1, 2)
         for sites in combinations(range(4), n)
-    )
+    ]
+    assert max(one.gap for one in plans) < 1e-4
+    best = min(one.value for one in plans)
     assert exact.yearly_cost == pytest.approx(best, rel=1e-4)
     assert exact.bound <= best
     assert exact.bound <= exact.yearly_cost <= greedily.yearly_cost * (1.0 + 1e-4)
@@ -479,6 +481,7 @@ def test_no_more_sun_than_is_hosted(is_idle: bool) -> None:
     assert found.judged.keeps_limits
     assert found.kw <= found.bound_kw + 1e-3
     assert found.bound_kw < 1.05 * found.kw
+    assert found.plan.hosted_kw.sum(axis=1).max() == pytest.approx(found.kw * profile.max())
     more = scaled(found.plan, (found.kw + 1.0) / found.kw)
     assert not judge(case, more, Options()).keeps_limits
 
