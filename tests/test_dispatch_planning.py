@@ -7,6 +7,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 from dispatch.planning.day import (
     Capital,
@@ -22,7 +23,17 @@ from dispatch.planning.front import front, grid
 from dispatch.planning.hosting import hosting, scaled
 from dispatch.planning.judging import judge, taken_kw
 from dispatch.planning.planner import LimitsError, Planner, best_plan
-from dispatch.planning.program import Amounts, Layout, Options, Reserve, States, least_current_kva, tangents
+from dispatch.planning.program import (
+    COLUMN_UNITS,
+    UNBOUNDED,
+    Amounts,
+    Layout,
+    Options,
+    Reserve,
+    States,
+    least_current_kva,
+    tangents,
+)
 from dispatch.planning.reach import reach
 from dispatch.planning.reserve import draw_activations, execute, reserve_plan
 from dispatch.planning.siting import exact_sites, greedy_sites, sweep
@@ -220,9 +231,11 @@ def idle(case: Case):
 
 def test_self_discharge_loses_what_it_must() -> None:
     """Storage that may not fall below its start replaces what it loses; what it loses is the day's share, by steps."""
-    unit = Storage(self_discharge_per_day=0.2, initial_soc=0.5, soc_min=0.5)
+    unit = Storage(self_discharge_per_day=0.2, initial_soc=0.5, soc_min=0.5, wear_price_per_kwh=1.0)
     made = day(network(), 12)
-    flat = replace(made, buy_per_kwh=np.full(12, 0.2), sell_per_kwh=np.full(12, 0.1))
+    load = np.repeat(made.demand_kw[:1], 12, axis=0)
+    flat = replace(made, demand_kw=load, demand_kvar=0.3 * load)
+    flat = replace(flat, buy_per_kwh=np.full(12, 0.2), sell_per_kwh=np.full(12, 0.1))
     plan = best_plan(one_day(flat, unit, fixed_sizes([3], [100.0], [50.0])), COST).plan
     assert flat.step_h * 0.95 * plan.charge_kw.sum() == pytest.approx(
         12 * 50.0 * (1.0 - 0.8 ** (1 / 12)), rel=1e-4
@@ -231,6 +244,61 @@ def test_self_discharge_loses_what_it_must() -> None:
     still = idle(one_day(flat, empties, fixed_sizes([3], [100.0], [0.0])))
     stands = execute(still, empties, np.zeros(12, dtype=np.int64), step_h=2.0, steps_per_day=12)
     assert stands.stored_kwh[-1, 0] == pytest.approx(25.0)
+
+
+def test_without_losses_it_is_a_small_linear_program() -> None:
+    """Where lines have next to no impedance, the cost is that of a linear program written down anew."""
+    net = network(5)
+    tiny = replace(net.feeder, r_pu=np.full(4, 1e-9), x_pu=np.full(4, 1e-9))
+    made = day(replace(net, feeder=tiny), 8, pv_kw=900.0, export_limit_kw=150.0)
+    unit = Storage(self_discharge_per_day=0.1, wear_price_per_kwh=0.02, initial_soc=0.4)
+    kwh, kw, n, h = 500.0, 120.0, 8, made.step_h
+    planned = best_plan(one_day(made, unit, fixed_sizes([3], [kwh], [kw])), COST)
+    eye, zero = np.eye(n), np.zeros((n, n))  # columns: bought, sold, curtailed, charge, discharge
+    balance = np.hstack([eye, -eye, -eye, -eye, eye])
+    decay = np.tril(0.9 ** (h / 24.0 * (np.arange(n)[:, None] - np.arange(n)[None, :])))
+    energy = np.hstack([zero, zero, zero, h * 0.95 * decay, -h / 0.95 * decay])
+    start = 0.4 * kwh * 0.9 ** (h / 24.0 * np.arange(1, n + 1))
+    least = np.full(n, unit.soc_min * kwh)
+    least[-1] = 0.4 * kwh
+    found = linprog(
+        np.concatenate([h * made.buy_per_kwh, -h * made.sell_per_kwh, np.zeros(2 * n), np.full(n, h * 0.02)]),
+        A_ub=np.vstack([energy, -energy, np.hstack([zero, zero, zero, eye, eye])]),
+        b_ub=np.concatenate([unit.soc_max * kwh - start, start - least, np.full(n, kw)]),
+        A_eq=balance,
+        b_eq=(made.demand_kw - made.pv_kw).sum(axis=1),
+        bounds=[
+            *[(0.0, None)] * n,
+            *[(0.0, 150.0)] * n,
+            *[(0.0, sun) for sun in made.pv_kw.sum(axis=1)],
+            *[(0.0, kw)] * (2 * n),
+        ],
+    )
+    assert found.status == 0
+    assert planned.bound == pytest.approx(found.fun, rel=1e-5)
+    assert planned.value == pytest.approx(found.fun, rel=1e-5)
+    assert planned.judged.keeps_limits
+    assert planned.plan.curtailed_kw.sum() > 1.0
+    assert planned.judged.exchange_kw.min() == pytest.approx(-150.0, abs=1e-2)
+
+
+def test_objectives_of_several_days_are_what_ac_power_flow_reaches() -> None:
+    """Each objective's column equals, at the end of the loop, what is reached over weighted days."""
+    case = replace(siting_case(), capital=None, design=fixed_sizes([3, 5], [300.0, 200.0], [90.0, 80.0]))
+    planner = Planner(case, COST, Options(has_deviation=True), relative_gap=1e-7)
+    planned = planner.plan()
+    outcome = planner.relaxed()
+    columns = outcome.values[planner.program.layout.objectives] / COLUMN_UNITS
+    reached = planned.judged.reached.as_array()
+    tight = [0, 2, 4, 5]  # peaks and deviations are pressed on their columns only where they are bounded
+    assert columns[tight] == pytest.approx(reached[tight], rel=1e-4)
+    bounds = replace(UNBOUNDED, peak_valley_kw=reached[1], voltage_deviation_pu=reached[3])
+    planner.plan(bounds=bounds)
+    pressed = planner.relaxed(bounds=bounds).values[planner.program.layout.objectives] / COLUMN_UNITS
+    assert (pressed <= reached * (1.0 + 1e-6) + 1e-9)[[1, 3]].all()
+    assert pressed[0] == pytest.approx(reached[0], rel=1e-4)
+    tighter = replace(UNBOUNDED, peak_valley_kw=0.9 * reached[1])
+    assert planner.plan(bounds=tighter).judged.reached.peak_valley_kw <= 0.9 * reached[1] * (1.0 + 2e-4)
 
 
 def test_charging_beside_discharging_gets_binaries() -> None:
@@ -277,6 +345,7 @@ def test_limits_that_cannot_be_kept_are_named() -> None:
     priced = best_plan(case, COST, Options(beyond_price=10.0))
     assert any(one.what == "bus d" for one in priced.judged.violations)
     assert priced.value > priced.judged.reached.cost
+    assert priced.gap < 1e-3
 
 
 CAPITAL = Capital(
@@ -302,11 +371,13 @@ def test_exact_sites_are_the_best_of_all_subsets() -> None:
     case = siting_case()
     exact, greedily = exact_sites(case), greedy_sites(case)
     planner = Planner(case, COST)
-    best = min(
-        planner.plan(replace(case, design=case.design.only(sites))).value
+    plans = [
+        planner.plan(replace(case, design=case.design.only(sites)))
         for n in (0, 1, 2)
         for sites in combinations(range(4), n)
-    )
+    ]
+    assert max(one.gap for one in plans) < 1e-4
+    best = min(one.value for one in plans)
     assert exact.yearly_cost == pytest.approx(best, rel=1e-4)
     assert exact.bound <= best
     assert exact.bound <= exact.yearly_cost <= greedily.yearly_cost * (1.0 + 1e-4)
@@ -410,6 +481,7 @@ def test_no_more_sun_than_is_hosted(is_idle: bool) -> None:
     assert found.judged.keeps_limits
     assert found.kw <= found.bound_kw + 1e-3
     assert found.bound_kw < 1.05 * found.kw
+    assert found.plan.hosted_kw.sum(axis=1).max() == pytest.approx(found.kw * profile.max())
     more = scaled(found.plan, (found.kw + 1.0) / found.kw)
     assert not judge(case, more, Options()).keeps_limits
 

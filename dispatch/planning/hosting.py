@@ -15,6 +15,7 @@ from sim.arrays import FloatArray
 
 _TIGHTENED: Final = 4
 _BISECTED: Final = 50
+_SHARES: Final = (0.999, 0.995, 0.99, 0.98, 0.95, 0.9)
 _WITHIN_KW: Final = 1e-3
 
 
@@ -35,7 +36,8 @@ def hosting(
 
     The relaxation tells a size that cannot be exceeded; flows that go no farther make its chords tighter, so that it is
     asked again a few times. Its plan, with currents held to their expansion, is put to AC power flow; where a limit is
-    left all the same, the size is bisected down with the schedule as it is.
+    left all the same, the size is bisected down with the schedule as it is; where that schedule makes room for sun that
+    is not there, it is planned again for a little less of it, and at last storage stands still.
 
     Parameters
     ----------
@@ -66,15 +68,33 @@ def hosting(
     plan = planned.plan
     if is_idle and bound > size:
         plan, size = scaled(plan, bound / size) if size > 0.0 else plan, bound
-    found = _bisected(now, plan, size)
+    found = _bisected(now, plan, size) or _smaller(now, per_kw, bound)
+    if found is None and not is_idle:
+        found = _bisected(now, idle(plan), size)
     if found is None:
         raise LimitsError("the limits cannot be kept even without further sun")
     return Hosted(kw=found[0], bound_kw=bound, plan=found[1], judged=judge(now, found[1], Options()))
 
 
+def idle(plan: Plan) -> Plan:
+    """The same sun with storage that stands still."""
+    nothing = np.zeros_like(plan.charge_kw)
+    return replace(plan, charge_kw=nothing, discharge_kw=nothing)
+
+
 def scaled(plan: Plan, share: float) -> Plan:
     """The same schedule with a share of the hosted sun."""
     return replace(plan, hosted_kw=share * plan.hosted_kw)
+
+
+def _smaller(case: Case, per_kw: FloatArray, bound: float) -> tuple[float, Plan] | None:
+    """The first of sizes a little below the bound whose own plan keeps the limits."""
+    for share in _SHARES:
+        options = Options(hosts=Hosts(per_kw=per_kw, most_kw=share * bound))
+        plan = Planner(case, Amounts(), options).plan().plan
+        if judge(case, plan, Options()).keeps_limits:
+            return float(plan.hosted_kw.max() / max(per_kw.max(), 1e-12)), plan
+    return None
 
 
 def _bisected(case: Case, plan: Plan, size: float) -> tuple[float, Plan] | None:

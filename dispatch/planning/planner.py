@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array, vstack
 
 from dispatch.highs import Basis, Outcome, Solver
+from dispatch.network import MILLI
 from dispatch.planning.day import Case
 from dispatch.planning.judging import Judged, Plan, judge, plan_of
 from dispatch.planning.program import (
@@ -27,6 +28,7 @@ from dispatch.planning.program import (
     Options,
     States,
     build,
+    current_limit,
     least_current_kva,
     rating_tangents,
     states_of,
@@ -38,6 +40,7 @@ from sim.feeder.model import Feeder
 
 RELATIVE_GAP: Final = 1e-4
 _ITERATIONS: Final = 10_000_000
+_REPAIR_ITERATIONS: Final = 30_000
 _ROUNDS: Final = 25
 _OVERLAP_KW: Final = 1e-5
 _UNDER_KVA: Final = 1e-6
@@ -137,7 +140,8 @@ class Planner:
         self._solver = Solver(iteration_limit=_ITERATIONS)
         self._basis: Basis | None = None
         self._reach = reach(case, self.options)
-        self._program = self._seeded(build(case, weights, self.options))
+        self._bare = build(case, weights, self.options)  # without rows that bound currents
+        self._program = self._seeded(self._bare)
 
     @property
     def program(self) -> FeederProgram:
@@ -146,7 +150,8 @@ class Planner:
 
     def aim(self, weights: Amounts) -> None:
         """Minimise another weighted sum from here on."""
-        self.weights, self._program = weights, self._program.minimising(weights)
+        self.weights = weights
+        self._bare, self._program = (one.minimising(weights) for one in (self._bare, self._program))
 
     def relaxed(self, case: Case | None = None, bounds: Amounts = UNBOUNDED) -> Outcome:
         """Solve the relaxation with the tangents that there are, under a design and bounds.
@@ -156,15 +161,15 @@ class Planner:
         LimitsError
             When nothing keeps the limits.
         """
-        asked = self._asked(case, bounds)
+        asked = _asked(self._program, case, bounds)
         outcome = self._solver.solve(asked.program, self._start(asked), warm_method="dual")
         if outcome.status == "failed" or outcome.status == "infeasible" and self._basis is not None:
             self._basis = None
             outcome = self._solver.solve(asked.program)
         if outcome.status != "optimal":
             raise LimitsError(f"no plan: {outcome.status}; {self._nearest(case or self.case, bounds)}")
-        self._basis = outcome.basis
-        return outcome
+        self._basis, scale = outcome.basis, self._program.cost_scale
+        return replace(outcome, objective=outcome.objective / scale, bound=outcome.bound / scale)
 
     def plan(
         self, case: Case | None = None, bounds: Amounts = UNBOUNDED, near: Planned | None = None
@@ -180,7 +185,7 @@ class Planner:
         now, bound = case or self.case, -np.inf
         for rounds in range(1, _ROUNDS + 1):
             outcome = self.relaxed(case, bounds)
-            slopes = np.minimum(outcome.reduced_costs[self._program.layout.objectives], 0.0)
+            slopes = self._program.slopes(outcome.reduced_costs)
             found = self._judged(now, bounds, outcome.values, outcome.bound, slopes, rounds)
             best = found if found.overlap_kw > _OVERLAP_KW else _better(best, found)
             if found.gap < self.relative_gap and found.is_found:
@@ -214,6 +219,7 @@ class Planner:
         ratings = rating_tangents(feeder, layout, states)
         if ratings is not None:
             found.append(ratings)
+            self._bare = self._bare.with_rows(*ratings)
         if self._reach is not None:
             low = self._reach.squared_low[:, feeder.child_index]
             broken = chord_excess(self._reach, states, low) > _OVER_KVA
@@ -236,10 +242,6 @@ class Planner:
         block = tangents(feeder, program.layout, states, where)
         return program.with_rows(block, np.zeros(block.shape[0]))
 
-    def _asked(self, case: Case | None, bounds: Amounts) -> FeederProgram:
-        program = self._program.bounded(bounds)
-        return program if case is None else program.sized(case)
-
     def _start(self, program: FeederProgram) -> Basis | None:
         return None if self._basis is None else program.start(self._basis)
 
@@ -260,7 +262,7 @@ class Planner:
         return Planned(
             plan=plan,
             judged=judged,
-            value=_weighted(self.weights, judged.reached) + self._priced(values),
+            value=_weighted(self.weights, judged.reached) + self._priced(judged, values),
             bound=bound,
             limits=limits,
             slopes=slopes,
@@ -270,13 +272,18 @@ class Planner:
             is_repaired=is_repaired,
         )
 
-    def _priced(self, values: FloatArray) -> float:
-        """What lies beyond the limits at its price, less the size that hosts."""
-        layout, cost = self._program.layout, self._program.program.cost
-        slack = np.concatenate(
-            [part.ravel() for part in (layout.low, layout.high, layout.over, layout.scale)]
-        )
-        return float(cost[slack] @ np.maximum(values[slack], 0.0))
+    def _priced(self, judged: Judged, values: FloatArray) -> float:
+        """What lies beyond the limits by AC power flow at its price, less the size that hosts."""
+        size = float(values[self._program.layout.scale].sum()) if self.options.hosts is not None else 0.0
+        if self.options.beyond_price is None:
+            return -size
+        net, squared = self.case.network, MILLI * judged.states.squared_pu
+        low = np.maximum(MILLI * net.voltage_min_pu**2 - squared, 0.0)
+        high = np.maximum(squared - MILLI * net.voltage_max_pu**2, 0.0)
+        low[:, net.feeder.source_index] = high[:, net.feeder.source_index] = 0.0
+        over = np.maximum(judged.states.current_kva - current_limit(net.feeder), 0.0)
+        beyond = low.sum(axis=1) + high.sum(axis=1) + over.sum(axis=1)
+        return self.options.beyond_price * float(self.case.step_weight @ beyond) - size
 
     def _exclusive(self, case: Case, bounds: Amounts, before: Planned, values: FloatArray) -> Planned:
         """Let no storage charge beside discharging: at first by the sign of what it does, then by binaries.
@@ -295,7 +302,7 @@ class Planner:
             if not did_both.any() and not self.tighten(values):
                 break
             strict |= did_both
-            asked = with_ways(self._asked(case, bounds), case, strict)
+            asked = with_ways(_asked(self._program, case, bounds), case, strict)
             outcome = self._solver.solve_integer(
                 asked.program, relative_gap=self.relative_gap / 2.0, node_limit=self.node_limit
             )
@@ -303,7 +310,7 @@ class Planner:
             if not outcome.has_values:
                 break
             values = outcome.values[: self._program.layout.n_columns]
-            bound = max(outcome.bound, best.bound)
+            bound = max(outcome.bound / self._program.cost_scale, best.bound)
             last = self._judged(case, bounds, values, bound, np.zeros(6), before.rounds, int(strict.sum()))
             if last.overlap_kw > _OVERLAP_KW:
                 continue
@@ -316,11 +323,11 @@ class Planner:
         self, case: Case, bounds: Amounts, best: Planned, one_way: FloatArray | None = None
     ) -> Planned:
         """Hold currents to their expansion around the plan's own AC states, a few times over."""
-        solver, found = Solver(iteration_limit=_ITERATIONS), best
+        solver, found = Solver(iteration_limit=_REPAIR_ITERATIONS), best
         for _ in range(_REPAIRS):
             if not np.isfinite(found.judged.voltage_pu).all():
                 break
-            asked = held(self._asked(case, bounds), case, found.judged.states)
+            asked = held(_asked(self._bare, case, bounds), case, found.judged.states)
             if one_way is not None:
                 asked = _going(asked, one_way)
             outcome = solver.solve(asked.program)
@@ -404,12 +411,16 @@ def with_ways(program: FeederProgram, case: Case, strict: NDArray[np.bool_]) -> 
 
 
 def held(program: FeederProgram, case: Case, around: States) -> FeederProgram:
-    """A program whose currents are at most their expansion around some states: no bound any more, but a plan."""
+    """A program whose currents are their expansion around some states: no bound any more, but a plan."""
     feeder = case.network.feeder
     everywhere = np.ones(around.flow_kw.shape, dtype=np.bool_)
-    below = tangents(feeder, program.layout, around, everywhere)
-    both = csc_array(vstack([below, -below], format="csc"))
-    return program.with_rows(both, np.zeros(both.shape[0]))
+    expansion = tangents(feeder, program.layout, around, everywhere)
+    return program.with_rows(expansion, np.zeros(expansion.shape[0]), are_equal=True)
+
+
+def _asked(program: FeederProgram, case: Case | None, bounds: Amounts) -> FeederProgram:
+    program = program.bounded(bounds)
+    return program if case is None else program.sized(case)
 
 
 def _ways(plan: Plan) -> FloatArray:

@@ -40,7 +40,8 @@ OBJECTIVES: Final[tuple[Objective, ...]] = (
     "cost", "peak_valley_kw", "loss_kwh", "voltage_deviation_pu", "wear_kwh", "emission_kg",
 )  # fmt: skip
 """Sums over the weighted days; peak less valley of the exchange and deviation of voltages: their weighted means."""
-UNIT_CURRENT: Final = MILLI / BASE_KVA
+COLUMN_UNITS: Final = np.array([1.0, 1.0, 1.0, 1e5, 1.0, 1.0])
+"""How many units of an objective's column one of it makes: deviations are too small for a solver's tolerances."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,7 @@ class Layout:
         self.kwh, self.kw, self.built = (self._take(c) for _ in range(3))
         self.objectives = self._take(len(OBJECTIVES))
         self.scale = self._take(1)
+        self.may_scale = not is_elastic and options.hosts is None  # nothing but objectives is paid for
         self.n_columns = self._next
 
     def _take(self, n: int) -> Columns:
@@ -179,10 +181,14 @@ class FeederProgram:
 
     program: LinearProgram
     layout: Layout
+    cost_scale: float = 1.0  # what a unit of the weighted sum counts in the program
 
-    def with_rows(self, block: csc_array, upper: FloatArray) -> FeederProgram:
-        """The same program with further rows, each at most its upper bound."""
-        return replace(self, program=with_rows_below(self.program, block, upper))
+    def with_rows(self, block: csc_array, upper: FloatArray, *, are_equal: bool = False) -> FeederProgram:
+        """The same program with further rows, each at most its upper bound, or equal to it."""
+        grown = with_rows_below(self.program, block, upper)
+        if are_equal:
+            grown = replace(grown, row_lower=np.append(self.program.row_lower, upper))
+        return replace(self, program=grown)
 
     def start(self, basis: Basis) -> Basis:
         """A basis of this program from one with fewer rows."""
@@ -193,13 +199,21 @@ class FeederProgram:
     def minimising(self, weights: Amounts) -> FeederProgram:
         """The same program with another weighted sum of the objectives."""
         cost = self.program.cost.copy()
-        cost[self.layout.objectives] = weights.as_array()
-        return replace(self, program=replace(self.program, cost=cost))
+        shares = weights.as_array() / COLUMN_UNITS
+        is_scaled = shares.any() and self.layout.may_scale
+        scale = 1.0 / float(shares.max()) if is_scaled else 1.0
+        cost[self.layout.objectives] = scale * shares
+        return replace(self, program=replace(self.program, cost=cost), cost_scale=scale)
+
+    def slopes(self, reduced_costs: FloatArray) -> FloatArray:
+        """By how much the optimum falls, at least, per unit of each objective's bound; (6,), none above 0."""
+        at_columns = np.minimum(reduced_costs[self.layout.objectives], 0.0)
+        return np.asarray(at_columns * COLUMN_UNITS / self.cost_scale)
 
     def bounded(self, bounds: Amounts) -> FeederProgram:
         """The same program under other bounds on its objectives."""
         upper = self.program.upper.copy()
-        upper[self.layout.objectives] = bounds.as_array()
+        upper[self.layout.objectives] = bounds.as_array() * COLUMN_UNITS
         return replace(self, program=replace(self.program, upper=upper))
 
     def sized(self, case: Case) -> FeederProgram:
@@ -232,14 +246,14 @@ def build(case: Case, weights: Amounts, options: Options = Options()) -> FeederP
     _add_up(case, options, layout, rows)
     lower, upper = _bounds(case, options, layout)
     cost = np.zeros(layout.n_columns)
-    cost[layout.objectives] = weights.as_array()
     if options.beyond_price is not None:
         price = options.beyond_price * case.step_weight[:, np.newaxis]
         for part in (layout.low, layout.high, layout.over):
             cost[part] = price
     if options.hosts is not None:
         cost[layout.scale] = -1.0
-    return FeederProgram(program=rows.program(cost, lower, upper), layout=layout)
+    program = FeederProgram(program=rows.program(cost, lower, upper), layout=layout)
+    return program.minimising(weights)
 
 
 def _flows(case: Case, options: Options, layout: Layout, rows: _Rows) -> None:
@@ -400,7 +414,7 @@ def _add_up(case: Case, options: Options, layout: Layout, rows: _Rows) -> None:
             0.0,
             0.0,
             np.concatenate([*columns, [layout.objective(name)]]),
-            np.concatenate([*values, [-1.0]]),
+            np.concatenate([*values, [-1.0 / COLUMN_UNITS[OBJECTIVES.index(name)]]]),
         )
 
 

@@ -185,9 +185,10 @@ def held(asked: Holding) -> pd.DataFrame:
 
 
 def lit(asked: Sun) -> pd.DataFrame:
-    """Sun that a day takes beyond what there is, at the buses that have some; one row."""
-    case = _with_own_storage(asked.setting)
-    day = case.days[0]
+    """Sun that a day takes beyond what there is, at the buses that have some, if all may be sold; one row."""
+    own = _with_own_storage(asked.setting)
+    day = replace(own.days[0], export_limit_kw=np.inf)
+    case = replace(own, days=(day,))
     most = day.pv_kw.max(axis=0)
     profile = day.pv_kw.sum(axis=1) / max(float(most.sum()), 1e-9)
     found = hosting(case, most, profile, most_kw=20_000.0, is_idle=asked.is_idle)

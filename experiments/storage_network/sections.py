@@ -274,9 +274,9 @@ def _sun(rows: pd.DataFrame) -> Section:
     return Section(
         title="How much more sun the feeder takes",
         question=(
-            "Sun beyond what there is, at the buses that have some and in their proportions, without curtailing any "
-            "and without selling: with the scenario's storage idle and with storage free. A relaxation bounds what no "
-            "schedule can exceed."
+            "Sun beyond what there is, at the buses that have some and in their proportions, if what the feeder does "
+            "not use may be sold and nothing is curtailed: with the scenario's storage idle and with storage free. A "
+            "relaxation bounds what no schedule can exceed."
         ),
         tables=(
             Shown(
