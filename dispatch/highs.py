@@ -173,11 +173,16 @@ class Solver:
         relative_gap: float,
         node_limit: int | None,
         start: FloatArray | None = None,
+        feasibility: float = 1e-9,
     ) -> Outcome:
-        """Solve a mixed-integer program to a relative gap or a number of nodes; ``start`` is a feasible point."""
+        """Solve a mixed-integer program to a relative gap or a number of nodes; ``start`` is a feasible point.
+
+        ``feasibility`` is how far rows and integers may be missed: where many rows are nearly parallel, 1e-9 is more
+        than the solver's linear programs can give, and nodes are cut off that have plans.
+        """
         self._set("mip_rel_gap", relative_gap)
         self._set("mip_abs_gap", 0.0)
-        self._set("mip_feasibility_tolerance", 1e-9)
+        self._set("mip_feasibility_tolerance", feasibility)
         self._set("mip_max_nodes", highspy.kHighsIInf if node_limit is None else node_limit)
         self._loaded = None
         if not self._pass(program):

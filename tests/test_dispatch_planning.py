@@ -38,8 +38,11 @@ from dispatch.planning.reach import reach
 from dispatch.planning.reserve import draw_activations, execute, reserve_plan
 from dispatch.planning.siting import exact_sites, greedy_sites, sweep
 from dispatch.station.sizing import Asset
+from experiments.assemble import assemble
+from experiments.shipped import load_scenario
 from sim.feeder.ac import ac_power_flow
 from sim.feeder.model import Feeder, Network
+from sim.world import World
 
 COST = Amounts(cost=1.0)
 BATTERY = Storage(wear_price_per_kwh=0.01)
@@ -384,6 +387,62 @@ def test_exact_sites_are_the_best_of_all_subsets() -> None:
     assert exact.gap < 2e-4
     assert 0 < len(exact.bus) <= 2
     assert greedily.bound <= exact.bound * (1.0 + 1e-4)
+
+
+def hourly(world: World, values: np.ndarray) -> np.ndarray:
+    """Means over the hours of the run's first day."""
+    return values[world.rows(0, 96)].reshape(24, 4, -1).mean(axis=1)
+
+
+def shipped_days() -> tuple[FeederDay, ...]:
+    """Hours of four days of the 33-bus feeder without cars."""
+    days: list[FeederDay] = []
+    for date in ("2019-02-05", "2019-05-07", "2019-07-09", "2019-10-08"):
+        _, actors = assemble(load_scenario("storage-network", ["fleet.size=0", f"simulation.start={date}"]))
+        world = actors.world
+        net = days[0].network if days else actors.site.network
+        assert net is not None
+        load, source = hourly(world, world.load_kw), net.feeder.source_index
+        days.append(
+            FeederDay(
+                network=net,
+                step_h=1.0,
+                demand_kw=load,
+                demand_kvar=load * net.load_kvar_per_kw,
+                pv_kw=hourly(world, world.pv_kw),
+                buy_per_kwh=hourly(world, world.buy_price_per_kwh)[:, source],
+                sell_per_kwh=hourly(world, world.sell_price_per_kwh)[:, source],
+                grid_kg_per_kwh=hourly(world, world.grid_kg_per_kwh)[:, 0],
+            )
+        )
+    return tuple(days)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("price", [0.28, 0.3])
+def test_sites_on_the_shipped_feeder(price: float) -> None:
+    """Eight candidates over four days, where little storage or none pays: greedy, exact and bound in order."""
+    days = shipped_days()
+    names = days[0].network.feeder.bus_names
+    design = free_sizes(
+        [names.index(name) for name in ("18", "33", "25", "8", "22", "13", "30", "6")],
+        kwh_max=1000.0,
+        kw_max=300.0,
+        most_sites=3,
+    )
+    capital = Capital(
+        kwh=Asset(price=60.0 * price, life_years=15.0),
+        kw=Asset(price=20.0 * price, life_years=15.0),
+        site=Asset(price=5000.0 * price, life_years=20.0),
+        rate=0.04,
+    )
+    unit = Storage(wear_price_per_kwh=0.01, kw_per_kwh=0.5, self_discharge_per_day=0.01)
+    case = Case(days=days, weight=np.full(4, 91.25), storage=unit, design=design, capital=capital)
+    greedily, exact = greedy_sites(case), exact_sites(case)
+    assert exact.bound <= exact.yearly_cost <= greedily.yearly_cost * (1.0 + 1e-6)
+    assert exact.gap < 1e-4
+    assert greedily.gap < 1e-3
+    assert exact.planned.judged.keeps_limits
 
 
 def test_every_place_alone() -> None:

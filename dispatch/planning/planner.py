@@ -39,6 +39,8 @@ from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.feeder.model import Feeder
 
 RELATIVE_GAP: Final = 1e-4
+FEASIBILITY: Final = 1e-6
+"""Of programs with binaries: tangents are nearly parallel, and no tighter one is within the solver's reach."""
 _ITERATIONS: Final = 10_000_000
 _REPAIR_ITERATIONS: Final = 30_000
 _ROUNDS: Final = 25
@@ -304,7 +306,10 @@ class Planner:
             strict |= did_both
             asked = with_ways(_asked(self._program, case, bounds), case, strict)
             outcome = self._solver.solve_integer(
-                asked.program, relative_gap=self.relative_gap / 2.0, node_limit=self.node_limit
+                asked.program,
+                relative_gap=self.relative_gap / 2.0,
+                node_limit=self.node_limit,
+                feasibility=FEASIBILITY,
             )
             self._basis = None
             if not outcome.has_values:

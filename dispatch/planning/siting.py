@@ -10,7 +10,7 @@ import numpy as np
 
 from dispatch.highs import Solver
 from dispatch.planning.day import Case
-from dispatch.planning.planner import RELATIVE_GAP, LimitsError, Planned, Planner
+from dispatch.planning.planner import FEASIBILITY, RELATIVE_GAP, LimitsError, Planned, Planner
 from dispatch.planning.program import Amounts
 from sim.arrays import FloatArray, IntArray, freeze
 
@@ -18,6 +18,7 @@ _ROUNDS: Final = 6
 _LP_ROUNDS: Final = 12
 _STANDS: Final = 0.05
 _BUILT: Final = 1e-6
+_DUST: Final = 1e-7
 _ITERATIONS: Final = 10_000_000
 
 
@@ -66,22 +67,32 @@ def exact_sites(case: Case, *, relative_gap: float = RELATIVE_GAP, node_limit: i
         Of one program; where it stops early, the gap tells.
     """
     planner = Planner(case, Amounts(cost=1.0), relative_gap=relative_gap)
-    _settle(planner)
-    best, bound = None, -np.inf
+    bound = _settle(planner)
+    best = _feasible(planner, _at_sites(case, []))
+    start = None if best is None else planner.relaxed(_at_sites(case, [])).values
     for _ in range(_ROUNDS):
         program, layout = planner.program.program, planner.program.layout
         is_integer = np.zeros(layout.n_columns, dtype=np.bool_)
         is_integer[layout.built] = True
         outcome = Solver(iteration_limit=_ITERATIONS).solve_integer(
-            replace(program, is_integer=is_integer), relative_gap=relative_gap / 4.0, node_limit=node_limit
+            replace(program, is_integer=is_integer),
+            relative_gap=relative_gap / 4.0,
+            node_limit=node_limit,
+            start=start,
+            feasibility=FEASIBILITY,
         )
         if not outcome.has_values:
             raise LimitsError(f"no sites: {outcome.status}")
-        bound = max(bound, outcome.bound)
-        sizes = np.maximum(outcome.values[layout.kwh], outcome.values[layout.kw])
+        start = outcome.values
+        sizes = np.maximum(start[layout.kwh], start[layout.kw])
         planned = planner.plan(_at_sites(case, np.flatnonzero(sizes > _BUILT).tolist()))
         if best is None or planned.value < best.value:
             best = planned
+        if outcome.bound > best.value * (1.0 + np.sign(best.value) * _DUST):
+            raise ArithmeticError(
+                f"bound {outcome.bound} of the sites' program is above a plan of {best.value}"
+            )
+        bound = max(bound, outcome.bound)
         if best.value - bound <= relative_gap * abs(best.value) or not planner.tighten(outcome.values):
             break
     assert best is not None
