@@ -24,7 +24,8 @@ from sim.feeder.reading import FeederFiles, read_feeder
 CABLES = Path(__file__).parent / "golden" / "feeder_pandapower"
 SHORT = ["dispatch.horizon_steps=24", "fleet.size=120", "dispatch.feeder_limits=keep"]
 """Six hours ahead: enough to fill a car, and quick."""
-WIDE = ["feeder.voltage_min_pu=0.8", "feeder.voltage_max_pu=1.2", "feeder.line_ampacity_a=unlimited"]
+UNRATED = ["feeder.line_ampacity_a=unlimited", "feeder.line_ampacities_a={}"]
+WIDE = ["feeder.voltage_min_pu=0.8", "feeder.voltage_max_pu=1.2", *UNRATED]
 NARROW = ["feeder.voltage_min_pu=0.995", "feeder.source_pu=1.0", "feeder.voltage_max_pu=1.0"]
 TIGHT = ["feeder.voltage_min_pu=0.985", "feeder.source_pu=1.02", "feeder.voltage_max_pu=1.025"]
 

@@ -1,0 +1,254 @@
+"""The study of the feeder: what it runs, what its tables say, and that a small one resumes and repeats."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import run
+from experiments.experiment.conduct import conduct
+from experiments.experiment.kept import audit_section
+from experiments.shipped import locate
+from experiments.storage_network import days, hosting, plan, sections, study
+from experiments.storage_network.forecast_scores import charging_scores, scores_table
+from experiments.storage_network.linear_error import run_errors, taken
+from experiments.storage_network.planning import Setting, feeder_days
+from experiments.storage_network.planning_tables import fronts_table, reserve_table, siting_table, sun_table
+from sim.feeder.placing import build_network
+
+FIVE = plan.Extent(
+    name="quick",
+    n_cars=5,
+    n_days=1,
+    forecasters=("persistence",),
+    markets_every=1,
+    charging_every=1,
+    n_fleets=1,
+    hosting_step=10,
+    hosting_most=20,
+    tight_every=1,
+    n_planned=1,
+    n_points=2,
+    seconds=("peak_valley_kw",),
+    n_draws=1,
+)
+
+
+def test_days_take_turns_through_the_week() -> None:
+    """30 days from February to December, each weekday four or five times."""
+    found = plan.days_of_year(30)
+    assert (found[0], found[-1]) == (date(2019, 2, 5), date(2019, 12, 21))
+    counts = np.bincount([day.weekday() for day in found], minlength=7)
+    assert set(counts.tolist()) <= {4, 5}
+
+
+def test_all_policies_run_on_the_same_days_and_fleets() -> None:
+    """Every part has each day with its own seed, once for each forecaster."""
+    wanted = {(day[plan.START], day[plan.SEED]) for day in plan.day_cells(plan.FULL)}
+    for part in plan.parts(plan.FULL):
+        cells = part.factors.cells
+        found = {(cell[plan.START], cell[plan.SEED]) for cell in cells}
+        assert found <= wanted
+        if part.name not in ("tight", "tight-reactive", "markets"):
+            assert found == wanted
+            kinds = {cell.get(plan.KIND) for cell in cells}
+            assert len(cells) == len(wanted) * len(kinds)
+
+
+@pytest.mark.parametrize(("breaks_at", "cars"), [(1, 0), (41, 40), (100, 80), (480, 440), (10_000, 480)])
+def test_hosting_is_found_by_halving(monkeypatch: pytest.MonkeyPatch, breaks_at: int, cars: int) -> None:
+    """The largest multiple of the step below the first fleet that breaks; the search's end is told to be one."""
+    asked = hosting.Hosting(mode="uncontrolled", seed=1, day=date(2019, 2, 5), step=40, most=480)
+    monkeypatch.setattr(hosting, "first_broken", lambda _, n: "overloads" if n >= breaks_at else "")
+    row = hosting.hosted(asked).iloc[0]
+    assert row["cars"] == cars
+    assert bool(row["is_at_least"]) == (breaks_at > 480)
+    assert row["breaks"] == ("" if breaks_at > 480 else "overloads")
+
+
+def test_hosting_runs_the_feeder() -> None:
+    """A real question: few cars are taken, a thousand that charge when they come are not."""
+    asked = hosting.Hosting(mode="uncontrolled", seed=1, day=date(2019, 2, 5), step=1, most=1)
+    assert hosting.first_broken(asked, 5) == ""
+    assert hosting.first_broken(asked, 1000) == "network_violation_steps"
+
+
+def rows(policy: str, forecasts: str, costs: list[float], steps: list[int]) -> pd.DataFrame:
+    """Results of two days."""
+    zero = dict.fromkeys(
+        ("overloads", "voltage_violations", "loading_max", "voltage_min_pu", "feeder_loss_kwh", "unmet_kwh"),
+        0.0,
+    )
+    return pd.DataFrame(
+        {
+            "policy": policy,
+            "forecasts": forecasts,
+            "day": [date(2019, 2, 5), date(2019, 2, 16)],
+            days.COST: costs,
+            days.STEPS: steps,
+            **zero,
+            "unserved_kwh": 0.0,
+            "late_departures": 0,
+        }
+    )
+
+
+def test_regret_is_paired_by_day() -> None:
+    """Against the optimum within the limits of the same day, whatever the order of the rows."""
+    best = rows(days.ORDER[3], "perfect", [100.0, 200.0], [0, 0])
+    other = rows(days.ORDER[0], "persistence", [103.0, 205.0], [4, 0]).iloc[::-1]
+    table = days.compared(pd.concat([best, other], ignore_index=True)).set_index("policy")
+    row = table.loc[days.ORDER[0]]
+    assert row["regret [EUR]"] == 4.0
+    assert row["violating steps"] == 2.0
+    assert row["days with any"] == 1
+    assert row["regret low"] == pytest.approx(4.0 - 12.7062, abs=1e-3), "Student's interval of 3 and 5"
+    assert table.loc[days.ORDER[3], "regret [EUR]"] == 0.0
+
+
+def test_planning_tables() -> None:
+    """The cheapest of a sweep beside the exact sites, ends of fronts, delivered shares, pairs of sunny days."""
+    found = pd.DataFrame(
+        {
+            "charging": "a",
+            "method": ["exact", "sweep", "sweep"],
+            "sites": ["8", "18", "33"],
+            "cost": [9.0, 12.0, 11.0],
+        }
+    )
+    assert siting_table(found)[["sites", "above exact"]].to_numpy().tolist() == [["8", 0.0], ["33", 2.0]]
+    points = pd.DataFrame(
+        {
+            "second": "loss_kwh",
+            "cost": [10.0, 11.0, 20.0],
+            "value": [100.0, 60.0, 50.0],
+            "gap": 1e-6,
+            "keeps_limits": True,
+        }
+    )
+    front = fronts_table(points).iloc[0]
+    assert front[["change [%]", "costs [EUR a day]", "knee costs [EUR a day]"]].tolist() == [-50.0, 10.0, 1.0]
+    draws = pd.DataFrame(
+        {
+            "keeps_energy": [True, True, False],
+            "day": ["a", "b", "a"],
+            "up_kw": [10.0, 20.0, 30.0],
+            "down_kw": 5.0,
+            "cost": 1.0,
+            "gap": 0.0,
+            "asked_kwh": [10.0, 10.0, 10.0],
+            "delivered_kwh": [10.0, 10.0, 4.0],
+            "activations": [2, 2, 2],
+            "in_full": [2, 2, 0],
+        }
+    )
+    told = reserve_table(draws).set_index("schedule")
+    assert told.loc["energy kept", ["up [kW]", "energy delivered [%]"]].tolist() == [15.0, 100.0]
+    assert told.loc["power alone", ["energy delivered [%]", "activations in full [%]"]].tolist() == [
+        40.0,
+        0.0,
+    ]
+    sun = pd.DataFrame(
+        {
+            "day": ["a", "a", "b", "b"],
+            "storage": ["idle", "free"] * 2,
+            "further_kw": [1.0, 3.0, 2.0, 6.0],
+            "bound_kw": 9.0,
+        }
+    )
+    assert sun_table(sun)["further sun [kW]"].tolist() == [1.5, 4.5, 3.0]
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory: pytest.TempPathFactory):
+    """A day of the shipped feeder with few cars; it is only read."""
+    folder = tmp_path_factory.mktemp("network") / "run"
+    overrides = ["fleet.size=20", "output.report=false"]
+    return run("storage-network", overrides=overrides, policy="uncontrolled", out=folder)
+
+
+def test_linear_errors_are_those_of_lost_losses(small_run) -> None:
+    """What buses take is what the grid's table says; with its own losses the form is AC, without it promises more."""
+    from experiments.running import resolve
+
+    network = build_network(resolve("storage-network"), locate)
+    assert network is not None
+    grid, branches = small_run.table("grid"), small_run.table("branches")
+    net = (
+        grid["load_kw"] - grid["pv_kw"] + grid["pv_curtailed_kw"] + grid["battery_kw"] + grid["ev_charge_kw"]
+    )
+    sent, loss = (branches[name].to_numpy().reshape(-1, 32) for name in ("sent_kw", "loss_kw"))
+    at_bus = taken(network.feeder, sent, loss)
+    others = np.arange(33) != network.feeder.source_index
+    assert np.abs(at_bus - net.to_numpy().reshape(-1, 33))[:, others].max() < 1e-6
+    lossless, own = run_errors(small_run, network)
+    assert np.abs(own).max() < 1e-9
+    assert lossless.min() >= -1e-12
+    assert 1e-4 < lossless.max() < 1e-2
+
+
+def test_hours_of_the_feeder_hold_the_energy_of_its_quarters() -> None:
+    """Loads, sun and the charging of cars; without cars there is none."""
+    one, none = (
+        feeder_days(Setting(days=(date(2019, 5, 15),), charging=charging, n_cars=20))[0]
+        for charging in ("uncontrolled", "no cars")
+    )
+    from experiments.running import resolve
+
+    overrides = [
+        "fleet.size=20",
+        "simulation.start=2019-05-15",
+        "regions.*.batteries=[]",
+        "output.report=false",
+    ]
+    scenario = resolve("storage-network", overrides=overrides, policy="uncontrolled")
+    from experiments.job import Job
+
+    figures = Job.prepare(scenario, None, None).simulate().figures
+    charged = (one.demand_kw - none.demand_kw).sum()
+    assert charged == pytest.approx(figures["ev_charged_kwh"])
+    assert none.pv_kw.sum() == pytest.approx(figures["renewables_used_kwh"] + figures["curtailed_kwh"])
+
+
+def test_charging_is_foreseen_better_by_many_than_by_one() -> None:
+    """The mean of other fleets is nearer than one of them; both readings are there."""
+    table = scores_table(charging_scores((date(2019, 2, 5), 1, 40)))
+    errors = table.set_index(["reading", "forecaster"])["MAE"]
+    assert errors["in sum", "statistics"] < errors["in sum", "one day"]
+    assert errors["per bus", "statistics"] > 0.0
+
+
+@pytest.mark.slow
+def test_a_small_experiment_runs_resumes_and_repeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its days: tables, figures and page are there; resuming changes no byte, another folder the same tables."""
+
+    def made(ran, extent, pictures):  # noqa: ANN001, ANN202
+        rows = days.rows_of(ran.parts)
+        yield sections._policies(rows, ran.parts, extent, pictures)
+        yield sections._one_day(ran.parts, pictures)
+        yield sections._uses(rows, ran.parts)
+        yield sections._reactive(ran.parts)
+        yield sections._markets(ran.parts["markets"])
+        yield sections._linear(ran.parts)
+        yield audit_section(ran.findings)
+
+    monkeypatch.setattr(study, "sheets", lambda _: [])
+    monkeypatch.setattr(study, "sections", made)
+    small = study.of_extent(FIVE)
+    first = conduct(small, tmp_path / "a", workers=0)
+    page = (first.path / "index.html").read_bytes()
+    again = conduct(small, tmp_path / "a", resume=True, workers=0)
+    assert (again.path / "index.html").read_bytes() == page
+    other = conduct(small, tmp_path / "b", workers=0)
+    assert first.n_audit_findings == 0
+    assert set(first.tables) == {"policies", "uses", "reactive", "markets", "linear_errors", "audits"}
+    for table in first.tables:
+        files = [path / "tables" / f"{table}.csv" for path in (first.path, other.path)]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    assert {file.name for file in (first.path / "figures").glob("map-*.png")} == {
+        "map-uncontrolled.png",
+        "map-pooled.png",
+        "map-optimum.png",
+    }
