@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
+from benchmarks.feeder import feeder_tables
 from benchmarks.horizon import horizon_table
 from benchmarks.intervals import intervals_tables
 from benchmarks.measure import run_command
@@ -109,6 +110,11 @@ def memory(_: argparse.Namespace) -> Iterator[str]:
     yield from memory_table()
 
 
+def feeder(_: argparse.Namespace) -> Iterator[str]:
+    """The 33-bus feeder: a year of AC power flows, days of 300 cars every 15 minutes decided anew, sites of storage."""
+    yield from feeder_tables()
+
+
 def study(_: argparse.Namespace) -> Iterator[str]:
     """Monte Carlo studies as whole commands, policy rolling, start-up and report included: engines and what they add.
 
@@ -126,6 +132,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "horizon": horizon,
     "travel": travel,
     "policies": policies,
+    "feeder": feeder,
     "study": study,
     "intervals": intervals,
     "memory": memory,

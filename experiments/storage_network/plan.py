@@ -101,7 +101,7 @@ FULL: Final = Extent(
     forecasters=("persistence", "learned"),
     markets_every=6,
     charging_every=3,
-    n_fleets=5,
+    n_fleets=4,
     hosting_step=40,
     hosting_most=800,
     tight_every=2,
@@ -172,7 +172,7 @@ def parts(extent: Extent) -> Iterator[Part]:
     yield _part("optimum", base(extent, keep, perfect), ("day-ahead",), days)
     yield _part("pooled", base(extent, perfect), ("day-ahead",), days)
     yield _part("uncontrolled", base(extent), ("uncontrolled",), days)
-    yield _part("alone", base(extent), ("each-alone",), by_forecaster(days, ("perfect", *extent.forecasters)))
+    yield _part("alone", base(extent), ("each-alone",), by_forecaster(days, extent.forecasters))
     yield _part("ignored", base(extent), ("rolling",), by_forecaster(days, extent.forecasters))
     yield _part("kept", base(extent, keep), ("rolling",), by_forecaster(days, extent.forecasters))
     yield _part("margin", base(extent, keep, margin), ("rolling",), by_forecaster(days, extent.forecasters))
