@@ -806,8 +806,7 @@ class Dispatch(Part):
         str,
         Field(
             description="uncontrolled, own-cost, rolling, margin, stochastic, valley-first, least-laxity, "
-            "earliest-deadline, first-come, "
-            "or package.module:Class."
+            "earliest-deadline, first-come, each-alone, day-ahead, or package.module:Class."
         ),
     ]
     horizon_steps: Annotated[int, Field(ge=1, le=672, description="Steps ahead of 15 minutes (96 = 24 h).")]
