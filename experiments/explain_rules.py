@@ -22,8 +22,8 @@ RULES: Final = {
     "order of their declared departures.",
     "first-come": "Rule first-come: with the power that the region's limit leaves, cars charge in the order in which "
     "they were plugged in.",
-    "each-alone": "Plan each-alone: every region minimises its own bill at a meter of its own, as if no other were there; "
-    "it records no prices of single steps.",
+    "each-alone": "Plan each-alone: every region minimises its own bill at a meter of its own, as if no other were "
+    "there; it records no prices of single steps.",
     "day-ahead": "Plan day-ahead: the whole run was planned once, with loads, weather and trips as they truly come; "
     "it records no prices of single steps.",
 }
