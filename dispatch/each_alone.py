@@ -1,4 +1,4 @@
-"""Every region by itself: each minimises its own bill at its own meter, as if no other were there."""
+"""Every region by itself: each minimises its own bill for energy at its own meter, as if no other were there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class EachAlone(RollingHorizon):
 
     The program is that of `rolling` on a site without ties, feeder and limits of the connection, at whose meters every
     region buys and sells at its prices. No term joins two regions but cars that drive, so its optimum is that of every
-    region by itself. What the regions then really exchange and buy together, settlement works out. Where trips are
+    region by itself; a demand charge, which is of the true connections, it does not see. What the regions then
+    really exchange and buy together, settlement works out. Where trips are
     known (forecast.kind = "perfect"), a car's energy is planned for all its stays.
 
     Parameters

@@ -202,7 +202,7 @@ def _kind_scores(scenario: Scenario, world: World, kind: str, day: int) -> Itera
 
 
 def issued(
-    scenario: Scenario, world: World, kind: str, day: int
+    scenario: Scenario, world: World, kind: str, day: int, *, has_quantiles: bool = True
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """What happened, means and quantiles of a day's issues: (I, 4, K, R) twice and (L, I, 4, K, R).
 
@@ -214,6 +214,8 @@ def issued(
         Of ``FORECASTERS``.
     day
         Number of the scenario's day.
+    has_quantiles
+        Whether quantiles are asked for; without them L is 0, and nothing is trained for them.
     """
     actual, expected, quantiles = [], [], []
     meter = _Clock(day * STEPS_PER_DAY)
@@ -223,7 +225,8 @@ def issued(
         meter.next_step = step
         actual.append(stacked(world.window(step, HORIZON)))
         expected.append(stacked(method.expect(step * STEP_S, HORIZON)))
-        quantiles.append(method.quantiles(step * STEP_S, HORIZON))
+        none = np.empty((0, *expected[-1].shape))
+        quantiles.append(method.quantiles(step * STEP_S, HORIZON) if has_quantiles else none)
     return np.stack(actual), np.stack(expected), np.stack(quantiles, axis=1)
 
 

@@ -112,7 +112,8 @@ def execute(plan: Plan, storage: Storage, calls: IntArray, *, step_h: float, ste
             asked[step] = step_h * held.sum()
             moved = np.clip(call * (power - scheduled[step]), 0.0, held)
             delivered[step] = step_h * moved.sum()
-    whole = _activations(calls, steps_per_day, asked - delivered <= _WHOLE * np.maximum(asked, 1e-3))
+    answered = np.where(asked > 0.0, calls, 0)  # a call of nothing is none
+    whole = _activations(answered, steps_per_day, asked - delivered <= _WHOLE * np.maximum(asked, 1e-3))
     return Called(
         asked_kwh=float(asked.sum()),
         delivered_kwh=float(delivered.sum()),

@@ -85,17 +85,22 @@ def exact_sites(case: Case, *, relative_gap: float = RELATIVE_GAP, node_limit: i
             raise LimitsError(f"no sites: {outcome.status}")
         start = outcome.values
         sizes = np.maximum(start[layout.kwh], start[layout.kw])
-        planned = planner.plan(_at_sites(case, np.flatnonzero(sizes > _BUILT).tolist()))
-        if best is None or planned.value < best.value:
+        planned = _feasible(planner, _at_sites(case, np.flatnonzero(sizes > _BUILT).tolist()))
+        if planned is not None and (best is None or planned.value < best.value):
             best = planned
+        bound = max(bound, outcome.bound)
+        if best is None:  # the relaxation's sites are not the feeder's: more tangents
+            if not planner.tighten(outcome.values):
+                break
+            continue
         if outcome.bound > best.value * (1.0 + np.sign(best.value) * _DUST):
             raise ArithmeticError(
                 f"bound {outcome.bound} of the sites' program is above a plan of {best.value}"
             )
-        bound = max(bound, outcome.bound)
         if best.value - bound <= relative_gap * abs(best.value) or not planner.tighten(outcome.values):
             break
-    assert best is not None
+    if best is None:
+        raise LimitsError("no sites: none that the relaxation finds let the limits be kept by AC power flow")
     return _sited(case, best, bound)
 
 
@@ -168,10 +173,12 @@ def _relaxed_cost(planner: Planner, case: Case) -> float:
 
 
 def _feasible(planner: Planner, case: Case) -> Planned | None:
+    """A plan that keeps all limits by AC power flow, or none."""
     try:
-        return planner.plan(case)
+        planned = planner.plan(case)
     except LimitsError:
         return None
+    return planned if planned.is_found else None
 
 
 def _sited(case: Case, planned: Planned, bound: float) -> Sited:

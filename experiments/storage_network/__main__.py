@@ -1,9 +1,9 @@
-"""The study as a script: ``python -m experiments.storage_network`` is ``voltwalk experiment charging-station``."""
+"""The study as a script: ``python -m experiments.storage_network`` is ``voltwalk experiment storage-network``."""
 
 import sys
 
 from experiments.cli import main
 
 if __name__ == "__main__":
-    sys.argv[1:1] = ["experiment", "charging-station"]
+    sys.argv[1:1] = ["experiment", "storage-network"]
     main()

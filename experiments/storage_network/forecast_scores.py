@@ -50,7 +50,7 @@ def scores_of_days(asked: tuple[date, tuple[str, ...]]) -> pd.DataFrame:
         world = build_world(scenario, locate)
         rows = []
         for kind in forecasters:
-            actual, expected, _ = issued(scenario, world, kind, 0)
+            actual, expected, _ = issued(scenario, world, kind, 0, has_quantiles=False)
             for name in QUANTITIES:
                 index = NAMES.index(name)
                 rows += [

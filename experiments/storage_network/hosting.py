@@ -16,7 +16,9 @@ from experiments.running import resolve
 RATING_MARGIN: Final = 0.10
 """Share of each rating that plans leave free where a margin is kept [A]."""
 _KEPT: Final = 'dispatch.feeder_limits="keep"'
+FORESIGHT: Final = "coordinated, network rows, foresight"
 MODES: Final = {
+    "uncontrolled, no storage": ('dispatch.policy="uncontrolled"', "regions.*.batteries=[]"),
     "uncontrolled": ('dispatch.policy="uncontrolled"',),
     "each station alone": ('dispatch.policy="each-alone"',),
     "coordinated, no network rows": ('dispatch.policy="rolling"',),
@@ -25,9 +27,9 @@ MODES: Final = {
         _KEPT,
         f"dispatch.feeder_rating_margin={RATING_MARGIN}",
     ),
-    "coordinated, network rows, foresight": ('dispatch.policy="day-ahead"', 'forecast.kind="perfect"', _KEPT),
+    FORESIGHT: ('dispatch.policy="day-ahead"', 'forecast.kind="perfect"', _KEPT),
 }
-"""Ways of charging; all but the last under yesterday's forecasts."""
+"""Ways of charging; all but the last under yesterday's forecasts. Storage is scheduled by price where there is some."""
 
 BREAKS: Final = ("network_violation_steps", "unserved_kwh", "late_departures", "unmet_kwh")
 """Figures that must be 0 for a feeder to take its cars."""
@@ -48,19 +50,20 @@ class Hosting:
 def hosted(asked: Hosting) -> pd.DataFrame:
     """Most cars, in steps, that the feeder takes without a violation; one row.
 
-    The search's end is tried first. Then by halving: a larger fleet holds the smaller one, so what breaks under few
-    cars is taken to break under more.
-    That the feeder takes no car at all shows as 0.
+    A feeder that breaks without cars takes none: that is looked at first. Then the search's end, then by halving: a
+    larger fleet holds the smaller one, so what breaks under few cars is taken to break under more.
 
     Returns
     -------
     DataFrame
         ``mode``, ``seed``, ``cars``, ``is_at_least`` (the search's end was reached without a violation), ``breaks``:
-        the first figure that is not 0 one step further, and ``runs``.
+        the first figure that is not 0 one step further (or without cars), and ``runs``.
     """
     end = asked.most // asked.step
-    breaks, runs = first_broken(asked, end * asked.step), 1
-    low, high = (0, end) if breaks else (end, end + 1)
+    low, high, runs, breaks = 0, 1, 1, first_broken(asked, 0)
+    if not breaks:
+        breaks, runs = first_broken(asked, end * asked.step), 2
+        low, high = (0, end) if breaks else (end, end + 1)
     while high - low > 1:
         middle = (low + high) // 2
         broken, runs = first_broken(asked, middle * asked.step), runs + 1
@@ -99,7 +102,9 @@ def first_broken(asked: Hosting, n_cars: int) -> str:
 
 
 def hosting_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Cars that the feeder takes, by way of charging: mean over fleets with its 95 % interval, least and most.
+    """Cars that the feeder takes, by way of charging: least, median and most of the fleets, mean with its interval.
+
+    Where a search ended before a violation, that fleet's number is a lower bound, and so is the mean.
 
     Parameters
     ----------
@@ -116,8 +121,9 @@ def hosting_table(rows: pd.DataFrame) -> pd.DataFrame:
                 "low": mean["ci_low"],
                 "high": mean["ci_high"],
                 "least": int(own["cars"].min()),
+                "median": float(own["cars"].median()),
                 "most": int(own["cars"].max()),
-                "search ended before a violation": int(own["is_at_least"].sum()),
+                "fleets with more than the search's end": int(own["is_at_least"].sum()),
                 "what breaks": ", ".join(sorted({name for name in own["breaks"] if name})),
                 "n": mean["n"],
             }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -11,12 +10,11 @@ import pandas as pd
 from experiments.monte_carlo.reading import Study
 from experiments.reading import Run
 from experiments.shipped import locate
+from experiments.storage_network.days import NAMES
 from sim.arrays import FloatArray
 from sim.feeder.linear import linear_flow
 from sim.feeder.model import Feeder, Network
 from sim.feeder.placing import build_network
-
-PARTS: Final = ("uncontrolled", "alone", "ignored", "kept", "margin")
 
 
 def linear_errors(parts: Mapping[str, Study]) -> pd.DataFrame:
@@ -25,10 +23,11 @@ def linear_errors(parts: Mapping[str, Study]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row per part: states; of the lossless form the largest error, the mean, and how much more voltage it promises
+        A row per policy, those with perfect forecasts by themselves: states; of the lossless form the largest
+        error, the mean, and how much more voltage it promises
         at most; of the form with the state's own losses, as plans have them when they stand, the largest error [p.u.].
     """
-    return pd.DataFrame(_row(name, parts[name]) for name in PARTS)
+    return pd.DataFrame(_row(words, parts[name]) for name, words in NAMES.items())
 
 
 def _row(name: str, study: Study) -> dict[str, object]:
@@ -37,7 +36,7 @@ def _row(name: str, study: Study) -> dict[str, object]:
     found = [run_errors(run, network) for _, _, run in study.kept_runs()]
     lossless, own = (np.concatenate([pair[k] for pair in found]) for k in (0, 1))
     return {
-        "part": name,
+        "policy": name,
         "states": len(lossless),
         "lossless, largest [p.u.]": float(np.abs(lossless).max()),
         "lossless, mean [p.u.]": float(np.abs(lossless).mean()),

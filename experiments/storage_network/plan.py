@@ -15,7 +15,7 @@ from experiments.monte_carlo.contracts import Level
 from experiments.monte_carlo.design.factors import Factors
 from experiments.running import resolve
 from experiments.storage_network.forecast_scores import charging_scores, scores_of_days
-from experiments.storage_network.hosting import MODES, RATING_MARGIN, Hosting, hosted
+from experiments.storage_network.hosting import FORESIGHT, MODES, RATING_MARGIN, Hosting, hosted
 from experiments.storage_network.planning import (
     Charging,
     Holding,
@@ -36,8 +36,11 @@ FIRST_DAY: Final = date(2019, 2, 5)
 EVERY_DAYS: Final = 11
 """From one of the study's days to the next: 30 of them span 320 days of 2019 and take turns through the week."""
 
-SUNNY: Final = slice(8, 17)
-"""Days from May to August, on which the feeder is asked for the sun that it takes."""
+YEAR: Final = (0, 8, 16, 23)
+"""Numbers of the days that stand for a year: a Tuesday in February, a Saturday in May, Wednesdays in July and
+October."""
+SUNNY: Final = slice(8, 16)
+"""Numbers of the days from May to July on which the feeder is asked for the sun that it takes."""
 
 START: Final = "simulation.start"
 SEED: Final = "simulation.seed"
@@ -45,8 +48,8 @@ KIND: Final = "forecast.kind"
 TARIFF: Final = "tariff"
 DEMAND: Final = "economics.demand_price_per_kw_day"
 
-TIGHT_PU: Final = 0.95
-"""Lower end of a band that the feeder's loads alone leave on winter days."""
+TIGHT_PU: Final = 0.98
+"""Lower end of a band that the feeder's loads alone leave on many days."""
 INVERTER_KVA: Final = 400.0
 """Of each unit's inverter where it gives reactive power [A]."""
 DEMAND_PRICE: Final = 0.30
@@ -86,8 +89,10 @@ class Extent:
     charging_every: int  # of the days, on which forecasts of charging are scored
     n_fleets: int  # of which the feeder's hosting capacity is asked
     hosting_step: int  # cars
-    hosting_most: int  # cars
+    hosting_most: int  # cars where each charges when it comes
+    coordinated_most: int  # cars otherwise
     tight_every: int  # of the days, on which a narrower band is kept
+    sited: tuple[int, ...]  # cars that charge when they come, for which storage is sited
     n_planned: int  # days that stand for the year where storage is sited
     n_points: int  # of a front
     seconds: tuple[str, ...]  # objectives beside cost
@@ -102,9 +107,11 @@ FULL: Final = Extent(
     markets_every=6,
     charging_every=3,
     n_fleets=4,
-    hosting_step=40,
-    hosting_most=800,
+    hosting_step=50,
+    hosting_most=2400,
+    coordinated_most=1600,
     tight_every=2,
+    sited=(1600, 2000, 2400),
     n_planned=4,
     n_points=9,
     seconds=("peak_valley_kw", "loss_kwh", "voltage_deviation_pu", "wear_kwh", "emission_kg"),
@@ -118,9 +125,11 @@ QUICK: Final = Extent(
     markets_every=2,
     charging_every=1,
     n_fleets=2,
-    hosting_step=100,
-    hosting_most=300,
+    hosting_step=200,
+    hosting_most=2000,
+    coordinated_most=200,
     tight_every=2,
+    sited=(1600,),
     n_planned=1,
     n_points=3,
     seconds=("peak_valley_kw",),
@@ -246,12 +255,12 @@ def sheets(extent: Extent) -> Iterator[Sheet]:
 
 def planning_sheets(extent: Extent) -> Iterator[Sheet]:
     """What is planned for days in hours: sites, fronts, reserve, further sun."""
-    year = tuple(days_of_year(FULL.n_days)[:: FULL.n_days // extent.n_planned][: extent.n_planned])
+    year = tuple(days_of_year(FULL.n_days)[number] for number in YEAR[: extent.n_planned])
 
     def on(charging: Charging, *days: date) -> Setting:
         return Setting(days=days, charging=charging, n_cars=FULL.n_cars)
 
-    sites = [on(charging, *year) for charging in ("uncontrolled", "coordinated")]
+    sites = [Setting(days=year, charging="uncontrolled", n_cars=n) for n in extent.sited]
     yield Sheet(name="siting", call=sited, inputs=list(methods(sites)))
     one = on("coordinated", FIRST_DAY)
     yield Sheet(
@@ -280,4 +289,7 @@ def planning_sheets(extent: Extent) -> Iterator[Sheet]:
 
 def _hostings(extent: Extent) -> Iterator[Hosting]:
     for mode, seed in itertools.product(MODES, range(1, extent.n_fleets + 1)):
-        yield Hosting(mode=mode, seed=seed, day=FIRST_DAY, step=extent.hosting_step, most=extent.hosting_most)
+        most = extent.hosting_most if mode.startswith("uncontrolled") else extent.coordinated_most
+        if mode == FORESIGHT and seed > extent.n_fleets // 2:
+            continue  # one plan for so many cars takes minutes
+        yield Hosting(mode=mode, seed=seed, day=FIRST_DAY, step=extent.hosting_step, most=most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -43,10 +44,10 @@ CAPITAL: Final = Capital(
 """EUR per kWh and per kW, and for making a place ready [A]."""
 SWEPT_KWH: Final = (250.0, 500.0, 1000.0, 2000.0)
 SWEPT_KW_PER_KWH: Final = 0.5
-WEAR: Final = 0.01
-"""EUR per kWh discharged, as in the scenario."""
 RESERVE_PER_KW_H: Final = 0.01
 """EUR for a kW held for an hour, each way [A]."""
+CALLED: Final = 0.1
+"""Chance that a call begins in an hour without one."""
 SUSTAINED_H: Final = 1.0
 """How long a full activation lasts that reserve must be able to sustain."""
 _DAYS_A_YEAR: Final = 365.0
@@ -85,6 +86,8 @@ class Holding:
     setting: Setting
     keeps_energy: bool
     n_draws: int
+    persistences: tuple[float, ...] = (0.0, 0.5)
+    """Chances that a call goes on for another hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +104,11 @@ def sited(asked: Siting) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``charging``, ``method``, ``sites`` (buses with kWh and kW), ``kwh``, ``kw``, ``cost`` and ``bound`` [EUR a
+        ``cars``, ``method``, ``sites`` (buses with kWh and kW), ``kwh``, ``kw``, ``cost`` and ``bound`` [EUR a
         year], ``gap``; ``fault`` where no sites let the limits be kept.
     """
     case = _case(asked.setting)
-    head = {"charging": asked.setting.charging, "method": asked.method}
+    head = {"cars": asked.setting.n_cars, "method": asked.method}
     names = case.network.feeder.bus_names
     try:
         if asked.method == "sweep":
@@ -161,8 +164,8 @@ def held(asked: Holding) -> pd.DataFrame:
     planned = reserve_plan(case, market)
     rng = np.random.default_rng(1)
     rows = []
-    for draw in range(asked.n_draws):
-        calls = draw_activations(rng, case.n_steps, probability=0.1, persistence=0.0)
+    for persistence, draw in itertools.product(asked.persistences, range(asked.n_draws)):
+        calls = draw_activations(rng, case.n_steps, probability=CALLED, persistence=persistence)
         called = execute(
             planned.plan, case.storage, calls, step_h=case.step_h, steps_per_day=case.days[0].n_steps
         )
@@ -171,6 +174,7 @@ def held(asked: Holding) -> pd.DataFrame:
                 "keeps_energy": asked.keeps_energy,
                 "day": asked.setting.days[0].isoformat(),
                 "draw": draw,
+                "call_h": 1.0 / (1.0 - persistence),
                 "up_kw": float(planned.plan.up_kw.sum(axis=1).mean()),
                 "down_kw": float(planned.plan.down_kw.sum(axis=1).mean()),
                 "cost": planned.value,
@@ -272,7 +276,7 @@ def _case(setting: Setting) -> Case:
     return Case(
         days=tuple(replace(day, network=network) for day in days),
         weight=np.full(len(days), _DAYS_A_YEAR / len(days)),
-        storage=Storage(wear_price_per_kwh=WEAR),
+        storage=Storage(wear_price_per_kwh=_wear_price()),
         design=design,
         capital=CAPITAL,
     )
@@ -295,9 +299,15 @@ def _with_own_storage(setting: Setting) -> Case:
         soc_min=first.soc_min,
         soc_max=first.soc_max,
         initial_soc=first.initial_soc,
-        wear_price_per_kwh=WEAR,
+        wear_price_per_kwh=_wear_price(),
     )
     return one_day(day, storage, design)
+
+
+def _wear_price() -> float:
+    """What a kWh discharged costs in the scenario: its wear, and operation on both ways."""
+    economics = resolve("storage-network").economics
+    return economics.throughput_price_per_kwh + 2.0 * economics.battery_operation_per_kwh
 
 
 def _told(found: Sited, names: Sequence[str]) -> dict[str, object]:

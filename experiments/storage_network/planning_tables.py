@@ -9,21 +9,21 @@ from experiments.experiment.sums import mean_row
 
 
 def siting_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row per way of charging and method, of the sweep the cheapest place and size; what each costs above the best.
+    """A row per fleet and method, of the sweep the cheapest place and size; what each costs above the best.
 
     Parameters
     ----------
     rows
         Of ``planning.sited``.
 
-    >>> found = {"charging": "a", "method": ["exact", "sweep", "sweep"], "cost": [10.0, 12.0, 11.0]}
+    >>> found = {"cars": 5, "method": ["exact", "sweep", "sweep"], "cost": [10.0, 12.0, 11.0]}
     >>> siting_table(pd.DataFrame(found))["above exact"].tolist()
     [0.0, 1.0]
     """
     cheapest = rows.sort_values("cost", kind="stable", na_position="last")
-    shown = cheapest.drop_duplicates(["charging", "method"]).sort_index().reset_index(drop=True)
-    exact = shown[shown["method"] == "exact"].set_index("charging")["cost"]
-    shown["above exact"] = shown["cost"] - shown["charging"].map(exact)
+    shown = cheapest.drop_duplicates(["cars", "method"]).sort_index().reset_index(drop=True)
+    exact = shown[shown["method"] == "exact"].set_index("cars")["cost"]
+    shown["above exact"] = shown["cost"] - shown["cars"].map(exact)
     return shown
 
 
@@ -65,14 +65,15 @@ def reserve_table(rows: pd.DataFrame) -> pd.DataFrame:
         Of ``planning.held``.
     """
     table = []
-    for keeps, own in rows.groupby("keeps_energy", sort=False):
+    for (keeps, call_h), own in rows.groupby(["keeps_energy", "call_h"], sort=False):
         days = own.drop_duplicates("day")
         table.append(
             {
                 "schedule": "energy kept" if keeps else "power alone",
+                "calls last [h]": float(str(call_h)),
                 "up [kW]": float(days["up_kw"].mean()),
                 "down [kW]": float(days["down_kw"].mean()),
-                "cost of a day [EUR]": float(days["cost"].mean()),
+                "planned cost of a day [EUR]": float(days["cost"].mean()),
                 "largest gap": float(days["gap"].max()),
                 "energy delivered [%]": 100.0 * float(own["delivered_kwh"].sum() / own["asked_kwh"].sum()),
                 "activations in full [%]": 100.0 * float(own["in_full"].sum() / own["activations"].sum()),

@@ -21,6 +21,7 @@ from experiments.storage_network.hosting import hosting_table
 from experiments.storage_network.linear_error import linear_errors
 from experiments.storage_network.plan import DEMAND_PRICE, INVERTER_KVA, KIND, TIGHT_PU, Extent
 from experiments.storage_network.planning import (
+    CALLED,
     CANDIDATES,
     MOST_KWH,
     MOST_SITES,
@@ -41,7 +42,7 @@ def sections(ran: Ran, extent: Extent, pictures: Path) -> Iterator[Section]:
     yield _policies(rows, ran.parts, extent, pictures)
     yield _one_day(ran.parts, pictures)
     yield _uses(rows, ran.parts)
-    yield _hosting(ran.sheets["hosting"], pictures)
+    yield _hosting(ran.sheets["hosting"], extent, pictures)
     yield _reactive(ran.parts)
     yield _markets(ran.parts["markets"])
     yield _sites(ran.sheets["siting"])
@@ -62,15 +63,18 @@ def _policies(rows: pd.DataFrame, parts: Mapping[str, Study], extent: Extent, pi
             f"{extent.n_days} days of 2019, {extent.n_cars} cars, a fleet of its own each day: uncontrolled charging "
             "beside storage that is scheduled; each station at its own meter; coordinated charging without and with "
             "the feeder's limits among the program's rows; and with a tenth of each rating left free for what "
-            "forecasts miss. Perfect forecasts are one optimum of the whole day, the others decide anew every 15 "
-            "minutes. Regret is against the optimum within the limits."
+            "forecasts miss. With perfect forecasts one plan is made for the whole day, all else is decided anew "
+            "every 15 minutes; prices of the day are known to all. Cars and storage begin the day full. Costs are "
+            "compared with the plan with foresight within the limits; no plan heeds the losses that it adds, so that "
+            "others may cost some cents less."
         ),
         tables=(
             Shown(
                 name="policies",
                 caption=(
-                    "Net cost, regret and violations by policy and forecasts, means over days (n) with 95 % "
-                    "intervals; violations by AC power flow"
+                    "Net cost and violations by policy and forecasts, means over days (n) with 95 % intervals but "
+                    "where a "
+                    "column says all; violations by AC power flow, lines and buses counted in each quarter-hour"
                 ),
                 frame=table,
             ),
@@ -82,39 +86,39 @@ def _policies(rows: pd.DataFrame, parts: Mapping[str, Study], extent: Extent, pi
             ),
         ),
         figures={
-            "Steps of a day with a violation": draw(
+            "Quarter-hours of a day with a violation": draw(
                 lambda: bars_figure(
                     bars,
                     label="label",
-                    value="violating steps",
-                    low="steps low",
-                    high="steps high",
-                    axis_label="steps of a day with a violation",
+                    value="violating quarter-hours",
+                    low="quarter-hours low",
+                    high="quarter-hours high",
+                    axis_label="quarter-hours of a day with a violation",
                 ),
                 pictures / "violations.png",
             ),
-            "Regret": draw(
+            "Cost above the plan with foresight": draw(
                 lambda: bars_figure(
                     bars,
                     label="label",
-                    value="regret [EUR]",
-                    low="regret low",
-                    high="regret high",
-                    axis_label="regret [EUR a day]",
+                    value="above foresight [EUR]",
+                    low="above low",
+                    high="above high",
+                    axis_label="cost above the plan with foresight [EUR a day]",
                 ),
-                pictures / "regret.png",
+                pictures / "costs.png",
             ),
         },
     )
 
 
 def _one_day(parts: Mapping[str, Study], pictures: Path) -> Section:
-    """The first day under uncontrolled charging and at the optimum within the limits."""
+    """The first day under uncontrolled charging, and with foresight without and within the limits."""
     drawn: dict[str, Path] = {}
     for part, words in (
         ("uncontrolled", "uncontrolled"),
-        ("pooled", "the optimum without network rows"),
-        ("optimum", "the optimum within the limits"),
+        ("pooled", "foresight without network rows"),
+        ("optimum", "foresight within the limits"),
     ):
         run = next(run for _, _, run in parts[part].kept_runs())
         drawn |= _day_figures(run, words, pictures, part)
@@ -151,27 +155,31 @@ def _uses(rows: pd.DataFrame, parts: Mapping[str, Study]) -> Section:
         tables=(
             Shown(
                 name="uses",
-                caption="Peaks, use of storage, self-consumption of the community, by policy and forecasts; means over "
-                "days (n)",
+                caption="Peaks, use of storage, self-consumption of the community (of the sums over the days), by "
+                "policy "
+                "and forecasts; means over days (n)",
                 frame=days.uses(rows, parts),
             ),
         ),
     )
 
 
-def _hosting(rows: pd.DataFrame, pictures: Path) -> Section:
+def _hosting(rows: pd.DataFrame, extent: Extent, pictures: Path) -> Section:
     table = hosting_table(rows)
     return Section(
         title="How many cars the feeder takes",
         question=(
             "On the study's first day, which respects every limit without cars: the largest fleet before the first "
-            "quarter-hour with a voltage, a line or a driver out of bounds, by way of charging; fleets grow car by "
-            "car, in the search by steps."
+            "quarter-hour with a voltage, a line or a driver out of bounds, by way of charging. Fleets grow car by "
+            f"car; the search halves, to {extent.hosting_step} cars, and ends at {extent.hosting_most:,} cars that "
+            f"charge when they come and at {extent.coordinated_most:,} others."
         ),
         tables=(
             Shown(
                 name="hosting",
-                caption="Cars that the feeder takes, mean over fleets (n) with 95 % intervals",
+                caption="Cars that the feeder takes, mean over fleets (n) with 95 % intervals; a lower bound where "
+                "a fleet "
+                "reached the search's end",
                 frame=table,
             ),
         ),
@@ -190,8 +198,9 @@ def _reactive(parts: Mapping[str, Study]) -> Section:
     return Section(
         title="What inverters add",
         question=(
-            f"The optimum where no voltage shall be below {TIGHT_PU:g} p.u., a band that loads alone leave on winter "
-            f"days: with storage that moves active power only, and with {INVERTER_KVA:g} kVA inverters that give "
+            f"The plan with foresight where no voltage shall be below {TIGHT_PU:g} p.u., a band that loads alone leave "
+            f"on many days: with storage that moves active power only, and with {INVERTER_KVA:g} kVA inverters that "
+            f"give "
             "reactive power besides."
         ),
         tables=(
@@ -209,10 +218,11 @@ def _sites(rows: pd.DataFrame) -> Section:
     return Section(
         title="Where storage should stand",
         question=(
-            f"At most {MOST_SITES} sites among buses {', '.join(CANDIDATES)}, up to {MOST_KWH:,.0f} kWh each, for days "
-            "that stand for a year, in hours; capital as annuities. Limits are hard: where cars charge as they come, "
-            "storage has to make room for them. Exact: a mixed-integer program whose bound is certified; greedy: one "
-            "site at a time; sweep: each place alone at a grid of sizes, its best shown."
+            f"More cars than the feeder takes, all charging when they come, and storage to make room for them: at most "
+            f"{MOST_SITES} sites among buses {', '.join(CANDIDATES)}, up to {MOST_KWH:,.0f} kWh each, for days that "
+            "stand for a year, in hours; capital as annuities. Limits are hard, for hourly means. Exact: a "
+            "mixed-integer program whose bound is certified; greedy: one site at a time, as long as the limits are "
+            "kept; sweep: each place alone at a grid of sizes, its best shown. Gaps below 1e-6 are the solver's."
         ),
         tables=(
             Shown(
@@ -235,7 +245,9 @@ def _fronts(rows: pd.DataFrame, pictures: Path) -> Section:
         title="What a schedule trades off",
         question=(
             "The scenario's storage on the study's first day with coordinated cars: least cost under a bound on each "
-            "other objective, points certified by a relaxation of the AC power flow."
+            "other objective; a relaxation of the AC power flow bounds what any schedule can reach, and the gap to "
+            "it is "
+            "told."
         ),
         tables=(
             Shown(
@@ -256,9 +268,11 @@ def _reserve(rows: pd.DataFrame) -> Section:
         title="Reserve that is there when it is called",
         question=(
             f"The scenario's storage also offers power held ready, at {RESERVE_PER_KW_H:g} EUR per kW and hour each "
-            f"way. A schedule that keeps the energy for a full activation of {SUSTAINED_H:g} h beside one that keeps "
-            "only the power; both are then called at random, an hour at a time, a tenth of the hours, and go back to "
-            "their schedule in between."
+            f"way. A schedule that keeps the energy for one full activation of {SUSTAINED_H:g} h beside one that keeps "
+            f"only the power; both are then called at random (in a free hour with {CALLED:.0%}), for an hour or for "
+            f"two "
+            "in the mean, and go back to their schedule in between. Costs are planned ones, reserve's income taken "
+            "off and nothing paid for what is missed."
         ),
         tables=(
             Shown(
@@ -313,7 +327,9 @@ def _forecasts(sheets: Mapping[str, pd.DataFrame]) -> Section:
         question=(
             "Forecasts for the 24 hours after midnight, 6, 12 and 18 o'clock, at single buses and for the feeder in "
             "sum: single buses are harder. Charging is that of cars that charge when they come, foreseen by one day of "
-            "another fleet or by the mean of several."
+            "another fleet or by the mean of several. No policy of this study forecasts prices: those of a day are "
+            "known on "
+            "it."
         ),
         tables=(
             Shown(

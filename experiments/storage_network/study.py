@@ -15,7 +15,8 @@ NAME: Final = "storage-network"
 TITLE: Final = "Distributed storage in a charging network on a feeder"
 LEAD: Final = (
     "300 cars, homes, offices and shops on a feeder of 33 buses at real day-ahead prices: what coordination does to "
-    "voltages and lines, what keeping the limits costs, how many cars the feeder takes, where storage should stand and "
+    "voltages and lines, what it costs to keep their limits, how many cars the feeder takes, where storage should "
+    "stand and "
     "how large, and what is left of it when forecasts are wrong. Every state is judged by AC power flow."
 )
 
