@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from dispatch.planning.evolution import Search
 from experiments.experiment.parts import Part
 from experiments.experiment.sheets import Sheet
 from experiments.forecast_evaluation import FORECASTERS as SCORED
@@ -19,9 +20,11 @@ from experiments.storage_network.hosting import MODES, RATING_MARGIN, Hosting, h
 from experiments.storage_network.planning import (
     Charging,
     Holding,
+    Many,
     Setting,
     Sun,
     Trade,
+    evolved,
     held,
     lit,
     methods,
@@ -91,6 +94,8 @@ class Extent:
     n_planned: int  # days that stand for the year where storage is sited
     n_points: int  # of a front
     seconds: tuple[str, ...]  # objectives beside cost
+    search: Search  # of all six objectives at once
+    n_compared: int  # points of the search that get a bound
     n_draws: int  # of calls of reserve, on each day that is planned
 
 
@@ -108,6 +113,8 @@ FULL: Final = Extent(
     n_planned=4,
     n_points=9,
     seconds=("peak_valley_kw", "loss_kwh", "voltage_deviation_pu", "wear_kwh", "emission_kg"),
+    search=Search(partitions=4, population=126, generations=240),
+    n_compared=20,
     n_draws=100,
 )
 QUICK: Final = Extent(
@@ -124,6 +131,8 @@ QUICK: Final = Extent(
     n_planned=1,
     n_points=3,
     seconds=("peak_valley_kw",),
+    search=Search(partitions=2, population=24, generations=12),
+    n_compared=2,
     n_draws=5,
 )
 
@@ -258,6 +267,11 @@ def planning_sheets(extent: Extent) -> Iterator[Sheet]:
         name="fronts",
         call=traded,
         inputs=[Trade(setting=one, second=name, n_points=extent.n_points) for name in extent.seconds],
+    )
+    yield Sheet(
+        name="many",
+        call=evolved,
+        inputs=[Many(setting=one, search=extent.search, n_compared=extent.n_compared)],
     )
     yield Sheet(
         name="reserve",
