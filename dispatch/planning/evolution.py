@@ -1,7 +1,8 @@
-"""NSGA-III over a day's schedules of storage that stands on a feeder: all six objectives at once, each by AC power flow.
+"""NSGA-III over a day's schedules of storage on a feeder: all six objectives at once, each by AC power flow.
 
-In six objectives nearly no schedule dominates another: many directions are kept, not what is good in any. Each objective
-is therefore searched alone first, by an elitist genetic algorithm, and half of the first generation is what that left.
+In six objectives nearly no schedule dominates another: many directions are kept, not what is good in any. Each
+objective is therefore searched alone first, by an elitist genetic algorithm, and half of the first generation is what
+that left.
 
 What a certified front tells of two or three objectives, evolutionary search tells of all, without any certificate.
 Here every point gets one afterwards: the least cost that any plan has whose other objectives are no larger.
@@ -53,9 +54,9 @@ class Search:
 
     partitions: int = 4  # of each objective's axis: 126 directions at six objectives
     population: int = 126
-    generations: int = 120
+    generations: int = 80
     end_population: int = 40  # of the search for each objective alone
-    end_generations: int = 80
+    end_generations: int = 90
     seed: int = 1
 
 
@@ -126,11 +127,13 @@ class Evolved:
 
 
 def decode(case: Case, genes: FloatArray) -> Schedules:
-    """Schedules of genes (P, K (C + 1)) in [0, 1], feasible in power and energy whatever the genes.
+    """Schedules of genes (P, K (C + 1) + 1) in [0, 1], feasible in power and energy whatever the genes.
 
     In each step a gene for each unit, its power from full discharge to full charge, nothing in the middle, and one for
-    the share of all sun that is curtailed, nothing in its lower half. Repair goes through the steps: power is cut to what leaves the energy within its limits and high enough for the day to end with what
-    it began with, if everything left is charged. What a day would end with beyond that is taken off its last charging.
+    the share of all sun that is curtailed, nothing in its lower half. Repair goes through the steps: power is cut to
+    what keeps the energy within its limits, and high enough for the day to end with what it began with if everything
+    left is charged. What a day would end with beyond that is taken off its last charging, unless the last gene of all
+    is in its upper half.
 
     Raises
     ------
@@ -143,7 +146,7 @@ def decode(case: Case, genes: FloatArray) -> Schedules:
     if (case.design.kwh_lower != kwh).any() or (case.design.kw_lower != kw).any():
         raise ValueError("genes are schedules of storage that stands: sizes must be fixed")
     n_steps, kept = case.n_steps, unit.kept(h)
-    by_step = 2.0 * genes.reshape(len(genes), n_steps, case.design.n + 1) - 1.0
+    by_step = 2.0 * genes[:, :-1].reshape(len(genes), n_steps, case.design.n + 1) - 1.0
     share = by_step[:, :, :-1]
     wanted = np.sign(share) * np.maximum(np.abs(share) - _IDLE, 0.0) / (1.0 - _IDLE) * kw
     floor = np.empty(
@@ -162,12 +165,14 @@ def decode(case: Case, genes: FloatArray) -> Schedules:
         most = np.minimum(_power_kw(case, unit.soc_max * kwh - left), kw)
         power[:, k] = np.minimum(np.maximum(wanted[:, k], least), most)
         energy = stored[:, k] = left + _gained_kwh(case, power[:, k])
-    _trim(case, power, stored, floor)
+    trimmed = _trimmed(case, power, stored, floor)
+    power = np.where(genes[:, -1, np.newaxis, np.newaxis] > 0.5, power, trimmed)
     return Schedules(net_kw=power, curtailed=np.maximum(by_step[:, :, -1], 0.0))
 
 
-def _trim(case: Case, power: FloatArray, stored: FloatArray, floor: FloatArray) -> None:
-    """Take what is left at the day's end off the last charging, as far as energies in between let it."""
+def _trimmed(case: Case, power: FloatArray, stored: FloatArray, floor: FloatArray) -> FloatArray:
+    """Powers with what is left at the day's end taken off the last charging, as far as energies in between let it."""
+    less_kw = np.zeros_like(power)
     gain = case.step_h * case.storage.charge_efficiency
     grown = case.storage.kept(case.step_h) ** -np.arange(
         1.0, case.n_steps + 1
@@ -177,8 +182,9 @@ def _trim(case: Case, power: FloatArray, stored: FloatArray, floor: FloatArray) 
         spare = np.minimum(spare, grown[k] * np.maximum(stored[:, k] - floor[k + 1], 0.0))
         charged = grown[k] * gain * np.maximum(power[:, k], 0.0)
         less = np.minimum(spare, charged)
-        power[:, k] -= np.where(power[:, k] > 0.0, less / (grown[k] * gain), 0.0)
+        less_kw[:, k] = less / (grown[k] * gain)
         spare = spare - less
+    return power - less_kw
 
 
 def _power_kw(case: Case, gained_kwh: FloatArray) -> FloatArray:
@@ -313,10 +319,10 @@ def _variation(problem: Problem) -> dict[str, Any]:
 
 
 def first_genes(case: Case, n: int, rng: np.random.Generator) -> FloatArray:
-    """Genes (n, K (C + 1)) of a first generation: rest, and charging where prices, emissions and demand are low.
+    """Genes (n, K (C + 1) + 1) of a first generation: rest, and charging where prices, emissions and demand are low.
 
     Each schedule weighs the three at random and follows them more or less strongly, with noise of its own in each step.
-    In every fourth schedule some sun is curtailed.
+    In every fourth schedule some sun is curtailed, and a day may end with more than it began with.
     """
     (day,) = case.days
     load = (day.demand_kw - day.pv_kw).sum(axis=1)
@@ -330,7 +336,8 @@ def first_genes(case: Case, n: int, rng: np.random.Generator) -> FloatArray:
     units = 0.5 - 0.5 * strength * np.sign(signal) * beyond
     curtails = (np.arange(n) % 4 == 3)[:, np.newaxis, np.newaxis]
     sun = np.where(curtails, rng.random((n, case.n_steps, 1)), 0.0)
-    return np.clip(np.concatenate([units, sun], axis=2), 0.0, 1.0).reshape(n, -1)
+    by_step = np.clip(np.concatenate([units, sun], axis=2), 0.0, 1.0).reshape(n, -1)
+    return np.hstack([by_step, curtails[:, :, 0]])
 
 
 def _standard(values: FloatArray) -> FloatArray:
@@ -409,7 +416,11 @@ class _Problem(Problem):
 
     def __init__(self, case: Case) -> None:
         super().__init__(
-            n_var=case.n_steps * (case.design.n + 1), n_obj=len(OBJECTIVES), n_ieq_constr=3, xl=0.0, xu=1.0
+            n_var=case.n_steps * (case.design.n + 1) + 1,
+            n_obj=len(OBJECTIVES),
+            n_ieq_constr=3,
+            xl=0.0,
+            xu=1.0,
         )
         self.case = case
         self._least = np.full(len(OBJECTIVES), np.inf)

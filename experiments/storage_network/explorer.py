@@ -39,8 +39,8 @@ def explorer(searched: pd.DataFrame, fronts: pd.DataFrame) -> Explorer:
     ]
     return Explorer(
         caption=(
-            "Schedules by what they reach: every line is one, from axis to axis, low is good; a click on a line, or the "
-            "arrow keys, show its day below"
+            "Schedules by what they reach: every line is one, from axis to axis, low is good; a click on a line, or "
+            "the arrow keys, show its day below"
         ),
         axes=tuple(LABELS[name] for name in OBJECTIVES),
         points=tuple(points),

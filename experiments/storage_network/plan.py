@@ -113,8 +113,8 @@ FULL: Final = Extent(
     n_planned=4,
     n_points=9,
     seconds=("peak_valley_kw", "loss_kwh", "voltage_deviation_pu", "wear_kwh", "emission_kg"),
-    search=Search(partitions=4, population=126, generations=240),
-    n_compared=20,
+    search=Search(),
+    n_compared=30,
     n_draws=100,
 )
 QUICK: Final = Extent(
@@ -131,7 +131,7 @@ QUICK: Final = Extent(
     n_planned=1,
     n_points=3,
     seconds=("peak_valley_kw",),
-    search=Search(partitions=2, population=24, generations=12),
+    search=Search(partitions=2, population=24, generations=4, end_population=8, end_generations=4),
     n_compared=2,
     n_draws=5,
 )

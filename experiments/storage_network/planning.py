@@ -144,7 +144,7 @@ def sited(asked: Siting) -> pd.DataFrame:
 
 
 def traded(asked: Trade) -> pd.DataFrame:
-    """Points of a front with the storage that the scenario has; a row per point, with its certified gap and schedule."""
+    """Points of a front with the storage that the scenario has; a row per point, with its gap and schedule."""
     case = _with_own_storage(asked.setting)
     found = front(case, cast(Objective, asked.second), n_points=asked.n_points)
     return pd.DataFrame(

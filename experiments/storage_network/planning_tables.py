@@ -59,7 +59,7 @@ def fronts_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def ends_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Best of NSGA-III in each objective beside the exact end and what no plan can undercut.
+    """Best of NSGA-III in each objective, the exact end, what no plan can undercut; a column per objective.
 
     Parameters
     ----------
@@ -67,23 +67,16 @@ def ends_table(rows: pd.DataFrame) -> pd.DataFrame:
         Of ``planning.evolved``.
     """
     is_search = rows["method"] == "NSGA-III"
-    table = []
+    table: dict[str, list[object]] = {
+        "": ["best of NSGA-III", "exact end", "certified bound", "NSGA-III above bound", "above bound [%]"]
+    }
     for name in OBJECTIVES:
         end = rows[rows["objective"] == name].iloc[0]
-        best = float(rows.loc[is_search, name].min())
-        table.append(
-            {
-                "objective": LABELS[name],
-                "NSGA-III": best,
-                "exact": float(end[name]),
-                "bound": float(end["bound"]),
-                "above bound": best - float(end["bound"]),
-                # where the least is nothing, a share of it is none
-                "above bound [%]": 100.0 * (best / end["bound"] - 1.0)
-                if end["bound"] > 0.0
-                else float("nan"),
-            }
+        best, exact, bound = (
+            float(value) for value in (rows.loc[is_search, name].min(), end[name], end["bound"])
         )
+        share = 100.0 * (best / bound - 1.0) if bound > 0.0 else float("nan")  # of nothing there is none
+        table[LABELS[name]] = [best, exact, bound, best - bound, share]
     return pd.DataFrame(table)
 
 
@@ -97,7 +90,7 @@ def above_table(rows: pd.DataFrame) -> pd.DataFrame:
 
     >>> found = {"method": "NSGA-III", "cost": [10.0, 11.0, 13.0, 9.0], "bound": [9.0, 9.0, 9.0, float("nan")]}
     >>> above_table(pd.DataFrame(found))[["median above [EUR]", "points"]].to_numpy().tolist()
-    [[2.0, 4]]
+    [[2.0, 4.0]]
     """
     points = rows[rows["method"] == "NSGA-III"]
     compared = points.dropna(subset="bound")

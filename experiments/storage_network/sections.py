@@ -266,9 +266,10 @@ def _many(rows: pd.DataFrame, fronts: pd.DataFrame, extent: Extent) -> Section:
         title="All six objectives at once",
         question=(
             "NSGA-III looks for schedules of the same storage on the same day that no other beats in all six "
-            f"objectives ({search.population} schedules, {search.generations} generations, each by AC power flow; one "
-            "share of all sun is curtailed in each step). Beside it, what mathematics certifies: the exact end of each "
-            "objective, and for points along the cost the least that any plan costs with no more of all else."
+            f"objectives: {search.end_generations} generations of {search.end_population} schedules for each alone, "
+            f"then {search.generations} of {search.population} for all, each by AC power flow; in each step one share "
+            "of all sun is curtailed. Beside it, what is certified: the exact end of each objective, and for points "
+            "along the cost the least that any plan costs with no more of all else."
         ),
         tables=(
             Shown(
