@@ -11,6 +11,7 @@ import jinja2
 import pandas as pd
 
 from experiments.page import TEMPLATES, plotly_source, script_json, source
+from experiments.palette import REGIONS
 from experiments.tables import frame_texts
 
 
@@ -76,7 +77,7 @@ def render(title: str, lead: str, sections: Sequence[Section]) -> str:
         style=source("report.css"),
         script=source("charts.js") + source("explorer.js") if explorers else "",
         plotly=plotly_source() if explorers else "",
-        data=script_json({"explorers": [_explorer(one) for one in explorers]}),
+        data=script_json({"colours": REGIONS, "explorers": [_explorer(one) for one in explorers]}),
         sections=[
             {
                 "title": section.title,

@@ -1,9 +1,7 @@
 "use strict";
 /* Points in parallel coordinates: a click on a line, or an arrow key, shows the schedule behind it. */
 (function () {
-  const { explorers } = JSON.parse(document.getElementById("data").textContent);
-  const GROUPS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#6B6B6B"];
-  const SERIES = ["#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#D55E00", "#0072B2"];
+  const { explorers, colours } = JSON.parse(document.getElementById("data").textContent);
   const WIDTH = 1060, HEIGHT = 380, TOP = 56, BOTTOM = 28, SIDE = 90;
 
   function element(name, attributes, text) {
@@ -19,7 +17,7 @@
     const chart = place.querySelector(".chart");
     chart.id = "explorer-" + index;
     const groups = [...new Set(data.points.map((point) => point.group))];
-    const colour = (point) => GROUPS[groups.indexOf(point.group) % GROUPS.length];
+    const colour = (group) => colours[groups.indexOf(group) % colours.length];
     const low = data.axes.map((_, a) => Math.min(...data.points.map((point) => point.values[a])));
     const high = data.axes.map((_, a) => Math.max(...data.points.map((point) => point.values[a])));
     const x = (a) => SIDE + a * (WIDTH - 2 * SIDE) / (data.axes.length - 1);
@@ -39,7 +37,7 @@
     });
     const lines = data.points.map(function (point, p) {
       const d = "M" + point.values.map((value, a) => x(a).toFixed(1) + "," + y(value, a).toFixed(1)).join("L");
-      const line = element("path", { class: "line", d, stroke: colour(point) }), hit = element("path", { class: "hit", d });
+      const line = element("path", { class: "line", d, stroke: colour(point.group) }), hit = element("path", { class: "hit", d });
       hit.append(element("title", {}, point.group));
       hit.addEventListener("click", () => choose(p));
       svg.append(line, hit);
@@ -49,7 +47,7 @@
     groups.forEach(function (group) {
       const label = document.createElement("label"), tick = document.createElement("input"), key = document.createElement("span");
       tick.type = "checkbox"; tick.checked = true;
-      key.className = "key"; key.style.color = GROUPS[groups.indexOf(group) % GROUPS.length];
+      key.className = "key"; key.style.color = colour(group);
       label.append(tick, key, group);
       tick.addEventListener("change", function () {
         if (tick.checked) hidden.delete(group); else hidden.add(group);
@@ -65,7 +63,6 @@
       chosen = p;
       const point = data.points[p];
       lines[p].line.classList.add("chosen");
-      lines[p].hit.before(lines[p].line);
       svg.append(lines[p].line, lines[p].hit);  // above all others
       told.textContent = point.group + ": " + data.axes.map(function (label, a) {
         const [name, unit] = label.split(/ (?=\[)/);
@@ -75,13 +72,13 @@
         const hours = kw.map((_, k) => k * data.step_h).concat([kw.length * data.step_h]);
         const isLast = s === Object.keys(point.series).length - 1;
         return { name, x: hours, y: kw.concat(kw.slice(-1)), mode: "lines", yaxis: isLast ? "y2" : "y",
-          line: { shape: "hv", width: 2, color: isLast ? GROUPS[0] : SERIES[s % SERIES.length], dash: isLast ? "solid" : ["solid", "dash", "dot"][s % 3] },
+          line: { shape: "hv", width: 2, color: colours[isLast ? 0 : (s + 1) % colours.length], dash: isLast ? "solid" : ["solid", "dash", "dot"][s % 3] },
           hovertemplate: "%{y:.1f} kW" };
       });
       const end = data.step_h * Object.values(point.series)[0].length;
       charts.draw(chart.id, traces, { height: 420, xaxis: { title: { text: "clock hour", font: { size: 12 } }, range: [0, end], dtick: 2,
-        gridcolor: charts.LINE, zeroline: false, anchor: "y2" }, yaxis: charts.valueAxis("storage [kW]<br>charging above 0", { domain: [0.46, 1] }),
-        yaxis2: charts.valueAxis("exchange [kW]<br>bought above 0", { domain: [0, 0.36] }) });
+        gridcolor: charts.LINE, zeroline: false, anchor: "y2" }, yaxis: charts.valueAxis("power [kW]", { domain: [0.46, 1], nticks: 6 }),
+        yaxis2: charts.valueAxis("exchange [kW]", { domain: [0, 0.36], nticks: 4 }) });
     }
     function step(by) {
       const a = Number(order.value);
