@@ -40,6 +40,8 @@ _IDLE: Final = 0.15
 """Share of a gene's range, either side of its middle, that means no power: rest would otherwise never be found."""
 _NO_FLOW: Final = 1e9
 """Of every objective where no power flow exists; such plans are beyond a limit too."""
+_CURTAILS: Final = 8
+"""Of so many schedules of a first generation one curtails."""
 _MUTATED: Final = 3.0
 """Genes of a child that mutation changes, in the mean."""
 _LOOSE: Final = 1e-7
@@ -322,7 +324,7 @@ def first_genes(case: Case, n: int, rng: np.random.Generator) -> FloatArray:
     """Genes (n, K (C + 1) + 1) of a first generation: rest, and charging where prices, emissions and demand are low.
 
     Each schedule weighs the three at random and follows them more or less strongly, with noise of its own in each step.
-    In every fourth schedule some sun is curtailed, and a day may end with more than it began with.
+    In every eighth schedule some sun is curtailed, and a day may end with more than it began with.
     """
     (day,) = case.days
     load = (day.demand_kw - day.pv_kw).sum(axis=1)
@@ -334,7 +336,7 @@ def first_genes(case: Case, n: int, rng: np.random.Generator) -> FloatArray:
     signal = follows + noise
     beyond = np.maximum(np.abs(signal) - rng.uniform(0.0, 1.5, (n, 1, 1)), 0.0)
     units = 0.5 - 0.5 * strength * np.sign(signal) * beyond
-    curtails = (np.arange(n) % 4 == 3)[:, np.newaxis, np.newaxis]
+    curtails = (np.arange(n) % _CURTAILS == _CURTAILS - 1)[:, np.newaxis, np.newaxis]
     sun = np.where(curtails, rng.random((n, case.n_steps, 1)), 0.0)
     by_step = np.clip(np.concatenate([units, sun], axis=2), 0.0, 1.0).reshape(n, -1)
     return np.hstack([by_step, curtails[:, :, 0]])
