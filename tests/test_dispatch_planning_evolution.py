@@ -208,3 +208,10 @@ def test_where_no_power_flow_exists_nothing_counts() -> None:
     found = evaluate(case, idle)
     assert (found.beyond > 0.0).all()
     assert np.isfinite(found.values).all()
+
+
+def test_longer_is_never_worse_at_the_ends() -> None:
+    """What any generation had as its best in an objective is there at the end."""
+    case = street_case()
+    short, longer = (nsga3(case, replace(SHORT, generations=n)).values.min(axis=0) for n in (2, 12))
+    assert (longer <= short).all()
