@@ -54,9 +54,9 @@ def render_page(template: str, *, data: dict[str, Any], script: str, **words: An
     )
     return environment.get_template(template).render(
         data=script_json(data),
-        style=_source("report.css"),
-        script=_source("charts.js") + _source(script),
-        plotly=_plotly_source(),
+        style=source("report.css"),
+        script=source("charts.js") + source(script),
+        plotly=plotly_source(),
         **words,
     )
 
@@ -99,11 +99,12 @@ def figure_words(currency: str) -> list[dict[str, str]]:
     ]
 
 
-def _source(name: str) -> str:
+def source(name: str) -> str:
+    """Text of a file in ``templates/``."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _plotly_source() -> str:
+def plotly_source() -> str:
     """Find plotly's own script, without importing the package."""
     spec = find_spec("plotly")
     places = spec.submodule_search_locations if spec is not None else None

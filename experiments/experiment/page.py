@@ -10,7 +10,8 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from experiments.page import TEMPLATES
+from experiments.page import TEMPLATES, plotly_source, script_json, source
+from experiments.palette import REGIONS
 from experiments.tables import frame_texts
 
 
@@ -29,6 +30,26 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Point:
+    """A point of an explorer: what it reaches, and the series behind it."""
+
+    group: str
+    values: tuple[float, ...]  # one for each axis
+    series: dict[str, tuple[float, ...]]  # name to a value for each step [kW]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Explorer:
+    """Points in parallel coordinates; a click on one shows its schedule over the day."""
+
+    caption: str
+    axes: tuple[str, ...]  # labels with units
+    points: tuple[Point, ...]
+    step_h: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Section:
     """One part of the page: what is asked, what the rows say."""
 
@@ -37,10 +58,12 @@ class Section:
     tables: tuple[Shown, ...] = ()
     figures: dict[str, Path] = field(default_factory=dict)  # caption to PNG file
     notes: tuple[str, ...] = ()
+    explorer: Explorer | None = None
 
 
 def render(title: str, lead: str, sections: Sequence[Section]) -> str:
-    """Text of the page, pictures inside."""
+    """Text of the page, pictures inside; with the plotting library where a section has an explorer."""
+    explorers = [section.explorer for section in sections if section.explorer is not None]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -51,13 +74,17 @@ def render(title: str, lead: str, sections: Sequence[Section]) -> str:
     return environment.get_template("experiment.html.j2").render(
         title=title,
         lead=lead,
-        style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        style=source("report.css"),
+        script=source("charts.js") + source("explorer.js") if explorers else "",
+        plotly=plotly_source() if explorers else "",
+        data=script_json({"colours": REGIONS, "explorers": [_explorer(one) for one in explorers]}),
         sections=[
             {
                 "title": section.title,
                 "question": section.question,
                 "notes": section.notes,
                 "tables": [_table(shown) for shown in section.tables],
+                "explorer": section.explorer,
                 "figures": [_figure(caption, file) for caption, file in section.figures.items()],
             }
             for section in sections
@@ -73,6 +100,23 @@ def _table(shown: Shown) -> dict[str, object]:
         "head": [str(name) for name in table.columns],
         "rows": frame_texts(table),
         "numeric": [pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes],
+    }
+
+
+def _explorer(explorer: Explorer) -> dict[str, object]:
+    """What the page's script draws; axes to six digits, powers to a tenth of a kW."""
+    return {
+        "axes": list(explorer.axes),
+        "step_h": explorer.step_h,
+        "points": [
+            {
+                "group": point.group,
+                "note": point.note,
+                "values": [float(f"{value:.6g}") for value in point.values],
+                "series": {name: [round(kw, 1) for kw in series] for name, series in point.series.items()},
+            }
+            for point in explorer.points
+        ],
     }
 
 

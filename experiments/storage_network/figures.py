@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from experiments.experiment.drawing import blank
 
 LABELS: Final = {
+    "cost": "cost [EUR a day]",
     "peak_valley_kw": "peak less valley [kW]",
     "loss_kwh": "losses [kWh a day]",
     "voltage_deviation_pu": "deviation of voltages [p.u.]",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from dispatch.planning.evolution import Search
 from experiments.experiment.parts import Part
 from experiments.experiment.sheets import Sheet
 from experiments.forecast_evaluation import FORECASTERS as SCORED
@@ -19,9 +20,11 @@ from experiments.storage_network.hosting import FORESIGHT, MODES, RATING_MARGIN,
 from experiments.storage_network.planning import (
     Charging,
     Holding,
+    Many,
     Setting,
     Sun,
     Trade,
+    evolved,
     held,
     lit,
     methods,
@@ -96,6 +99,8 @@ class Extent:
     n_planned: int  # days that stand for the year where storage is sited
     n_points: int  # of a front
     seconds: tuple[str, ...]  # objectives beside cost
+    search: Search  # of all six objectives at once
+    n_compared: int  # points of the search that get a bound
     n_draws: int  # of calls of reserve, on each day that is planned
 
 
@@ -115,6 +120,8 @@ FULL: Final = Extent(
     n_planned=4,
     n_points=9,
     seconds=("peak_valley_kw", "loss_kwh", "voltage_deviation_pu", "wear_kwh", "emission_kg"),
+    search=Search(),
+    n_compared=30,
     n_draws=100,
 )
 QUICK: Final = Extent(
@@ -133,6 +140,8 @@ QUICK: Final = Extent(
     n_planned=1,
     n_points=3,
     seconds=("peak_valley_kw",),
+    search=Search(partitions=2, population=24, generations=4, end_population=8, end_generations=4),
+    n_compared=2,
     n_draws=5,
 )
 
@@ -267,6 +276,11 @@ def planning_sheets(extent: Extent) -> Iterator[Sheet]:
         name="fronts",
         call=traded,
         inputs=[Trade(setting=one, second=name, n_points=extent.n_points) for name in extent.seconds],
+    )
+    yield Sheet(
+        name="many",
+        call=evolved,
+        inputs=[Many(setting=one, search=extent.search, n_compared=extent.n_compared)],
     )
     yield Sheet(
         name="reserve",

@@ -13,10 +13,12 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from dispatch.planning.day import Capital, Case, FeederDay, Storage, fixed_sizes, free_sizes, one_day
+from dispatch.planning.evolution import Search, compare, ends, nsga3
 from dispatch.planning.front import front
 from dispatch.planning.hosting import hosting
+from dispatch.planning.judging import Plan
 from dispatch.planning.planner import LimitsError
-from dispatch.planning.program import Objective, Reserve
+from dispatch.planning.program import OBJECTIVES, Objective, Reserve
 from dispatch.planning.reserve import draw_activations, execute, reserve_plan
 from dispatch.planning.siting import Sited, exact_sites, greedy_sites, sweep
 from dispatch.station.sizing import Asset
@@ -80,6 +82,15 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Many:
+    """A search for schedules that trade all objectives off, some of its points compared with their bounds."""
+
+    setting: Setting
+    search: Search
+    n_compared: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """Reserve with or without the energy to back it, and how often it is called."""
 
@@ -136,7 +147,7 @@ def sited(asked: Siting) -> pd.DataFrame:
 
 
 def traded(asked: Trade) -> pd.DataFrame:
-    """Points of a front with the storage that the scenario has; a row per point, with its certified gap."""
+    """Points of a front with the storage that the scenario has; a row per point, with its gap and schedule."""
     case = _with_own_storage(asked.setting)
     found = front(case, cast(Objective, asked.second), n_points=asked.n_points)
     return pd.DataFrame(
@@ -146,9 +157,70 @@ def traded(asked: Trade) -> pd.DataFrame:
             "value": value,
             "gap": gap,
             "keeps_limits": plan.judged.keeps_limits,
+            **{name: float(getattr(plan.judged.reached, name)) for name in OBJECTIVES[1:]},
+            **_schedule(plan.plan, plan.judged.exchange_kw),
         }
         for (cost, value), gap, plan in zip(found.points, found.gaps, found.plans, strict=True)
     )
+
+
+def evolved(asked: Many) -> pd.DataFrame:
+    """What NSGA-III finds on a day with the scenario's storage, and the exact end of each objective.
+
+    Returns
+    -------
+    DataFrame
+        A row per point of the search (``method`` is NSGA-III) and per end (exact): the six objectives, ``bound``, and
+        the schedule (``storage_kw`` by step and unit, ``exchange_kw``, ``curtailed_kw`` by step). The bound of a point
+        is on its cost at no more of all else, NaN where it was not asked for; that of an end on its ``objective``.
+    """
+    case = _with_own_storage(asked.setting)
+    with threadpool_limits(limits=1):
+        found = nsga3(case, asked.search)
+    by_cost = found.values[:, 0].argsort(kind="stable")
+    shares = np.linspace(0, len(by_cost) - 1, min(asked.n_compared, len(by_cost))).round().astype(np.int64)
+    compared = compare(case, found, by_cost[shares])
+    bound = np.full(len(by_cost), np.nan)
+    bound[compared.places] = compared.bound
+    rows: list[dict[str, object]] = [
+        {
+            "method": "NSGA-III",
+            "objective": "",
+            **dict(zip(OBJECTIVES, found.values[place].tolist(), strict=True)),
+            "bound": bound[place],
+            **_schedule(found.plan(case, place), found.exchange_kw[place]),
+        }
+        for place in by_cost.tolist()
+    ]
+    for name, end in ends(case).items():
+        rows.append(
+            {
+                "method": "exact",
+                "objective": name,
+                **dict(zip(OBJECTIVES, end.judged.reached.as_array().tolist(), strict=True)),
+                "bound": end.bound,
+                **_schedule(end.plan, end.judged.exchange_kw),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _schedule(plan: Plan, exchange_kw: FloatArray) -> dict[str, list[float]]:
+    """What storage, source and curtailed sun do, as lists; storage step by step, all units in each."""
+    return {
+        "storage_kw": (plan.charge_kw - plan.discharge_kw).ravel().tolist(),
+        "exchange_kw": exchange_kw.tolist(),
+        "curtailed_kw": plan.curtailed_kw.sum(axis=1).tolist(),
+    }
+
+
+def storage_names() -> list[str]:
+    """The scenario's storage units by their buses, in the order of their schedules."""
+    return [
+        f"storage at bus {region.bus}"
+        for region in resolve("storage-network").regions
+        for _ in region.batteries
+    ]
 
 
 def held(asked: Holding) -> pd.DataFrame:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from dispatch.planning.program import OBJECTIVES
 from dispatch.station.front import knee
 from experiments.experiment.sums import mean_row
+from experiments.storage_network.figures import LABELS
 
 
 def siting_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -54,6 +56,55 @@ def fronts_table(rows: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(table)
+
+
+def ends_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Best of NSGA-III in each objective, the exact end, what no plan can undercut; a column per objective.
+
+    Parameters
+    ----------
+    rows
+        Of ``planning.evolved``.
+    """
+    is_search = rows["method"] == "NSGA-III"
+    table: dict[str, list[object]] = {
+        "": ["best of NSGA-III", "exact end", "certified bound", "NSGA-III above bound", "above bound [%]"]
+    }
+    for name in OBJECTIVES:
+        end = rows[rows["objective"] == name].iloc[0]
+        best, exact, bound = (
+            float(value) for value in (rows.loc[is_search, name].min(), end[name], end["bound"])
+        )
+        share = 100.0 * (best / bound - 1.0) if bound > 0.0 else float("nan")  # of nothing there is none
+        table[LABELS[name]] = [best, exact, bound, best - bound, share]
+    return pd.DataFrame(table)
+
+
+def above_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """How far points of NSGA-III cost more than any plan must that is no worse in all else; one row.
+
+    Parameters
+    ----------
+    rows
+        Of ``planning.evolved``.
+
+    >>> found = {"method": "NSGA-III", "cost": [10.0, 11.0, 13.0, 9.0], "bound": [9.0, 9.0, 9.0, float("nan")]}
+    >>> above_table(pd.DataFrame(found))[["median above [EUR]", "points"]].to_numpy().tolist()
+    [[2.0, 4.0]]
+    """
+    points = rows[rows["method"] == "NSGA-III"]
+    compared = points.dropna(subset="bound")
+    above = compared["cost"] - compared["bound"]
+    row = {
+        "points": len(points),
+        "compared": len(compared),
+        "least above [EUR]": float(above.min()),
+        "median above [EUR]": float(above.median()),
+        "most above [EUR]": float(above.max()),
+        "median above [%]": float((100.0 * above / compared["bound"].abs()).median()),
+        "below their bound": int((above < 0.0).sum()),
+    }
+    return pd.DataFrame([row])
 
 
 def reserve_table(rows: pd.DataFrame) -> pd.DataFrame:

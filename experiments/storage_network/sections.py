@@ -16,6 +16,7 @@ from experiments.feeder_figures import loading_figure, map_figure, voltage_figur
 from experiments.monte_carlo.reading import Study
 from experiments.reading import Run
 from experiments.storage_network import days, figures
+from experiments.storage_network.explorer import explorer
 from experiments.storage_network.forecast_scores import scores_table
 from experiments.storage_network.hosting import hosting_table
 from experiments.storage_network.linear_error import linear_errors
@@ -29,6 +30,8 @@ from experiments.storage_network.planning import (
     SUSTAINED_H,
 )
 from experiments.storage_network.planning_tables import (
+    above_table,
+    ends_table,
     fronts_table,
     reserve_table,
     siting_table,
@@ -47,6 +50,7 @@ def sections(ran: Ran, extent: Extent, pictures: Path) -> Iterator[Section]:
     yield _markets(ran.parts["markets"])
     yield _sites(ran.sheets["siting"])
     yield _fronts(ran.sheets["fronts"], pictures)
+    yield _many(ran.sheets["many"], ran.sheets["fronts"], extent)
     yield _reserve(ran.sheets["reserve"])
     yield _sun(ran.sheets["sun"])
     yield _forecasts(ran.sheets)
@@ -253,13 +257,45 @@ def _fronts(rows: pd.DataFrame, pictures: Path) -> Section:
             Shown(
                 name="fronts", caption="Ends and knees of the fronts, largest gap", frame=fronts_table(rows)
             ),
-            Shown(name="front_points", caption="All points", frame=rows, is_folded=True),
+            Shown(
+                name="front_points",
+                caption="All points",
+                frame=rows[["second", "cost", "value", "gap", "keeps_limits"]],
+                is_folded=True,
+            ),
         ),
         figures={
             "Fronts between cost and each other objective": draw(
                 lambda: figures.fronts_figure(rows), pictures / "fronts.png"
             )
         },
+    )
+
+
+def _many(rows: pd.DataFrame, fronts: pd.DataFrame, extent: Extent) -> Section:
+    search = extent.search
+    return Section(
+        title="All six objectives at once",
+        question=(
+            "NSGA-III looks for schedules of the same storage on the same day that no other beats in all six "
+            f"objectives: {search.end_generations} generations of {search.end_population} schedules for each alone, "
+            f"then {search.generations} of {search.population} for all, each by AC power flow; in each step one share "
+            "of all sun is curtailed. Beside it, what is certified: the exact end of each objective, and for points "
+            "along the cost the least that any plan costs with no more of all else."
+        ),
+        tables=(
+            Shown(
+                name="many_ends",
+                caption="Best of NSGA-III in each objective, exact end, and the bound that no plan undercuts",
+                frame=ends_table(rows),
+            ),
+            Shown(
+                name="many_above",
+                caption="Cost of points above their certified bounds; none may be below",
+                frame=above_table(rows),
+            ),
+        ),
+        explorer=explorer(rows, fronts),
     )
 
 
