@@ -44,12 +44,11 @@ def test_margins_tighten_what_plans_see() -> None:
 
 
 def test_the_day_ahead_optimum_keeps_limits_and_margins() -> None:
-    """Uncontrolled cars leave the ratings, the optimum does not, and with a margin it stays below it."""
-    thin = ["feeder.line_ampacities_a.L17=20.0", "feeder.line_ampacities_a.L32=15.0", "forecast.kind=perfect"]
-    assert figures("uncontrolled", *thin)["overloads"] > 0
-    free = figures("day-ahead", *thin)
-    kept = figures("day-ahead", *thin, KEEP)
-    margin = figures("day-ahead", *thin, KEEP, "dispatch.feeder_rating_margin=0.1")
+    """Cars that all charge when it is cheapest leave the ratings, within the limits they do not, nor with a margin."""
+    perfect = "forecast.kind=perfect"
+    free = figures("day-ahead", perfect)
+    kept = figures("day-ahead", perfect, KEEP)
+    margin = figures("day-ahead", perfect, KEEP, "dispatch.feeder_rating_margin=0.1")
     assert free["overloads"] > 0
     assert kept["network_violation_steps"] == margin["network_violation_steps"] == 0
     assert 0.995 < kept["loading_max"] <= 1.0 + 1e-4, "the limit does not bind: the test shows nothing"

@@ -104,7 +104,7 @@ def _write(case: FeederCase, folder: Path) -> list[str]:
     """Write the tables; names of those written."""
     tables: dict[str, tuple[Sequence[str], list[tuple[str | float | None, ...]]]] = {
         "buses": (
-            (*BUS_COLUMNS, *BUS_OPTIONAL),
+            (*BUS_COLUMNS, *BUS_OPTIONAL[:2]),
             [(bus.name, bus.rated_kv, bus.load_kw, bus.load_kvar) for bus in case.buses],
         ),
         "lines": (
