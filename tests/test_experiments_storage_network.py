@@ -35,6 +35,8 @@ FIVE = plan.Extent(
     n_points=2,
     seconds=("peak_valley_kw",),
     n_draws=1,
+    search=plan.QUICK.search,
+    n_compared=1,
 )
 
 

@@ -374,8 +374,7 @@ def test_settle_against_brute_force_without_ties(seed: int, n_regions: int) -> N
 
 
 def has_free_loop(at) -> bool:
-    """Whether two ties without a limit join the same regions: energy can then circulate and be lost
-    (docs/status.md)."""
+    """Whether two ties without a limit join the same regions: energy can circulate and be lost (docs/status.md)."""
     pairs = [
         frozenset((one, other))
         for one, other, limit in zip(at.tie_from_index, at.tie_to_index, at.tie_limit_kw, strict=True)
