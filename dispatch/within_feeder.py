@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from dispatch.decision import Decided, decide
 from dispatch.network import KEPT_PU, Expansion, judged
 from dispatch.options import DispatchOptions
@@ -46,7 +44,7 @@ def decide_within_feeder(
 ) -> Kept | Failure:
     """Decide around a state of the feeder, and again around the plan's own until it keeps the limits.
 
-    Of several plans that leave them, the one that leaves them least.
+    Of several plans that leave them, the last: its losses are nearest to its own.
 
     Parameters
     ----------
@@ -59,7 +57,7 @@ def decide_within_feeder(
     assert network is not None
     if around is not None:
         problem = expanded(problem, around)
-    iterations, kept, least = 0, None, np.inf
+    iterations, kept = 0, None
     for n_rounds in range(1, options.feeder_rounds + 1):
         again = decide(session, problem, options)
         if isinstance(again, Failure):
@@ -68,11 +66,7 @@ def decide_within_feeder(
         decision = replace(again.decision, iterations=iterations, feeder_rounds=n_rounds)
         plan = again.executed.plan
         state = judged(network, bus_demand_kw(problem, plan), bus_demand_kvar(problem, plan))
-        if kept is None or state.beyond < least:
-            kept, least = (
-                Kept(decided=replace(again, decision=decision), expansion=state.expansion),
-                state.beyond,
-            )
+        kept = Kept(decided=replace(again, decision=decision), expansion=state.expansion)
         if state.beyond <= KEPT_PU:
             break
         problem = expanded(problem, state.expansion)

@@ -265,7 +265,7 @@ def storage_levels(scenario: Scenario, kind: str) -> dict[str, Level]:
     for region in scenario.regions:
         at_home = region.place_type == home
         share = {"fixed at home": float(at_home), "fixed everywhere": 1.0 / n_regions}.get(kind, 0.0)
-        own = [battery.model_dump() for battery in region.batteries]
+        own = [battery.model_dump(exclude_none=True) for battery in region.batteries]
         cell[f"regions.{region.name}.bidirectional"] = at_home or kind != "V2G at home"
         cell[f"regions.{region.name}.batteries"] = own + ([_as_battery(scenario, share)] if share else [])
     return cell
