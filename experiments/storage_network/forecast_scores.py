@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from experiments.experiment.sums import mean_row
 from experiments.forecast_evaluation import issued
-from experiments.job import Job
 from experiments.running import resolve
 from experiments.shipped import locate
+from experiments.storage_network.single_day import SCENARIO, simulated
 from sim.arrays import FloatArray
 from sim.clock import STEPS_PER_DAY
 from sim.forecasting.quantities import NAMES
@@ -43,7 +43,7 @@ def scores_of_days(asked: tuple[date, tuple[str, ...]]) -> pd.DataFrame:
     """
     day, forecasters = asked
     scenario = resolve(
-        "storage-network",
+        SCENARIO,
         overrides=[f"simulation.start={day}", "simulation.days=2", 'forecast.kind="learned"'],
     )
     with threadpool_limits(limits=1):
@@ -134,7 +134,7 @@ def _scores(name: str, actual: FloatArray, expected: FloatArray) -> Iterator[dic
 def _charging_kw(day: date, seed: int, n_cars: int) -> FloatArray:
     """Charging at each bus and step where every car charges when it comes, (S, R)."""
     scenario = resolve(
-        "storage-network",
+        SCENARIO,
         overrides=[
             'dispatch.policy="uncontrolled"',
             f"fleet.size={n_cars}",
@@ -143,7 +143,5 @@ def _charging_kw(day: date, seed: int, n_cars: int) -> FloatArray:
             "output.report=false",
         ],
     )
-    with threadpool_limits(limits=1):
-        tables = Job.prepare(scenario, None, None).simulate().tables
-    grid = tables["grid"]
+    grid = simulated(scenario).tables["grid"]
     return np.asarray(grid["ev_charge_kw"], dtype=np.float64).reshape(STEPS_PER_DAY, -1)

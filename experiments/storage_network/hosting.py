@@ -7,11 +7,9 @@ from datetime import date
 from typing import Final
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from experiments.experiment.sums import mean_row
-from experiments.job import Job
-from experiments.running import resolve
+from experiments.storage_network.single_day import simulated, single_day
 
 RATING_MARGIN: Final = 0.10
 """Share of each rating that plans leave free where a margin is kept [A]."""
@@ -84,20 +82,13 @@ def hosted(asked: Hosting) -> pd.DataFrame:
 
 def first_broken(asked: Hosting, n_cars: int) -> str:
     """First figure of ``BREAKS`` that is not 0 with so many cars, or nothing."""
-    scenario = resolve(
-        "storage-network",
-        overrides=[
-            f"fleet.size={n_cars}",
-            f"simulation.start={asked.day}",
-            f"simulation.seed={asked.seed}",
-            'dispatch.window="shrinking"',
-            'forecast.known=["price"]',
-            "output.report=false",
-            *MODES[asked.mode],
-        ],
+    scenario = single_day(
+        n_cars,
+        f"simulation.start={asked.day}",
+        f"simulation.seed={asked.seed}",
+        *MODES[asked.mode],
     )
-    with threadpool_limits(limits=1):
-        figures = Job.prepare(scenario, None, None).simulate().figures
+    figures = simulated(scenario).figures
     return next((name for name in BREAKS if float(figures[name] or 0.0) > _DUST), "")
 
 

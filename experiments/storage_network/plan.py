@@ -31,9 +31,9 @@ from experiments.storage_network.planning import (
     sited,
     traded,
 )
+from experiments.storage_network.single_day import SCENARIO, single_day
 from sim.scenario import Scenario
 
-SCENARIO: Final = "storage-network"
 FIRST_DAY: Final = date(2019, 2, 5)
 """A Tuesday, with four weeks of prices before it that forecasters learn from."""
 EVERY_DAYS: Final = 11
@@ -147,21 +147,8 @@ QUICK: Final = Extent(
 
 
 def base(extent: Extent, *overrides: str) -> Scenario:
-    """The shipped scenario, its horizon ending with the run: what is stored then has its one value for all.
-
-    Prices of a day are known on it: they were published at noon of the day before.
-    """
-    return resolve(
-        SCENARIO,
-        overrides=[
-            f"fleet.size={extent.n_cars}",
-            'dispatch.window="shrinking"',
-            'forecast.known=["price"]',
-            "output.report=false",
-            "output.forecasts_max_days=0",
-            *overrides,
-        ],
-    )
+    """A single day of the scenario with the extent's cars."""
+    return single_day(extent.n_cars, *overrides)
 
 
 def days_of_year(n: int) -> list[date]:

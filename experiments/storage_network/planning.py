@@ -24,6 +24,7 @@ from dispatch.planning.siting import Sited, exact_sites, greedy_sites, sweep
 from dispatch.station.sizing import Asset
 from experiments.job import Job
 from experiments.running import resolve
+from experiments.storage_network.single_day import SCENARIO, single_day
 from sim.arrays import FloatArray
 from sim.clock import STEPS_PER_DAY
 from sim.scenario import Scenario
@@ -216,11 +217,7 @@ def _schedule(plan: Plan, exchange_kw: FloatArray) -> dict[str, list[float]]:
 
 def storage_names() -> list[str]:
     """The scenario's storage units by their buses, in the order of their schedules."""
-    return [
-        f"storage at bus {region.bus}"
-        for region in resolve("storage-network").regions
-        for _ in region.batteries
-    ]
+    return [f"storage at bus {region.bus}" for region in resolve(SCENARIO).regions for _ in region.batteries]
 
 
 def held(asked: Holding) -> pd.DataFrame:
@@ -322,16 +319,11 @@ def _scenario(day: date, charging: Charging, n_cars: int) -> Scenario:
             "dispatch.feeder_limits=keep",
         ),
     }
-    return resolve(
-        "storage-network",
-        overrides=[
-            f"fleet.size={n_cars}",
-            f"simulation.start={day}",
-            "dispatch.window=shrinking",
-            "regions.*.batteries=[]",  # it is they that are asked about
-            "output.report=false",
-            *ways[charging],
-        ],
+    return single_day(
+        n_cars,
+        f"simulation.start={day}",
+        "regions.*.batteries=[]",  # it is they that are asked about
+        *ways[charging],
     )
 
 
@@ -357,7 +349,7 @@ def _case(setting: Setting) -> Case:
 def _with_own_storage(setting: Setting) -> Case:
     """A day with the storage that stands in the scenario."""
     (day,) = feeder_days(setting)
-    units = [(region.bus, unit) for region in resolve("storage-network").regions for unit in region.batteries]
+    units = [(region.bus, unit) for region in resolve(SCENARIO).regions for unit in region.batteries]
     names = day.network.feeder.bus_names
     design = fixed_sizes(
         [names.index(str(bus)) for bus, _ in units],
@@ -378,7 +370,7 @@ def _with_own_storage(setting: Setting) -> Case:
 
 def _wear_price() -> float:
     """What a kWh discharged costs in the scenario: its wear, and operation on both ways."""
-    economics = resolve("storage-network").economics
+    economics = resolve(SCENARIO).economics
     return economics.throughput_price_per_kwh + 2.0 * economics.battery_operation_per_kwh
 
 
