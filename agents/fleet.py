@@ -41,7 +41,7 @@ from agents.travel_chain import sample_itineraries
 from agents.trip_log import TripLog
 from agents.vehicle import Vehicle
 from sim.arrays import BoolArray, FloatArray
-from sim.clock import NEVER_S
+from sim.clock import NEVER_S, STEP_H
 from sim.contracts import Cars, DomainSums, Fleet, Stays, StepEnergy, Trips
 from sim.regions import PlaceChoice, place_choices
 from sim.scenario import Scenario
@@ -95,7 +95,13 @@ class VehicleFleet(mesa.Model):
 
     # --- the run ---
 
-    def start(self, environment: simpy.Environment, *, charges_on_arrival: bool) -> None:
+    def start(
+        self,
+        environment: simpy.Environment,
+        *,
+        charges_on_arrival: bool,
+        on_charging_lost: Callable[[int], None] = lambda now_s: None,
+    ) -> None:
         """(Re)set every car to its initial energy, at home and plugged, and set it going."""
         now = int(environment.now)
         self.columns = Columns(self.population, now)
@@ -105,6 +111,7 @@ class VehicleFleet(mesa.Model):
         self._stops.start(
             environment, self.columns, self._power, self._trip_log, charges_on_arrival=charges_on_arrival
         )
+        self._on_charging_lost = on_charging_lost
         for vehicle in self.vehicles:
             environment.process(vehicle.life(environment))
 
@@ -115,6 +122,14 @@ class VehicleFleet(mesa.Model):
     def limit(self, charge_cap_kw: FloatArray, discharge_cap_kw: FloatArray) -> None:
         """Caps on each region's total car power for the coming step."""
         self._power.limit(charge_cap_kw, discharge_cap_kw)
+
+    def given_kw(self, now_s: int) -> tuple[FloatArray, FloatArray]:
+        """What cars charge and discharge with at an instant, per region."""
+        return self._power.given_kw(now_s)
+
+    def share(self, now_s: int) -> None:
+        """Cut what cars do now to the caps."""
+        self._power.share(now_s)
 
     def apply(self, now_s: int, car_power_kw: FloatArray) -> None:
         """Set-points of the plugged cars from now on."""
@@ -150,8 +165,12 @@ class VehicleFleet(mesa.Model):
 
     def depart(self, car: int, now_s: int) -> int:
         """Leave on the next trip, helped out if short; return the second of its arrival."""
+        was_charging = self._power.is_charging(car, now_s)
         energy = self._stops.unplug(car, now_s)
-        return self._trip_log.begin(car, now_s, energy)
+        arrival_s = self._trip_log.begin(car, now_s, energy)
+        if was_charging:
+            self._on_charging_lost(now_s)
+        return arrival_s
 
     def arrive(self, car: int, now_s: int) -> None:
         """End the trip under way and plug in if the stop does."""
@@ -198,12 +217,19 @@ class VehicleFleet(mesa.Model):
 
     def unmanaged_request_kw(self, now_s: int) -> FloatArray:
         """Charging that plugged cars which do not take part, and are not full, ask for; (R,)."""
+        return self._unmanaged_kw(self._power.energies(now_s), np.inf)
+
+    def unmanaged_mean_kw(self, now_s: int) -> FloatArray:
+        """What of it they can take in the mean of the step that begins, until they are full; (R,)."""
+        energy_kwh, p = self._power.energies(now_s), self.population
+        return self._unmanaged_kw(energy_kwh, (p.energy_max_kwh - energy_kwh) / p.charge_efficiency / STEP_H)
+
+    def _unmanaged_kw(self, energy_kwh: FloatArray, most_kw: FloatArray | float) -> FloatArray:
         c, p = self.columns, self.population
-        energy_kwh = self._power.energies(now_s)
         lacks = p.energy_max_kwh - energy_kwh > ENERGY_TOLERANCE_KWH
         cars = np.flatnonzero(c.is_plugged & ~p.takes_part & lacks)
-        full_kw = p.full_power_kw(energy_kwh)[cars]
-        asked = np.bincount(c.region_index[cars], weights=full_kw, minlength=self._n_regions)
+        asked_kw = np.minimum(p.full_power_kw(energy_kwh), most_kw)[cars]
+        asked = np.bincount(c.region_index[cars], weights=asked_kw, minlength=self._n_regions)
         return asked.astype(np.float64)
 
     def _trips(self, now_s: int, until_s: int, who: BoolArray) -> Trips:

@@ -79,6 +79,21 @@ class Power:
         """Energy stored in every car, kWh."""
         return stored_energy(self.columns.plans(np.arange(self._population.n)), now_s)
 
+    def is_charging(self, car: int, now_s: int) -> bool:
+        """Whether one car takes power at an instant."""
+        return self.columns.set_kw.item(car) > 0.0 and now_s < self.columns.end_s.item(car)
+
+    def given_kw(self, now_s: int) -> tuple[FloatArray, FloatArray]:
+        """What cars charge and discharge with at an instant, per region; shapes (R,)."""
+        c, n_regions = self.columns, len(self._charge_kwh)
+        cars = np.flatnonzero((c.set_kw != 0.0) & (now_s < c.end_s))
+        region, power_kw = c.region_index[cars], c.set_kw[cars]
+        charge, discharge = (
+            np.bincount(region, np.maximum(sign * power_kw, 0.0), n_regions).astype(np.float64)
+            for sign in (1.0, -1.0)
+        )
+        return charge, discharge
+
     def rest(self, car: int, now_s: int, energy_kwh: float) -> None:
         """Give one car, whose last plan is closed, a plan of no power."""
         c = self.columns

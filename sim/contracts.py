@@ -416,8 +416,17 @@ class Fleet(Protocol):
 
     n: int
 
-    def start(self, environment: Any, *, charges_on_arrival: bool) -> None:
-        """(Re)set every car to its initial energy, at home and plugged at ``environment.now``, and set it going."""
+    def start(
+        self,
+        environment: Any,
+        *,
+        charges_on_arrival: bool,
+        on_charging_lost: Callable[[int], None] = lambda now_s: None,
+    ) -> None:
+        """(Re)set every car to its initial energy, at home and plugged at ``environment.now``, and set it going.
+
+        ``on_charging_lost`` is called with the instant when a car leaves that was charging.
+        """
         ...
 
     def cars(self, now_s: int) -> Cars:
@@ -432,6 +441,14 @@ class Fleet(Protocol):
         """Charging that plugged cars which do not take part ask for now, per region; shape (R,)."""
         ...
 
+    def unmanaged_mean_kw(self, now_s: int) -> FloatArray:
+        """What of it they can take in the mean of the step that begins, until they are full; shape (R,)."""
+        ...
+
+    def given_kw(self, now_s: int) -> tuple[FloatArray, FloatArray]:
+        """What cars charge and discharge with at an instant, per region; shapes (R,)."""
+        ...
+
     def trips(self, now_s: int, until_s: int) -> Trips:
         """The true trips of the cars that take part from now on (under way, or beginning before ``until_s``)."""
         ...
@@ -442,6 +459,10 @@ class Fleet(Protocol):
 
     def limit(self, charge_cap_kw: FloatArray, discharge_cap_kw: FloatArray) -> None:
         """Caps on each region's total car power for the coming step (inf = none); cars are cut pro rata."""
+        ...
+
+    def share(self, now_s: int) -> None:
+        """Cut what cars do now to the caps, at once."""
         ...
 
     def apply(self, now_s: int, car_power_kw: FloatArray) -> None:

@@ -56,6 +56,13 @@ def requests_kw(cars: Cars, power_kw: FloatArray, n_regions: int) -> tuple[Float
     return charge, discharge
 
 
+def filling_kw(cars: Cars, power_kw: FloatArray, n_regions: int) -> FloatArray:
+    """What the cars of each region can charge in the mean of a step under their set-points, until full; (R,)."""
+    room_kw = (cars.energy_max_kwh - cars.energy_kwh) / cars.charge_efficiency / STEP_H
+    taken_kw = np.clip(power_kw, 0.0, np.maximum(room_kw, 0.0))[cars.is_plugged]
+    return np.bincount(cars.region_index[cars.is_plugged], taken_kw, n_regions).astype(np.float64)
+
+
 class Boundary(simpy.Event):
     """An event that fires last in its instant."""
 
@@ -119,6 +126,8 @@ class Simulation:
             peak_import_kw=np.zeros(site.n_regions),
         )
         self.recorder = Recorder(site, keep_forecasts=actors.keep_forecasts)
+        no_cap_kw = np.full(site.n_regions, np.inf)
+        self._step_caps_kw, self._gives = (no_cap_kw, no_cap_kw), False  # of cars, in the present step
 
     def run(self) -> Recorder:
         """Simulate and return what was recorded.
@@ -133,7 +142,11 @@ class Simulation:
         environment = simpy.Environment(initial_time=0)
         with self._own_errors_told("its start"):
             actors.dispatcher.start(actors.site)
-        actors.fleet.start(environment, charges_on_arrival=actors.dispatcher.charges_on_arrival)
+        actors.fleet.start(
+            environment,
+            charges_on_arrival=actors.dispatcher.charges_on_arrival,
+            on_charging_lost=self._charging_lost,
+        )
         for step in range(self._n_steps):
             environment.run(until=Boundary(environment, step * STEP_S))
             if step:
@@ -238,17 +251,47 @@ class Simulation:
 
         Returns the energy [kWh] of the step's set-points that it cannot.
         """
-        actors, plant = self._actors, self._plant
-        charge, discharge = requests_kw(cars, car_power_kw, actors.site.n_regions)
-        charge = charge + actors.fleet.unmanaged_request_kw(step * STEP_S)
-        charge_cap_kw, discharge_cap_kw = charging_caps(
-            actors.site, self._truth(step), plant.battery_set_kw, plant.turbine_set_kw, charge, discharge
-        )
-        # Discharging begins at boundaries only: what fits now needs no watching within the step.
-        actors.fleet.limit(charge_cap_kw, np.where(discharge <= discharge_cap_kw, np.inf, discharge_cap_kw))
-        actors.fleet.apply(step * STEP_S, car_power_kw)
+        actors, now_s, n_regions = self._actors, step * STEP_S, self._actors.site.n_regions
+        charge, discharge = requests_kw(cars, car_power_kw, n_regions)
+        charge = charge + actors.fleet.unmanaged_request_kw(now_s)
+        charge_cap_kw, discharge_cap_kw = self._caps_kw(step, charge, discharge)
+        if discharge.any():
+            filling = filling_kw(cars, car_power_kw, n_regions) + actors.fleet.unmanaged_mean_kw(now_s)
+            if (filling < charge - FULL_KWH).any():  # who is full before the step ends takes no more of it
+                discharge_cap_kw = np.minimum(discharge_cap_kw, self._caps_kw(step, filling, discharge)[1])
+        # What fits now needs no watching within the step, unless charging ends early: ``_charging_lost``.
+        binding_kw = np.where(discharge <= discharge_cap_kw, np.inf, discharge_cap_kw)
+        actors.fleet.limit(charge_cap_kw, binding_kw)
+        actors.fleet.apply(now_s, car_power_kw)
+        self._step_caps_kw, self._gives = (charge_cap_kw, binding_kw), bool(discharge.any())
         cut_kw = np.maximum(charge - charge_cap_kw, 0.0) + np.maximum(discharge - discharge_cap_kw, 0.0)
         return float(cut_kw.sum()) * STEP_H
+
+    def _charging_lost(self, now_s: int) -> None:
+        """A car left that was charging: what others give back may have nowhere to go any more, and is cut.
+
+        What is cut for the rest of the step is counted.
+        """
+        step, since_s = divmod(now_s, STEP_S)
+        if not self._gives or since_s == 0:
+            return
+        fleet = self._actors.fleet
+        charge, discharge = fleet.given_kw(now_s)
+        cap_kw = self._caps_kw(step, charge, discharge)[1]
+        lost_kw = np.maximum(discharge - cap_kw, 0.0)
+        if lost_kw.any():
+            charge_cap_kw, before_kw = self._step_caps_kw
+            self._step_caps_kw = charge_cap_kw, np.where(lost_kw > 0.0, cap_kw, before_kw)
+            fleet.limit(*self._step_caps_kw)
+            fleet.share(now_s)
+            self.recorder.cut_kwh += float(lost_kw.sum()) * STEP_H * (1.0 - since_s / STEP_S)
+
+    def _caps_kw(self, step: int, charge: FloatArray, discharge: FloatArray) -> tuple[FloatArray, FloatArray]:
+        plant = self._plant
+        truth = self._truth(step)
+        return charging_caps(
+            self._actors.site, truth, plant.battery_set_kw, plant.turbine_set_kw, charge, discharge
+        )
 
     def _close(self, step: int) -> None:
         """Settle the step that ends now."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from sim.clock import NEVER_S
-from sim.contracts import Cars
+from sim.contracts import Cars, Forecast, Schedule, Site, Snapshot
 from sim.settlement import StepTruth, charging_caps
-from sim.simulation import requests_kw
+from sim.simulation import filling_kw, requests_kw
+from sim.world import World
 from tests.dispatch_cases import site
 from tests.simulation_cases import simulate
 
@@ -39,6 +43,12 @@ def test_cars_that_cannot_follow_ask_for_nothing() -> None:
     assert discharge.tolist() == [0.0, 3.0]
 
 
+def test_cars_fill_within_a_step() -> None:
+    """One that lacks 0.45 kWh takes 0.5 at the bus, 2 kW in the mean of a quarter of an hour; others what they ask."""
+    cars = cars_holding([26.55, 20.0, 6.0, 27.0], [0, 0, 0, 1])
+    assert filling_kw(cars, np.array([5.0, 4.0, -5.0, 5.0]), 2) == pytest.approx([6.0, 0.0])
+
+
 def test_full_cars_leave_the_connection_to_others() -> None:
     """Twenty full cars here, five that charge there, 60 kW for both over a tie: these five get their 25 kW."""
     at = site(2, 0, ties=1, import_limit_kw=np.array([60.0, 0.0]))
@@ -60,3 +70,54 @@ def test_charging_that_a_connection_cannot_carry_is_counted() -> None:
     short = simulate([*settings, "regions[0].import_limit_kw=50"])[1]
     assert free.cut_kwh == 0.0
     assert short.cut_kwh > 10.0
+
+
+class Swap:
+    """A policy of this test's own: two of three cars give a share of what they can, the others take it of theirs."""
+
+    name = "swap"
+    needs_own_chain = False
+    charges_on_arrival = False
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def start(self, site: Site) -> None:
+        """Keep the site."""
+        self._site = site
+
+    def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
+        """Tell the cars; all other units rest."""
+        cars, site = snapshot.cars, self._site
+        gives = np.arange(cars.n) % 3 > 0
+        return Schedule(
+            car_power_kw=self._share * np.where(gives, -cars.discharge_limit_kw, cars.charge_limit_kw),
+            battery_power_kw=np.zeros(len(site.battery_region_index)),
+            turbine_kw=np.zeros(site.n_regions),
+        )
+
+
+def without_load_and_sun(world: World) -> World:
+    """What cars give back can only go to other cars."""
+    nothing = {name: 0.0 * getattr(world, name) for name in ("load_kw", "pv_kw", "wind_kw")}
+    return replace(world, **nothing)
+
+
+@pytest.mark.parametrize("tie_limit_kw", ["", "5.0", '"unlimited"'])
+@pytest.mark.parametrize(("participation", "share"), [(1.0, 1.0), (1.0, 0.1), (0.9, 1.0)])
+def test_what_cars_give_back_ends_with_the_charging_that_takes_it(
+    tie_limit_kw: str, participation: float, share: float
+) -> None:
+    """Cars that leave or are full within a step take no more; without export, giving back is cut then, and counted."""
+    pair = 'ties=[{{from_region="home", to_region="work", limit_kw={}}}]'
+    settings = [
+        "fleet.size=60",
+        f"fleet.drivers.participation_share={participation}",
+        *(f"regions[{i}].export_limit_kw=0" for i in range(3)),
+        *([pair.format(tie_limit_kw)] if tie_limit_kw else []),
+    ]
+    _, recorder = simulate(settings, dispatcher=lambda _: Swap(share), alter=without_load_and_sun)
+    grid = recorder.grid_columns()
+    assert grid["ev_discharge_kw"].sum() > 100.0
+    assert grid["export_kw"].max() <= 1e-6
+    assert recorder.cut_kwh > 1.0
