@@ -125,6 +125,7 @@ def _site(n_regions: int, n_batteries: int) -> Site:
         battery_charge_limit_kw=45.0 * unit,
         battery_discharge_limit_kw=45.0 * unit,
         battery_charge_efficiency=0.9 * unit,
+        battery_kept_per_step=unit,
         battery_discharge_efficiency=0.9 * unit,
         tie_from_index=no_tie,
         tie_to_index=no_tie,

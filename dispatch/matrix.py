@@ -138,7 +138,7 @@ class _Entries:
 
 
 def _enter_storages(draft: _Entries, site: Site, cars: Cars, layout: Layout) -> None:
-    """E[k] - E[k-1] - h eta_c P_c + h / eta_d P_d - help, P_d - P_c in the balance, E + shortfall at a departure."""
+    """E[k] - kept E[k-1] - h eta_c P_c + h / eta_d P_d - help, P_d - P_c in the balance, E + shortfall on leaving."""
     at, rows, h = layout.columns, layout.rows, site.step_s / 3600.0
     somewhere = np.zeros(layout.n_cars, np.int64)
     places = (somewhere, site.battery_region_index, np.arange(layout.n_regions))
@@ -149,7 +149,8 @@ def _enter_storages(draft: _Entries, site: Site, cars: Cars, layout: Layout) -> 
     one = np.ones(layout.n_regions)
     charge_efficiencies = (cars.charge_efficiency, site.battery_charge_efficiency, one)
     discharge_efficiencies = (cars.discharge_efficiency, site.battery_discharge_efficiency, one)
-    for place, charge, discharge, energy, equation, eta_c, eta_d in zip(
+    kept_shares = (1.0, site.battery_kept_per_step, 1.0)
+    for place, charge, discharge, energy, equation, eta_c, eta_d, kept in zip(
         places,
         charges,
         discharges,
@@ -157,6 +158,7 @@ def _enter_storages(draft: _Entries, site: Site, cars: Cars, layout: Layout) -> 
         equations,
         charge_efficiencies,
         discharge_efficiencies,
+        kept_shares,
         strict=True,
     ):
         draft.enter(charge, rows.balance, -1.0, index=place)
@@ -164,7 +166,7 @@ def _enter_storages(draft: _Entries, site: Site, cars: Cars, layout: Layout) -> 
         draft.enter(discharge, rows.balance, 1.0, index=place)
         draft.enter(discharge, equation, h / eta_d)
         draft.enter(energy, equation, 1.0)
-        draft.enter(energy, equation, -1.0, shift=1)
+        draft.enter(energy, equation, -kept, shift=1)
     draft.enter(at.pool_leaving, rows.pool, 1.0)
     draft.enter(at.pool_shortfall, rows.pool, -1.0)
     if layout.has_shortfall:

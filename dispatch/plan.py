@@ -240,11 +240,9 @@ def _battery_violation(problem: Problem, plan: Plan) -> float:
     site, start = problem.site, problem.battery_energy_kwh
     stored = site.battery_charge_efficiency * plan.battery_charge_kw
     stored = stored - plan.battery_discharge_kw / site.battery_discharge_efficiency
-    residual = plan.battery_energy_kwh - _before(plan.battery_energy_kwh, start) - problem.step_h * stored
-    lower, upper = (
-        np.minimum(site.battery_energy_min_kwh, start),
-        np.maximum(site.battery_energy_max_kwh, start),
-    )
+    kept = site.battery_kept_per_step * _before(plan.battery_energy_kwh, start)
+    residual = plan.battery_energy_kwh - kept - problem.step_h * stored
+    lower, upper = problem.least_battery_kwh(), np.maximum(site.battery_energy_max_kwh, start)
     return max(
         float(np.abs(residual).max(initial=0.0)),
         _outside(plan.battery_energy_kwh, lower, upper),

@@ -71,6 +71,12 @@ class Problem:
         ends: BoolArray = np.append(day[1:] != day[:-1], True)
         return ends
 
+    def least_battery_kwh(self) -> FloatArray:
+        """Least energy of each battery after each step, (K, B): its own, or what it has less its self-discharge."""
+        after = 1 + np.arange(self.n_steps)[:, None]
+        at_rest = self.battery_energy_kwh * self.site.battery_kept_per_step**after
+        return np.minimum(self.site.battery_energy_min_kwh, at_rest)
+
     @property
     def step_h(self) -> float:
         """Length of a step, h [h]."""

@@ -2,8 +2,8 @@
 
 With h the length of a step in hours, eta_c and eta_d the efficiencies, per step k:
 
-- car and battery (Zhang 2025, Eqs. 10 and 16):
-      E[k] - E[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) - help[k] = -e[k]
+- car and battery (Zhang 2025, Eqs. 10 and 16), with kappa the share that a battery's self-discharge leaves, 1 of cars:
+      E[k] - kappa E[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) - help[k] = -e[k]
 - cars still to come, as one store per region:
       X[k] - X[k-1] - h (eta_c P_c[k] - P_d[k] / eta_d) + L[k] - s[k] = arriving[k]
 - departures (Eqs. 12 and 13):
@@ -177,13 +177,13 @@ class Program:
         self._put(slots, at.battery_charge, operation, 0.0, site.battery_charge_limit_kw, True)
         wear = operation + h * site.throughput_price_per_kwh
         self._put(slots, at.battery_discharge, wear, 0.0, site.battery_discharge_limit_kw, True)
-        lower = np.minimum(site.battery_energy_min_kwh, problem.battery_energy_kwh)
+        lower = problem.least_battery_kwh()
         upper = np.maximum(site.battery_energy_max_kwh, problem.battery_energy_kwh)
         value = np.zeros((n_steps, 1))
         value[-1] = -site.energy_value_per_kwh
         self._put(slots, at.battery_energy, value, lower, upper, True)
         right = np.zeros((n_steps, self.layout.n_batteries))
-        right[0] = problem.battery_energy_kwh
+        right[0] = site.battery_kept_per_step * problem.battery_energy_kwh
         self._put_row(slots, self.layout.rows.battery, right, right, True)
 
     def _write_pools(self, problem: Problem, slots: IntArray) -> None:

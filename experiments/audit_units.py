@@ -41,7 +41,11 @@ def check_storage(grid: Grid) -> None:
     over = (power > of_units("charge_limit_kw") + ENERGY_KWH) | (
         power < -of_units("discharge_limit_kw") - ENERGY_KWH
     )
-    expected = before + gain * STEP_H
+    lost_per_day = np.tile(
+        np.array([float(unit.get("self_discharge_per_day", 0.0)) for _, unit in units]), folder.n_steps
+    )
+    at_rest = before * (1.0 - lost_per_day) ** (STEP_H / 24.0)  # what a battery that rests would hold
+    expected = at_rest + gain * STEP_H
     rating = np.tile(np.array([unit.get("apparent_power_kva") or 0.0 for _, unit in units]), folder.n_steps)
     beyond = (kvar != 0.0) & (np.hypot(power, kvar) > rating + ENERGY_KWH)
     columns = {
@@ -60,7 +64,7 @@ def check_storage(grid: Grid) -> None:
         (over, "battery limit", "power of {power} kW is beyond its limit"),
         (beyond, "inverter rating", "{power} kW and {kvar} kvar are beyond its {rating} kVA"),
         (differs(energy, expected), "battery energy", "{power} kW leave {expected} kWh, not {energy} kWh"),
-        ((energy < low - ENERGY_KWH) | (energy > high + ENERGY_KWH), "battery bounds",
+        ((energy < np.minimum(low, at_rest) - ENERGY_KWH) | (energy > high + ENERGY_KWH), "battery bounds",
          "holds {energy} kWh, bounds are {low} and {high} kWh"),
     ):  # fmt: skip
         findings.rows(bad, check, "storage", "unit {unit} at {step_s}", claim, **columns)

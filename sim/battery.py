@@ -60,6 +60,15 @@ def stored_energy(
     )
 
 
+def kept_share(self_discharge_per_day: float, days: float) -> float:
+    """Share of the stored energy that self-discharge leaves after a time without power.
+
+    >>> round(kept_share(0.19, 0.5), 12)
+    0.9
+    """
+    return float((1.0 - self_discharge_per_day) ** days)
+
+
 def reaching_kw(
     energy_kwh: FloatArray,
     target_kwh: FloatArray,

@@ -43,6 +43,7 @@ class Site:
     battery_discharge_limit_kw: FloatArray  # (B,)
     battery_charge_efficiency: FloatArray  # (B,)
     battery_discharge_efficiency: FloatArray  # (B,)
+    battery_kept_per_step: FloatArray  # (B,), share of what is stored that self-discharge leaves
     tie_from_index: IntArray  # (T,)
     tie_to_index: IntArray  # (T,)
     tie_limit_kw: FloatArray  # (T,), inf = free pooling; flows both ways

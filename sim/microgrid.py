@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sim.arrays import FloatArray, IntArray
-from sim.battery import power_limits_kw
+from sim.battery import kept_share, power_limits_kw, stored_energy
 from sim.clock import DAY_S, STEP_H, STEP_S
 from sim.contracts import Site
 from sim.errors import PolicyError, ScenarioError
@@ -64,6 +64,9 @@ def build_site(scenario: Scenario, locate: Locate = Path) -> Site:
         battery_discharge_limit_kw=_column(units, lambda unit: unit.discharge_limit_kw),
         battery_charge_efficiency=_column(units, lambda unit: unit.charge_efficiency),
         battery_discharge_efficiency=_column(units, lambda unit: unit.discharge_efficiency),
+        battery_kept_per_step=_column(
+            units, lambda unit: kept_share(unit.self_discharge_per_day, STEP_S / DAY_S)
+        ),
         tie_from_index=begins,
         tie_to_index=ends,
         tie_limit_kw=tie_limit_kw,
@@ -157,7 +160,7 @@ def admissible_battery_kw(
     """
     _require_finite("battery_power_kw", power_kw)
     least_kw, largest_kw = power_limits_kw(
-        energy_kwh,
+        site.battery_kept_per_step * energy_kwh,
         STEP_S,
         energy_min_kwh=site.battery_energy_min_kwh,
         energy_max_kwh=site.battery_energy_max_kwh,
@@ -167,6 +170,18 @@ def admissible_battery_kw(
         discharge_efficiency=site.battery_discharge_efficiency,
     )
     return _clipped(power_kw, least_kw, largest_kw)
+
+
+def battery_energy_after_kwh(site: Site, energy_kwh: FloatArray, power_kw: FloatArray) -> FloatArray:
+    """Energy after a step of admissible powers: self-discharge first, then what is charged or discharged; (B,).
+
+    What lies beyond the limits is rounding and clipped, but that self-discharge goes on below the least energy.
+    """
+    kept_kwh = site.battery_kept_per_step * energy_kwh
+    after_kwh = stored_energy(
+        kept_kwh, power_kw, STEP_S, site.battery_charge_efficiency, site.battery_discharge_efficiency
+    )
+    return np.clip(after_kwh, np.minimum(site.battery_energy_min_kwh, kept_kwh), site.battery_energy_max_kwh)
 
 
 def admissible_battery_kvar(

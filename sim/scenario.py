@@ -531,6 +531,14 @@ class StationaryBattery(Part):
     soc_min: Annotated[Fraction, Field(description="Least state of charge.")]
     soc_max: Annotated[Fraction, Field(description="Largest state of charge.")]
     initial_soc: Annotated[Fraction, Field(description="At the start of the run.")]
+    self_discharge_per_day: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Share of what is stored that a day at rest takes; it goes on below `soc_min`.",
+        ),
+    ] = 0.0
     apparent_power_kva: Annotated[
         Positive | None,
         Field(

@@ -13,7 +13,6 @@ import simpy
 from simpy.events import EventPriority
 
 from sim.arrays import FloatArray
-from sim.battery import stored_energy
 from sim.clock import DAY_S, STEP_H, STEP_S, STEPS_PER_DAY, label
 from sim.contracts import (
     Cars,
@@ -28,7 +27,12 @@ from sim.contracts import (
 )
 from sim.errors import PolicyError, VoltwalkError, told
 from sim.forecasting.past import Measurements
-from sim.microgrid import admissible_battery_kvar, admissible_battery_kw, admissible_turbine_kw
+from sim.microgrid import (
+    admissible_battery_kvar,
+    admissible_battery_kw,
+    admissible_turbine_kw,
+    battery_energy_after_kwh,
+)
 from sim.recorder import Recorder
 from sim.settlement import StepTruth, charging_caps, settle
 from sim.world import World
@@ -309,18 +313,7 @@ class Simulation:
             plant.battery_set_kvar,
         )
         site = actors.site
-        # admissible set-points keep the bounds; what is clipped here is rounding
-        plant.battery_kwh = np.clip(
-            stored_energy(
-                plant.battery_kwh,
-                settled.battery_kw,
-                STEP_S,
-                site.battery_charge_efficiency,
-                site.battery_discharge_efficiency,
-            ),
-            site.battery_energy_min_kwh,
-            site.battery_energy_max_kwh,
-        )
+        plant.battery_kwh = battery_energy_after_kwh(site, plant.battery_kwh, settled.battery_kw)
         plant.turbine_kw = settled.turbine_kw
         is_last_of_day = (step + 1) % STEPS_PER_DAY == 0
         plant.peak_import_kw = (

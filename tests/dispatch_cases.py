@@ -66,6 +66,7 @@ def site(n_regions: int = 3, n_batteries: int = 3, *, days: int = 1, ties: int =
         battery_charge_limit_kw=45.0 * ones_b,
         battery_discharge_limit_kw=45.0 * ones_b,
         battery_charge_efficiency=0.9 * ones_b,
+        battery_kept_per_step=ones_b,
         battery_discharge_efficiency=0.9 * ones_b,
         tie_from_index=np.arange(ties, dtype=np.int64),
         tie_to_index=np.arange(1, ties + 1, dtype=np.int64),
@@ -312,7 +313,9 @@ class World:
             stored = (
                 np.where(p > 0, p * s.battery_charge_efficiency, p / s.battery_discharge_efficiency) * STEP_H
             )
-            self.battery = np.clip(self.battery + stored, s.battery_energy_min_kwh, s.battery_energy_max_kwh)
+            kept = s.battery_kept_per_step * self.battery
+            least = np.minimum(s.battery_energy_min_kwh, kept)
+            self.battery = np.clip(kept + stored, least, s.battery_energy_max_kwh)
         if schedule.turbine_kw is not None:
             self.turbine = schedule.turbine_kw.copy()
         self.step += 1

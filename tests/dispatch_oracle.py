@@ -427,7 +427,9 @@ def _battery(model, balance, site, snapshot, n_steps, unit, exclusive) -> None:
     operation = h * site.battery_operation_per_kwh
     for k in range(n_steps):
         value = site.energy_value_per_kwh if k == n_steps - 1 else 0.0
-        energy = model.variable(-value, site.battery_energy_min_kwh[unit], site.battery_energy_max_kwh[unit])
+        kept = site.battery_kept_per_step[unit]
+        least = min(site.battery_energy_min_kwh[unit], snapshot.battery_energy_kwh[unit] * kept ** (k + 1))
+        energy = model.variable(-value, least, site.battery_energy_max_kwh[unit])
         limits = (site.battery_charge_limit_kw[unit], site.battery_discharge_limit_kw[unit])
         here = balance[int(site.battery_region_index[unit]), k]
         charge, discharge = _unit(
@@ -437,9 +439,9 @@ def _battery(model, balance, site, snapshot, n_steps, unit, exclusive) -> None:
         model.battery[unit, k] = charge, discharge
         terms = [(1.0, energy), (-h * site.battery_charge_efficiency[unit], charge)]
         terms += [(h / site.battery_discharge_efficiency[unit], discharge)] + (
-            [] if last is None else [(-1.0, last)]
+            [] if last is None else [(-kept, last)]
         )
-        right = snapshot.battery_energy_kwh[unit] if last is None else 0.0
+        right = kept * snapshot.battery_energy_kwh[unit] if last is None else 0.0
         model.row(terms, right, right)
         last = energy
 

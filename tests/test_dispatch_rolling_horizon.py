@@ -58,8 +58,20 @@ def test_decisions_against_an_independent_program(seed: int, perfect: bool) -> N
         {"ties": 2, "tie_limit_kw": np.array([40.0, 60.0]), "tie_loss_fraction": np.array([0.05, 0.1])},
         {"energy_value_per_kwh": 0.0},
         {"can_discharge_cars": np.array([True, False, False])},
+        {"battery_kept_per_step": np.array([0.99, 1.0, 0.95])},
+        {"battery_kept_per_step": np.full(3, 0.99), "energy_value_per_kwh": 0.0},
     ],
-    ids=["import-limit", "hardly-any-import", "export", "pooling", "lossy-ties", "no-end-value", "home-only"],
+    ids=[
+        "import-limit",
+        "hardly-any-import",
+        "export",
+        "pooling",
+        "lossy-ties",
+        "no-end-value",
+        "home-only",
+        "self-discharge",
+        "self-discharge-no-end-value",
+    ],
 )
 def test_other_sites_against_an_independent_program(changes: dict) -> None:
     """Import and export limits, ties and end values enter the program as the equations say."""

@@ -335,6 +335,7 @@ def test_missing_and_unknown_key_figures(two_cars: Path) -> None:
             "charge_efficiency = 0.7\ndischarge_efficiency = 0.8\nsoc_min = 0.1",
             "battery energy",
         ),
+        ("soc_min = 0.1", "soc_min = 0.1\nself_discharge_per_day = 0.5", "battery energy"),
         ("seed = 7", "seed = 8", "manifest"),
         ("departure_soc = 0.5", "departure_soc = 0.6", "required energy"),
         ("throughput_price_per_kwh = 0.2", "throughput_price_per_kwh = 0.1", "key figures"),

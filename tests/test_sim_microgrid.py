@@ -2,6 +2,7 @@
 
 import pickle
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sim.errors import PolicyError, ScenarioError
 from sim.microgrid import (
     admissible_battery_kw,
     admissible_turbine_kw,
+    battery_energy_after_kwh,
     battery_units,
     build_site,
     initial_battery_kwh,
@@ -116,6 +118,45 @@ def test_admissible_battery_power_keeps_all_limits(energy: list[float], asked: l
     again, rest = admissible_battery_kw(SITE, np.array(energy), admissible)
     np.testing.assert_allclose(again, admissible)
     np.testing.assert_allclose(rest, 0.0, atol=1e-9)
+
+
+@settings(deadline=None)
+@given(
+    energy=st.floats(0.0, 237.5),
+    asked=st.floats(-500.0, 500.0),
+    kept=st.floats(0.5, 1.0),
+)
+def test_self_discharge_keeps_all_limits(energy: float, asked: float, kept: float) -> None:
+    """Admissible power keeps what self-discharge leaves within the limits; only rest lets it fall below the least."""
+    site = replace(SITE, battery_kept_per_step=np.full(3, kept))
+    before = np.full(3, energy)
+    admissible, _ = admissible_battery_kw(site, before, np.full(3, asked))
+    after = battery_energy_after_kwh(site, before, admissible)
+    assert (after <= 237.5 + 1e-9).all()
+    at_rest = battery_energy_after_kwh(site, before, np.zeros(3))
+    np.testing.assert_allclose(at_rest, kept * energy)
+    assert (after >= np.minimum(50.0, at_rest) - 1e-9).all()
+    if asked < 0.0:
+        assert (after <= at_rest + 1e-9).all()
+
+
+def test_self_discharge_of_a_day_at_rest() -> None:
+    """A fifth a day leaves four fifths after 96 steps, whatever the steps before."""
+    regions = [
+        region.model_copy(
+            update={
+                "batteries": [
+                    unit.model_copy(update={"self_discharge_per_day": 0.2}) for unit in region.batteries
+                ]
+            }
+        )
+        for region in SHIPPED.regions
+    ]
+    site = build_site(SHIPPED.model_copy(update={"regions": regions}))
+    energy = np.array([200.0, 100.0, 60.0])
+    for _ in range(96):
+        energy = battery_energy_after_kwh(site, energy, np.zeros(3))
+    np.testing.assert_allclose(energy, [160.0, 80.0, 48.0])
 
 
 def test_admissible_turbine_power_by_hand() -> None:

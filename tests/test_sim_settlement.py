@@ -44,6 +44,7 @@ def site(
         battery_charge_limit_kw=45 * per_battery,
         battery_discharge_limit_kw=45 * per_battery,
         battery_charge_efficiency=0.9 * per_battery,
+        battery_kept_per_step=per_battery,
         battery_discharge_efficiency=0.9 * per_battery,
         tie_from_index=np.array([tie[0] for tie in ties], dtype=np.int64),
         tie_to_index=np.array([tie[1] for tie in ties], dtype=np.int64),

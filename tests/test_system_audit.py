@@ -56,6 +56,18 @@ KINDS: dict[str, tuple[str, ...]] = {
         "fleet.drivers.compensation_per_kwh=0.05",
     ),
     "shrinking": ('forecast.kind="perfect"', 'dispatch.window="shrinking"'),
+    "self-discharge": ("regions.*.batteries.*.self_discharge_per_day=0.3",),
+    "self-discharge, stochastic": (
+        'dispatch.policy="stochastic"',
+        "regions.*.batteries.*.self_discharge_per_day=0.3",
+        "forecast.n_paths=2",
+        "fleet.size=4",
+    ),
+    "self-discharge of empty storage": (
+        'dispatch.policy="valley-first"',
+        "regions.*.batteries.*.self_discharge_per_day=0.3",
+        "regions.*.batteries.*.initial_soc=0.2",
+    ),
     "own-cost": ('dispatch.policy="own-cost"',),
     "uncontrolled": ('dispatch.policy="uncontrolled"',),
     "import limits": ("regions.0.import_limit_kw=150", "regions.2.import_limit_kw=300"),

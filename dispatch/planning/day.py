@@ -12,6 +12,7 @@ import numpy as np
 
 from dispatch.station.sizing import Asset, annuity
 from sim.arrays import FloatArray, IntArray, freeze
+from sim.battery import kept_share
 from sim.feeder.model import Network
 
 
@@ -74,7 +75,7 @@ class Storage:
         >>> round(Storage(self_discharge_per_day=0.19).kept(12.0), 12)
         0.9
         """
-        return float((1.0 - self.self_discharge_per_day) ** (step_h / 24.0))
+        return kept_share(self.self_discharge_per_day, step_h / 24.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from experiments.running import resolve
 from experiments.storage_network.single_day import SCENARIO, single_day
 from sim.arrays import FloatArray
 from sim.clock import STEPS_PER_DAY
-from sim.scenario import Scenario
+from sim.scenario import Scenario, StationaryBattery
 
 Charging = Literal["no cars", "uncontrolled", "coordinated"]
 Method = Literal["exact", "greedy", "sweep"]
@@ -340,7 +340,10 @@ def _case(setting: Setting) -> Case:
     return Case(
         days=tuple(replace(day, network=network) for day in days),
         weight=np.full(len(days), _DAYS_A_YEAR / len(days)),
-        storage=Storage(wear_price_per_kwh=_wear_price()),
+        storage=Storage(
+            self_discharge_per_day=_own_units()[0][1].self_discharge_per_day,
+            wear_price_per_kwh=_wear_price(),
+        ),
         design=design,
         capital=CAPITAL,
     )
@@ -349,10 +352,10 @@ def _case(setting: Setting) -> Case:
 def _with_own_storage(setting: Setting) -> Case:
     """A day with the storage that stands in the scenario."""
     (day,) = feeder_days(setting)
-    units = [(region.bus, unit) for region in resolve(SCENARIO).regions for unit in region.batteries]
+    units = _own_units()
     names = day.network.feeder.bus_names
     design = fixed_sizes(
-        [names.index(str(bus)) for bus, _ in units],
+        [names.index(bus) for bus, _ in units],
         [unit.capacity_kwh for _, unit in units],
         [unit.discharge_limit_kw for _, unit in units],
     )
@@ -360,12 +363,18 @@ def _with_own_storage(setting: Setting) -> Case:
     storage = Storage(
         charge_efficiency=first.charge_efficiency,
         discharge_efficiency=first.discharge_efficiency,
+        self_discharge_per_day=first.self_discharge_per_day,
         soc_min=first.soc_min,
         soc_max=first.soc_max,
         initial_soc=first.initial_soc,
         wear_price_per_kwh=_wear_price(),
     )
     return one_day(day, storage, design)
+
+
+def _own_units() -> list[tuple[str, StationaryBattery]]:
+    """The scenario's storage with the buses at which it stands."""
+    return [(str(region.bus), unit) for region in resolve(SCENARIO).regions for unit in region.batteries]
 
 
 def _wear_price() -> float:
