@@ -2,6 +2,7 @@
 
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ FIVE = plan.Extent(
     n_days=1,
     forecasters=("persistence",),
     markets_every=1,
+    known_every=1,
     charging_every=1,
     n_fleets=1,
     hosting_step=10,
@@ -55,7 +57,7 @@ def test_all_policies_run_on_the_same_days_and_fleets() -> None:
         cells = part.factors.cells
         found = {(cell[plan.START], cell[plan.SEED]) for cell in cells}
         assert found <= wanted
-        if part.name not in ("tight", "tight-reactive", "markets"):
+        if part.name not in ("tight", "tight-reactive", "markets", "known"):
             assert found == wanted
             kinds = {cell.get(plan.KIND) for cell in cells}
             assert len(cells) == len(wanted) * len(kinds)
@@ -112,6 +114,36 @@ def test_regret_is_paired_by_day() -> None:
     assert row["days with any"] == 1
     assert row["above low"] == pytest.approx(4.0 - 12.7062, abs=1e-3), "Student's interval of 3 and 5"
     assert table.loc[days.BASELINE, "above foresight [EUR]"] == 0.0
+
+
+def study_of(costs: dict[tuple[str, ...], float], kinds: tuple[str, ...] = ()) -> SimpleNamespace:
+    """Results of two days for each set of known parts (or forecaster); the second day costs 1 more."""
+    levels = [{plan.KNOWN: list(known)} for known in costs]
+    table = [
+        {
+            "cell": index,
+            plan.START: start,
+            plan.KIND: kinds[index] if kinds else "persistence",
+            days.COST: cost + later,
+            days.STEPS: 10.0 * cost,
+            days.OVERLOADS: 0.0,
+        }
+        for index, cost in enumerate(costs.values())
+        for later, start in ((1.0, "2019-02-16"), (0.0, "2019-02-05"))
+    ]
+    cells = [SimpleNamespace(index=index, levels=level) for index, level in enumerate(levels)]
+    return SimpleNamespace(results=pd.DataFrame(table), cells=cells)
+
+
+def test_each_forecast_is_compared_with_knowing_it() -> None:
+    """A part's error costs what the days cost more without knowing it; the price's, what they cost more than with."""
+    kept = study_of({("price",): 7.0, ("learned",): 100.0}, kinds=("persistence", "learned"))
+    known = study_of({(): 9.0, ("price", "load"): 4.0, ("price", "weather"): 6.5, ("price", "cars"): 7.0})
+    table = days.forecast_parts(kept, known).set_index("forecast of")
+    assert table["more EUR"].to_dict() == {"load": 3.0, "weather": 0.5, "cars": 0.0, "price": 2.0}
+    assert table["EUR"].to_dict() == {"load": 7.5, "weather": 7.5, "cars": 7.5, "price": 9.5}
+    assert table.loc["load", "more quarter-hours"] == 30.0
+    assert (table["n"] == 2).all()
 
 
 def test_planning_tables() -> None:
@@ -238,6 +270,7 @@ def test_a_small_experiment_runs_resumes_and_repeats(tmp_path: Path, monkeypatch
         yield sections._uses(rows, ran.parts)
         yield sections._reactive(ran.parts)
         yield sections._markets(ran.parts["markets"])
+        yield sections._known(ran.parts)
         yield sections._linear(ran.parts)
         yield audit_section(ran.findings)
 
@@ -250,7 +283,15 @@ def test_a_small_experiment_runs_resumes_and_repeats(tmp_path: Path, monkeypatch
     assert (again.path / "index.html").read_bytes() == page
     other = conduct(small, tmp_path / "b", workers=0)
     assert first.n_audit_findings == 0
-    assert set(first.tables) == {"policies", "uses", "reactive", "markets", "linear_errors", "audits"}
+    assert set(first.tables) == {
+        "policies",
+        "uses",
+        "reactive",
+        "markets",
+        "forecast_parts",
+        "linear_errors",
+        "audits",
+    }
     for table in first.tables:
         files = [path / "tables" / f"{table}.csv" for path in (first.path, other.path)]
         assert files[0].read_bytes() == files[1].read_bytes()

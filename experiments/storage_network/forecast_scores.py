@@ -21,7 +21,14 @@ from sim.forecasting.quantities import NAMES
 from sim.forecasting.scores import mean_absolute_error, root_mean_square_error
 from sim.world import build_world
 
-QUANTITIES: Final = ("load_kw", "pv_kw", "buy_price_per_kwh")
+QUANTITIES: Final = ("load_kw", "pv_kw", "wind_kw", "buy_price_per_kwh")
+WINDY: Final = ("shops-south", "offices-north")
+"""Regions that get a turbine where forecasts are scored: the scenario has none."""
+_TURBINE: Final = (
+    "{turbine = {rated_kw = 100.0, cut_in_m_s = 3.0, rated_m_s = 11.0, cut_out_m_s = 25.0}, "
+    'speed = {column = "wind_speed_m_s", file = "shipped:tmy3_greensboro", time_column = "time", step_minutes = 60, '
+    'zone = "scenario", stamp = "ending", to_quarter_hours = "linear", wrap = "year"}}'
+)
 CHARGING: Final = "charging_kw"
 FLEETS: Final = 4
 """Other fleets whose mean charging is the statistical forecast of a fleet's."""
@@ -44,7 +51,12 @@ def scores_of_days(asked: tuple[date, tuple[str, ...]]) -> pd.DataFrame:
     day, forecasters = asked
     scenario = resolve(
         SCENARIO,
-        overrides=[f"simulation.start={day}", "simulation.days=2", 'forecast.kind="learned"'],
+        overrides=[
+            f"simulation.start={day}",
+            "simulation.days=2",
+            'forecast.kind="learned"',
+            *(f"regions.{name}.wind={_TURBINE}" for name in WINDY),
+        ],
     )
     with threadpool_limits(limits=1):
         world = build_world(scenario, locate)

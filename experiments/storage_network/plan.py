@@ -49,6 +49,7 @@ START: Final = "simulation.start"
 SEED: Final = "simulation.seed"
 KIND: Final = "forecast.kind"
 TARIFF: Final = "tariff"
+KNOWN: Final = "forecast.known"
 DEMAND: Final = "economics.demand_price_per_kw_day"
 
 TIGHT_PU: Final = 0.98
@@ -89,6 +90,7 @@ class Extent:
     n_days: int
     forecasters: tuple[str, ...]  # under which policies are compared, beside perfect forecasts
     markets_every: int  # of the days, on which tariffs are compared
+    known_every: int  # of the days, on which parts of the forecasts are known or not
     charging_every: int  # of the days, on which forecasts of charging are scored
     n_fleets: int  # of which the feeder's hosting capacity is asked
     hosting_step: int  # cars
@@ -110,6 +112,7 @@ FULL: Final = Extent(
     n_days=30,
     forecasters=("persistence", "learned"),
     markets_every=6,
+    known_every=3,
     charging_every=3,
     n_fleets=4,
     hosting_step=100,
@@ -130,6 +133,7 @@ QUICK: Final = Extent(
     n_days=2,
     forecasters=("persistence",),
     markets_every=2,
+    known_every=2,
     charging_every=1,
     n_fleets=2,
     hosting_step=200,
@@ -181,6 +185,7 @@ def parts(extent: Extent) -> Iterator[Part]:
     yield _part("ignored", base(extent), ("rolling",), by_forecaster(days, extent.forecasters))
     yield _part("kept", base(extent, keep), ("rolling",), by_forecaster(days, extent.forecasters))
     yield _part("margin", base(extent, keep, margin), ("rolling",), by_forecaster(days, extent.forecasters))
+    yield _part("known", base(extent, keep), ("rolling",), known_cells(days[:: extent.known_every]))
     yield from tight_parts(extent, days[:: extent.tight_every])
     markets = list(market_cells(days[:: extent.markets_every]))
     yield _part("markets", base(extent, keep, margin), ("uncontrolled", "rolling"), markets)
@@ -219,6 +224,17 @@ def by_forecaster(days: Sequence[dict[str, Level]], forecasters: Sequence[str]) 
     """Each day under each forecaster; days with a slow one stand together, so that workers share them."""
     for kind, day in itertools.product(forecasters, days):
         yield {**day, KIND: kind}
+
+
+KNOWN_PARTS: Final = ((), ("price", "load"), ("price", "weather"), ("price", "cars"))
+"""What is known as it will be where parts of the forecasts are told apart; elsewhere the price alone is."""
+
+
+def known_cells(days: Sequence[dict[str, Level]]) -> Iterator[dict[str, Level]]:
+    """Each day with less known than elsewhere, the price, and with one part more."""
+    for known in KNOWN_PARTS:
+        for day in days:
+            yield {**day, KNOWN: list(known)}
 
 
 def market_cells(days: Sequence[dict[str, Level]]) -> Iterator[dict[str, Level]]:

@@ -54,6 +54,7 @@ def sections(ran: Ran, extent: Extent, pictures: Path) -> Iterator[Section]:
     yield _reserve(ran.sheets["reserve"])
     yield _sun(ran.sheets["sun"])
     yield _forecasts(ran.sheets)
+    yield _known(ran.parts)
     yield _linear(ran.parts)
     yield audit_section(ran.findings)
 
@@ -363,15 +364,32 @@ def _forecasts(sheets: Mapping[str, pd.DataFrame]) -> Section:
         question=(
             "Forecasts for the 24 hours after midnight, 6, 12 and 18 o'clock, at single buses and for the feeder in "
             "sum: single buses are harder. Charging is that of cars that charge when they come, foreseen by one day of "
-            "another fleet or by the mean of several. No policy of this study forecasts prices: those of a day are "
-            "known on "
-            "it."
+            "another fleet or by the mean of several; wind is that of two turbines that the feeder does not have."
         ),
         tables=(
             Shown(
                 name="forecasts",
                 caption="Errors by quantity (kW, EUR/kWh), means over days (n), the MAE with its 95 % interval",
                 frame=scores_table(scores),
+            ),
+        ),
+    )
+
+
+def _known(parts: Mapping[str, Study]) -> Section:
+    return Section(
+        title="What each forecast's error costs",
+        question=(
+            "Coordinated charging within the limits under persistence, with one part more known as it will be. "
+            "Elsewhere in this study the prices of a day are known on it, as a day-ahead market publishes them; here "
+            "they are foreseen too, for comparison."
+        ),
+        tables=(
+            Shown(
+                name="forecast_parts",
+                caption="What a day comes to where a part is foreseen, and how much more that is than where it is "
+                "known; means over days (n) with 95 % intervals",
+                frame=days.forecast_parts(parts["kept"], parts["known"]),
             ),
         ),
     )
