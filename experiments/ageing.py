@@ -8,6 +8,7 @@ battery is replaced.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,7 @@ import pandas as pd
 import rainflow
 
 from sim.arrays import FloatArray
+from sim.clock import STEP_S
 from sim.scenario import Ageing
 
 YEAR_S: Final = 365.0 * 86_400.0
@@ -113,11 +115,43 @@ def cars_wear(segments: pd.DataFrame, vehicles: pd.DataFrame, ageing: Ageing) ->
         rows.append(
             {
                 "vehicle_id": vehicle_id,
-                "full_cycles": wear.full_cycles,
-                "cycle_life": wear.cycle_life,
-                "calendar_life": wear.calendar_life,
-                "ageing_cost": wear.life * size * ageing.replacement_cost_per_kwh,
+                **_told(wear, size, ageing),
             }
         )
-    columns = ["vehicle_id", "full_cycles", "cycle_life", "calendar_life", "ageing_cost"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["vehicle_id", *_COLUMNS])
+
+
+def storage_wear(
+    storage: pd.DataFrame, capacity_kwh: Mapping[int, float], initial_kwh: Mapping[int, float], ageing: Ageing
+) -> pd.DataFrame:
+    """Wear of each stationary battery over a run.
+
+    Parameters
+    ----------
+    storage
+        ``storage.parquet``: the energy of each unit at the end of each step.
+    capacity_kwh, initial_kwh
+        By ``unit_id``: rated capacity, and what was stored when the run began.
+
+    Returns
+    -------
+    DataFrame
+        unit_id, full_cycles, cycle_life, calendar_life, ageing_cost [currency].
+    """
+    rows = []
+    for unit_id, own in storage.sort_values(["unit_id", "step_start_s"]).groupby("unit_id", sort=True):
+        unit, after_kwh = int(str(unit_id)), own["energy_kwh"].to_numpy(np.float64)
+        before_kwh = np.append(initial_kwh[unit], after_kwh[:-1])
+        wear = wear_of(
+            before_kwh, after_kwh, np.full(len(after_kwh), float(STEP_S)), capacity_kwh[unit], ageing
+        )
+        rows.append({"unit_id": unit, **_told(wear, capacity_kwh[unit], ageing)})
+    return pd.DataFrame(rows, columns=["unit_id", *_COLUMNS])
+
+
+_COLUMNS: Final = ("full_cycles", "cycle_life", "calendar_life", "ageing_cost")
+
+
+def _told(wear: Wear, capacity_kwh: float, ageing: Ageing) -> dict[str, float]:
+    cost = wear.life * capacity_kwh * ageing.replacement_cost_per_kwh
+    return dict(zip(_COLUMNS, (wear.full_cycles, wear.cycle_life, wear.calendar_life, cost), strict=True))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.ageing import YEAR_S, calendar_life, cars_wear, cycle_life, wear_of
+from experiments.ageing import YEAR_S, calendar_life, cars_wear, cycle_life, storage_wear, wear_of
 from sim.scenario import Ageing
 
 AGEING = Ageing(
@@ -84,3 +84,24 @@ def test_cars_have_their_own_wear_and_cost() -> None:
     assert table["cycle_life"].tolist() == pytest.approx([0.0, 0.4**1.5 / 2000])
     assert table["ageing_cost"][0] == pytest.approx(0.1 / 365 * 20.0 * 100.0)
     assert table["ageing_cost"][1] > table["ageing_cost"][0]
+
+
+def test_storage_has_its_own_wear_and_cost() -> None:
+    """Two units over a day: one rests, the other empties by half and fills again, told from its initial energy."""
+    steps = np.arange(96) * 900
+    moved = np.where(np.arange(96) == 95, 90.0, 40.0)
+    storage = pd.DataFrame(
+        {
+            "step_start_s": np.repeat(steps, 2),
+            "unit_id": np.tile([0, 1], 96),
+            "energy_kwh": np.column_stack([np.full(96, 50.0), moved]).reshape(-1),
+        }
+    )
+    table = storage_wear(
+        storage.sample(frac=1.0, random_state=1), {0: 100.0, 1: 100.0}, {0: 50.0, 1: 90.0}, AGEING
+    )
+    assert table["unit_id"].tolist() == [0, 1]
+    assert table["cycle_life"].tolist() == pytest.approx([0.0, cycle_life(np.array([0.9, 0.4, 0.9]), AGEING)])
+    assert table["full_cycles"].tolist() == pytest.approx([0.0, 0.5])
+    assert table["ageing_cost"][0] == pytest.approx(table["calendar_life"][0] * 100.0 * 100.0)
+    assert table["ageing_cost"][1] > 0.0

@@ -8,11 +8,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from experiments.ageing import storage_wear
 from experiments.experiment.sums import mean_row
 from experiments.monte_carlo.reading import Study
 from experiments.reading import Run
 from experiments.storage_network.plan import DEMAND, KIND, KNOWN, START, TARIFF
 from sim.clock import STEP_H
+from sim.scenario import Ageing
 
 COST: Final = "total_cost_net_eur"
 STEPS: Final = "network_violation_steps"
@@ -115,7 +117,8 @@ def uses(rows: pd.DataFrame, parts: Mapping[str, Study]) -> pd.DataFrame:
     -------
     DataFrame
         A row per policy and forecaster, means over days: peak of the import, peak less valley, mean over peak (load
-        factor); storage's throughput in full cycles and share of hours in which it moves; self-consumption (sun used
+        factor); storage's throughput in full cycles and share of hours in which it moves, what its ageing costs and
+        the part of it that is cycles' (rainflow counting, and time at a state of charge); self-consumption (sun used
         on the feeder over sun there was), self-sufficiency (of the energy used on the feeder, what it did not
         import), buses below 0.95 p.u. in all steps, emissions.
     """
@@ -142,6 +145,8 @@ def uses(rows: pd.DataFrame, parts: Mapping[str, Study]) -> pd.DataFrame:
                 "load factor": float((at["energy_import_kwh"] / 24.0 / at["peak_import_kw"]).mean()),
                 "storage cycles": float(at["cycles"].mean()),
                 "storage moves [%]": 100.0 * float(at["moves"].mean()),
+                "storage ageing [EUR]": float(at["ageing"].mean()),
+                "of cycles [%]": 100.0 * float(at["ageing_of_cycles"].sum() / at["ageing"].sum()),
                 "self-consumption [%]": 100.0 * float(on_feeder.sum() / sun.sum()),
                 "self-sufficiency [%]": 100.0 * float(on_feeder.sum() / used.sum()),
                 "curtailed [kWh]": float(at["curtailed_kwh"].mean()),
@@ -299,7 +304,7 @@ def _told(part: str, name: str, study: Study) -> pd.DataFrame:
 
 
 def storage_use(run: Run) -> dict[str, float]:
-    """Full cycles of all stationary storage together, and share of steps in which a unit moves, mean over units.
+    """Full cycles of all stationary storage together, share of steps in which a unit moves (mean over units), ageing.
 
     Energy taken out is what arrives at the bus over the discharge efficiency, the least of all units.
     """
@@ -309,4 +314,14 @@ def storage_use(run: Run) -> dict[str, float]:
     usable = sum(unit["capacity_kwh"] * (unit["soc_max"] - unit["soc_min"]) for unit in units)
     efficiency = {unit["discharge_efficiency"] for unit in units}
     taken = float(-power[power < 0.0].sum()) * STEP_H / min(efficiency)
-    return {"cycles": taken / usable, "moves": float((np.abs(power) > _MOVES_KW).mean())}
+    capacity = {number: unit["capacity_kwh"] for number, unit in enumerate(units)}
+    initial = {number: unit["capacity_kwh"] * unit["initial_soc"] for number, unit in enumerate(units)}
+    ageing = Ageing.model_validate(run.scenario["economics"]["ageing"])
+    wear = storage_wear(storage, capacity, initial, ageing)
+    of_cycles = wear["cycle_life"] * wear["unit_id"].map(capacity) * ageing.replacement_cost_per_kwh
+    return {
+        "cycles": taken / usable,
+        "moves": float((np.abs(power) > _MOVES_KW).mean()),
+        "ageing": float(wear["ageing_cost"].sum()),
+        "ageing_of_cycles": float(of_cycles.sum()),
+    }
