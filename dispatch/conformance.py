@@ -10,7 +10,7 @@ from dispatch.conformance_cases import Case, cases
 from sim.arrays import FloatArray
 from sim.contracts import Dispatcher, Schedule
 from sim.errors import ForecastLacksError, PolicyError
-from sim.microgrid import reactive_room_kvar
+from sim.microgrid import charger_room_kvar, reactive_room_kvar
 
 SLACK_KW = 1e-6
 _ATTRIBUTES = {"name": str, "needs_own_chain": bool, "charges_on_arrival": bool}
@@ -87,6 +87,7 @@ def _schedule_faults(case: Case, now_s: int, schedule: Schedule) -> Iterator[str
         ("car_power_kw", schedule.car_power_kw, (cars.n,), False),
         ("battery_power_kw", schedule.battery_power_kw, (len(site.battery_region_index),), True),
         ("battery_kvar", schedule.battery_kvar, (len(site.battery_region_index),), True),
+        ("charger_kvar", schedule.charger_kvar, (site.n_regions,), True),
         ("turbine_kw", schedule.turbine_kw, (site.n_regions,), True),
         ("expected_car_load_kw", schedule.expected_car_load_kw, (n_steps, site.n_regions), True),
     )
@@ -106,6 +107,9 @@ def _schedule_faults(case: Case, now_s: int, schedule: Schedule) -> Iterator[str
         if schedule.battery_kvar is not None:
             room = reactive_room_kvar(site, schedule.battery_power_kw)
             yield from _limit_fault("battery_kvar", schedule.battery_kvar, -room, room)
+    if schedule.charger_kvar is not None:
+        room = charger_room_kvar(site, cars)
+        yield from _limit_fault("charger_kvar", schedule.charger_kvar, -room, room)
     if schedule.turbine_kw is not None:
         yield from _limit_fault(
             "turbine_kw", schedule.turbine_kw, 0 * site.turbine_limit_kw, site.turbine_limit_kw
@@ -137,6 +141,7 @@ def _same(one: object, other: object) -> bool:
         (one.car_power_kw, other.car_power_kw),
         (one.battery_power_kw, other.battery_power_kw),
         (one.battery_kvar, other.battery_kvar),
+        (one.charger_kvar, other.charger_kvar),
         (one.turbine_kw, other.turbine_kw),
     )
     return all(

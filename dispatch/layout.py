@@ -43,11 +43,12 @@ class Columns:
     voltage: slice  # squared, thousandths of per unit, within the band (only with a feeder), per region
     voltage_low: slice  # by which the band is missed below
     voltage_high: slice  # and above
-    kvar_taken: (
-        slice  # reactive power of each battery's inverter (only where one is rated, like all that follow)
-    )
+    # only where reactive power is decided:
+    kvar_taken: slice  # of each battery's inverter
     kvar_given: slice
-    kvar_flow: slice  # of it through each branch, in the order of the ties
+    kvar_flow: slice  # through each branch, in the order of the ties
+    charger_kvar_taken: slice  # of each region's chargers (only where some can)
+    charger_kvar_given: slice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +65,8 @@ class Rows:
     peak: slice  # peak >= import (only with a demand charge), per region [kW]
     carry: slice  # peak >= that of the step before, of the same day [kW]
     drop: slice  # along each branch (only with a feeder), in the order of the ties [thousandths of squared p.u.]
-    capability: (
-        slice  # side j of battery b at b * sides + j (only where one is rated, like all that follow) [kVA]
-    )
+    # only where reactive power is decided:
+    capability: slice  # side j of battery b at b * sides + j [kVA]
     kvar_flow: slice  # what flows through each branch [kvar]
     rating: slice  # side j of branch m at m * sides + j [kVA]
 
@@ -86,6 +86,7 @@ class Layout:
     has_taper: bool
     has_network: bool
     has_reactive: bool
+    has_charger_kvar: bool
     columns: Columns
     rows: Rows
     width: int  # variables of a slot
@@ -105,6 +106,7 @@ def layout(
     has_taper: bool = False,
     has_network: bool = False,
     has_reactive: bool = False,
+    has_charger_kvar: bool = False,
 ) -> Layout:
     """Lay out the program of a run.
 
@@ -117,7 +119,7 @@ def layout(
     slack = [n_cars * has_shortfall] * 2
     inverters, branches = n_batteries * has_reactive, n_ties * has_reactive
     sizes = [*cars, *slack, *batteries, *regions, n_regions * n_pieces, *ties, n_peaks, *voltages]
-    sizes += [inverters, inverters, branches]
+    sizes += [inverters, inverters, branches, *[n_regions * has_charger_kvar] * 2]
     columns = Columns(**_slices(Columns, sizes))
     row_sizes = [
         n_regions,
@@ -146,6 +148,7 @@ def layout(
         has_taper=has_taper,
         has_network=has_network,
         has_reactive=has_reactive,
+        has_charger_kvar=has_charger_kvar,
         columns=columns,
         rows=Rows(**_slices(Rows, row_sizes)),
         width=sum(sizes),

@@ -219,11 +219,18 @@ def _enter_reactive(draft: _Entries, site: Site, network: Network, layout: Layou
     flows = np.arange(rows.kvar_flow.start, rows.kvar_flow.stop)
     branch_into = np.full(feeder.n_buses, -1)
     branch_into[feeder.child_index] = np.arange(feeder.n_branches)
-    above, into = branch_into[feeder.parent_index], branch_into[site.battery_region_index]
+    above = branch_into[feeder.parent_index]
     draft.enter(at.kvar_flow, rows.kvar_flow, 1.0)
     draft.place(at.kvar_flow.start + np.flatnonzero(above >= 0), flows[above[above >= 0]], -1.0)
     draft.enter(at.kvar_flow, rows.drop, KAPPA * feeder.x_pu)
-    for part, sign in ((at.kvar_taken, 1.0), (at.kvar_given, -1.0)):
+    charging_regions = np.arange(layout.n_regions * layout.has_charger_kvar)
+    for part, sign, buses in (
+        (at.kvar_taken, 1.0, site.battery_region_index),
+        (at.kvar_given, -1.0, site.battery_region_index),
+        (at.charger_kvar_taken, 1.0, charging_regions),
+        (at.charger_kvar_given, -1.0, charging_regions),
+    ):
+        into = branch_into[buses]
         draft.place(part.start + np.flatnonzero(into >= 0), flows[into[into >= 0]], -sign)
     units, sides = np.arange(layout.n_batteries) * SIDES, np.arange(layout.n_ties) * SIDES
     for side in range(SIDES):

@@ -10,10 +10,10 @@ With V the squared voltage in thousandths of a per unit, P what arrives at a bra
 - rating of a branch, as a bound of its flow:
       |P| + loss <= sqrt((rating v)^2 - Q^2), v = 1 for transformers
 
-Reactive power is that of the loads, which no decision moves, and where inverters are rated theirs, which is decided
-(``dispatch.reactive``: branches that carry it have a polygon instead of that bound). Losses are those of the last
-plan's AC power flow: a plan that is solved again with its own losses until they stand has the voltages that it says
-it has.
+Reactive power is that of the loads, which no decision moves, and where batteries' or chargers' inverters can give some
+theirs, which is decided (``dispatch.reactive``: branches that carry it have a polygon instead of that bound). Losses
+are those of the last plan's AC power flow: a plan that is solved again with its own losses until they stand has the
+voltages that it says it has.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Final
 
 import numpy as np
 
-from dispatch.reactive import carries_reactive, rating_upper
+from dispatch.reactive import rating_upper, reach_kvar
 from sim.arrays import FloatArray, freeze
 from sim.contracts import Site
 from sim.feeder.ac import PowerFlow, ac_power_flow
@@ -75,7 +75,11 @@ def lossless(network: Network, n_steps: int) -> Expansion:
 
 
 def network_numbers(
-    network: Network, load_kvar: FloatArray, expansion: Expansion, inverters: Site | None = None
+    network: Network,
+    load_kvar: FloatArray,
+    expansion: Expansion,
+    inverters: Site | None = None,
+    charger_room_kvar: FloatArray | None = None,
 ) -> NetworkNumbers:
     """Numbers of the program around a state.
 
@@ -85,6 +89,8 @@ def network_numbers(
         Reactive power taken at each bus by its load.
     inverters
         Site whose inverters' reactive power is decided; none where no decision moves reactive power.
+    charger_room_kvar : ndarray, shape (K, N)
+        Most that its chargers can take or give; None where theirs is not decided.
     """
     feeder = network.feeder
     loss_kw, loss_kvar = expansion.loss_kw, expansion.loss_kvar
@@ -102,8 +108,9 @@ def network_numbers(
     flow_limit_kw = np.maximum(np.sqrt(room) - loss_kw, 0.0)
     sides = None
     if inverters is not None:
-        sides = rating_upper(inverters, rating_kva, arriving_kvar, loss_kw, loss_kvar)
-        flow_limit_kw = np.where(carries_reactive(inverters), rating_kva, flow_limit_kw)
+        sides = rating_upper(inverters, rating_kva, arriving_kvar, loss_kw, loss_kvar, charger_room_kvar)
+        carries = reach_kvar(inverters, charger_room_kvar) > 0.0
+        flow_limit_kw = np.where(carries, rating_kva, flow_limit_kw)
     return NetworkNumbers(
         load_kvar=load_kvar,
         loss_at_bus_kw=at_bus,

@@ -13,7 +13,14 @@ from dispatch.fuel import FuelCost, PiecewiseCost
 from dispatch.highs import Outcome
 from dispatch.network import BEYOND_BAND_KW, KAPPA, MILLI
 from dispatch.problem import Problem
-from dispatch.reactive import ACTIVE, REACTIVE, has_reactive, reactive_price_per_kvarh
+from dispatch.reactive import (
+    ACTIVE,
+    REACTIVE,
+    battery_rating_kva,
+    has_charger_kvar,
+    has_reactive,
+    reactive_price_per_kvarh,
+)
 from sim.arrays import BoolArray, FloatArray, freeze
 from sim.ties import net_inflow_kw
 
@@ -48,7 +55,8 @@ class Plan:
     voltage: FloatArray  # (K, N) squared, thousandths of per unit; without columns where there is no network
     voltage_low: FloatArray  # by which the band is missed below
     voltage_high: FloatArray  # and above
-    battery_kvar: FloatArray  # (K, B) taken from the feeder; without columns where no inverter is rated
+    battery_kvar: FloatArray  # (K, B) taken from the feeder; without columns where none is decided
+    charger_kvar: FloatArray  # (K, R) the same of chargers; without columns where theirs is not decided
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -105,6 +113,7 @@ def read_plan(assembly: Assembly, outcome: Outcome) -> Plan:
         voltage_low=low,
         voltage_high=high,
         battery_kvar=kvar,
+        charger_kvar=part(at.charger_kvar_taken) - part(at.charger_kvar_given),
     )
 
 
@@ -139,7 +148,7 @@ def _inverters_kvar(problem: Problem, plan: Plan) -> FloatArray:
     at_region = np.zeros(problem.load_kw.shape)
     if has_reactive(problem.site):
         np.add.at(at_region.T, problem.site.battery_region_index, plan.battery_kvar.T)
-    return at_region
+    return at_region + plan.charger_kvar if has_charger_kvar(problem.site) else at_region
 
 
 def cost(problem: Problem, plan: Plan, fuel_cost_per_h: FuelCost | None = None) -> float:
@@ -163,7 +172,8 @@ def cost(problem: Problem, plan: Plan, fuel_cost_per_h: FuelCost | None = None) 
     )
     hourly = grid.sum() + curtailed.sum() + turbine.sum() + throughput + last_resort
     hourly += site.throughput_price_per_kwh * discharged
-    hourly += reactive_price_per_kvarh(site) * np.abs(plan.battery_kvar).sum()
+    reactive = np.abs(plan.battery_kvar).sum() + np.abs(plan.charger_kvar).sum()
+    hourly += reactive_price_per_kvarh(site) * reactive
     lacking = site.shortfall_price_per_kwh * (plan.shortfall_kwh.sum() + plan.pool_shortfall_kwh.sum())
     lacking += problem.help_price_per_kwh * plan.help_kwh.sum()
     who = np.flatnonzero(itinerary.last_step >= 0)
@@ -329,19 +339,20 @@ def _network_violation(problem: Problem, plan: Plan) -> float:
 
 
 def _reactive_violation(problem: Problem, plan: Plan) -> float:
-    """Of the inverters' circles and of the polygons of branches that carry their reactive power, in kVA."""
+    """Of inverters' circles, chargers' bounds and the polygons of branches that carry their reactive power, in kVA."""
     site, numbers = problem.site, problem.network
     if site.network is None or numbers is None or numbers.rating_upper is None:
         return 0.0
-    assert site.battery_apparent_kva is not None
-    power = plan.battery_charge_kw - plan.battery_discharge_kw
-    rated = site.battery_apparent_kva > 0.0
-    apparent = np.hypot(power, plan.battery_kvar) - site.battery_apparent_kva
+    rating_kva, power = battery_rating_kva(site), plan.battery_charge_kw - plan.battery_discharge_kw
+    rated = rating_kva > 0.0
+    apparent = np.hypot(power, plan.battery_kvar) - rating_kva
+    room = 0.0 if problem.charger_room_kvar is None else problem.charger_room_kvar
     through = _inverters_kvar(problem, plan) @ site.network.feeder.below.T
     flow = plan.tie_forth_kw - plan.tie_back_kw
     sides = ACTIVE * flow[..., np.newaxis] + REACTIVE * through[..., np.newaxis]
     return max(
         _outside(apparent[:, rated], -np.inf, 0.0),
         _outside(plan.battery_kvar[:, ~rated], 0.0, 0.0),
+        _outside(np.abs(plan.charger_kvar), 0.0, room),
         _outside(sides, -np.inf, numbers.rating_upper),
     )

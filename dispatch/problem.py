@@ -10,7 +10,7 @@ import numpy as np
 from dispatch.itinerary import Itinerary, by_trips, declared
 from dispatch.network import Expansion, NetworkNumbers, lossless, network_numbers
 from dispatch.options import DepartingValue
-from dispatch.reactive import has_reactive
+from dispatch.reactive import has_reactive, planned_charger_room_kvar
 from sim.arrays import BoolArray, FloatArray, freeze
 from sim.clock import DAY_S, STEPS_PER_DAY, label
 from sim.contracts import Cars, Forecast, Site, Snapshot, Stores
@@ -56,6 +56,7 @@ class Problem:
     turbine_kw: FloatArray  # (R,)
     peak_import_kw: FloatArray  # (R,) largest import of a step of this day so far
     network: NetworkNumbers | None = None  # where the site has a network; its losses are part of the load
+    charger_room_kvar: FloatArray | None = None  # (K, R) most reactive power of chargers, where it is decided
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -162,11 +163,11 @@ def _problem(
     car_departing = car_efficiency * price[last_step, region]
     pool_departing = pool_efficiency * price
     value = np.where(itinerary.departs_with_value, car_departing, site.energy_value_per_kwh)
-    numbers = None
+    numbers, room_kvar = None, planned_charger_room_kvar(site, cars, itinerary)
     if site.network is not None:
         load_kvar = forecast.load_kw[:n_steps] * site.network.load_kvar_per_kw
-        start = lossless(site.network, n_steps)
-        numbers = network_numbers(site.network, load_kvar, start, site if has_reactive(site) else None)
+        start, inverters = lossless(site.network, n_steps), site if has_reactive(site) else None
+        numbers = network_numbers(site.network, load_kvar, start, inverters, room_kvar)
     return Problem(
         site=site,
         cars=cars,
@@ -186,6 +187,7 @@ def _problem(
             np.zeros(site.n_regions) if snapshot.peak_import_kw is None else snapshot.peak_import_kw
         ),
         network=numbers,
+        charger_room_kvar=room_kvar,
     )
 
 
@@ -194,7 +196,8 @@ def expanded(problem: Problem, expansion: Expansion) -> Problem:
     numbers, site, network = problem.network, problem.site, problem.site.network
     assert numbers is not None
     assert network is not None
-    moved = network_numbers(network, numbers.load_kvar, expansion, site if has_reactive(site) else None)
+    inverters = site if has_reactive(site) else None
+    moved = network_numbers(network, numbers.load_kvar, expansion, inverters, problem.charger_room_kvar)
     load_kw = problem.load_kw - numbers.loss_at_bus_kw + moved.loss_at_bus_kw
     return replace(problem, load_kw=load_kw, network=moved)
 

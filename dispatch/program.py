@@ -36,7 +36,14 @@ from dispatch.layout import layout
 from dispatch.matrix import Matrix
 from dispatch.network import BEYOND_BAND_KW, MILLI
 from dispatch.problem import Problem
-from dispatch.reactive import capability_upper, carries_reactive, has_reactive, reactive_price_per_kvarh
+from dispatch.reactive import (
+    battery_rating_kva,
+    capability_upper,
+    carries_reactive,
+    has_charger_kvar,
+    has_reactive,
+    reactive_price_per_kvarh,
+)
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.contracts import Cars, Site
 
@@ -71,6 +78,7 @@ class Program:
             has_taper=cars.taper is not None,
             has_network=site.network is not None,
             has_reactive=has_reactive(site),
+            has_charger_kvar=has_charger_kvar(site),
         )
         self._matrix = Matrix(site, cars, self.layout)
         shape, height = (n_slots, self.layout.width), self.layout.height
@@ -263,15 +271,19 @@ class Program:
         self._put_row(slots, self.layout.rows.drop, numbers.drop, numbers.drop, True)
 
     def _write_reactive(self, problem: Problem, slots: IntArray) -> None:
-        """Reactive power of rated inverters, what flows of it, and the polygons that it shares with active power."""
+        """Reactive power of inverters, what flows of it, and the polygons that it shares with active power."""
         at, rows, site = self.layout.columns, self.layout.rows, self._site
         assert problem.network is not None
         assert problem.network.rating_upper is not None
-        assert site.battery_apparent_kva is not None
-        rating_kva, carries = site.battery_apparent_kva, carries_reactive(site)
+        rating_kva, carries = battery_rating_kva(site), carries_reactive(site)
         price = problem.step_h * reactive_price_per_kvarh(site)
         for part in (at.kvar_taken, at.kvar_given):
             self._put(slots, part, price, 0.0, rating_kva, rating_kva > 0.0)
+        if problem.charger_room_kvar is not None:
+            assert site.charger_kvar_per_kw is not None
+            room_kvar, has_some = problem.charger_room_kvar, site.charger_kvar_per_kw > 0.0
+            for part in (at.charger_kvar_taken, at.charger_kvar_given):
+                self._put(slots, part, price, 0.0, room_kvar, has_some)
         self._put(slots, at.kvar_flow, 0.0, -np.inf, np.inf, carries)
         nothing = np.zeros((problem.n_steps, self.layout.n_ties))
         self._put_row(slots, rows.kvar_flow, nothing, nothing, carries)

@@ -1,4 +1,4 @@
-"""Reactive power of storage inverters in a decision's program: circles as polygons, and what flows of it.
+"""Reactive power of inverters in a decision's program: circles as polygons, chargers, and what flows of it.
 
 With q what an inverter takes (taken - given) and S its rating, t_i the middles of ``SIDES`` equal angles:
 
@@ -6,6 +6,8 @@ With q what an inverter takes (taken - given) and S its rating, t_i the middles 
       cos(t_i) (P_c - P_d) + sin(t_i) q <= S cos(pi / SIDES)
   so that every plan can be executed; (S, 0) is a corner, so that active power alone loses nothing, and nowhere is
   more of S given away than ``GIVEN_AWAY``
+- chargers of a region, whatever their active power, with f what they give per kW of the plugged cars' limits:
+      |q| <= f sum of the limits
 - what inverters below a branch take, flows through it beside the loads' reactive power Q0:
       D_m = sum of q at the child + sum of D of the branches below
 - rating of such a branch, at both of its ends, with the losses l:
@@ -22,8 +24,10 @@ from typing import Final
 
 import numpy as np
 
+from dispatch.itinerary import Itinerary
 from sim.arrays import BoolArray, FloatArray
-from sim.contracts import Site
+from sim.contracts import Cars, Site
+from sim.microgrid import charger_room_kvar
 
 SIDES: Final = 16
 GIVEN_AWAY: Final = 1.0 - float(np.cos(np.pi / SIDES))
@@ -39,8 +43,38 @@ _CORNER: Final = np.arange(SIDES + 1) * 2.0 * np.pi / SIDES
 
 
 def has_reactive(site: Site) -> bool:
-    """Whether a site's program decides on reactive power: an inverter is rated, and its feeder is known."""
-    return site.network is not None and site.battery_apparent_kva is not None
+    """Whether a site's program decides on reactive power: some inverter can give it, and its feeder is known."""
+    return site.network is not None and (site.battery_apparent_kva is not None or has_charger_kvar(site))
+
+
+def has_charger_kvar(site: Site) -> bool:
+    """Whether a site's program decides on reactive power of chargers."""
+    return site.network is not None and site.charger_kvar_per_kw is not None
+
+
+def battery_rating_kva(site: Site) -> FloatArray:
+    """Ratings of the batteries' inverters, 0 where there is none; (B,)."""
+    if site.battery_apparent_kva is None:
+        return np.zeros(len(site.battery_region_index))
+    return site.battery_apparent_kva
+
+
+def planned_charger_room_kvar(site: Site, cars: Cars, itinerary: Itinerary) -> FloatArray | None:
+    """Reactive power that the chargers of each region can take or give in a plan's steps, (K, R).
+
+    In the first step what execution allows; then that of the cars known, times the plugged fraction of the step. None
+    where none is decided.
+    """
+    if not has_charger_kvar(site):
+        return None
+    assert site.charger_kvar_per_kw is not None
+    per_kw, plugged_kw = site.charger_kvar_per_kw, cars.charge_limit_kw * itinerary.fraction
+    room_kvar: FloatArray = np.zeros((itinerary.n_steps, site.n_regions))
+    for region in np.flatnonzero(per_kw > 0.0):
+        here = itinerary.region_index == region
+        room_kvar[:, region] = per_kw[region] * (plugged_kw * here).sum(axis=1)
+    room_kvar[0] = charger_room_kvar(site, cars)
+    return room_kvar
 
 
 def reactive_price_per_kvarh(site: Site) -> float:
@@ -48,13 +82,25 @@ def reactive_price_per_kvarh(site: Site) -> float:
     return COST_SHARE * site.unserved_price_per_kwh
 
 
-@lru_cache(maxsize=8)
-def reach_kvar(site: Site) -> FloatArray:
-    """Most reactive power that inverters can send either way through each branch, (M,)."""
+def reach_kvar(site: Site, room_kvar: FloatArray | None = None) -> FloatArray:
+    """Most reactive power that inverters can send either way through each branch, (M,), or (K, M) with chargers.
+
+    Parameters
+    ----------
+    room_kvar : ndarray, shape (K, R)
+        Of the chargers in each step; None where none is decided.
+    """
     assert site.network is not None
-    if site.battery_apparent_kva is None:
-        return np.zeros(site.network.feeder.n_branches)
-    at_bus = np.bincount(site.battery_region_index, site.battery_apparent_kva, site.n_regions)
+    of_batteries = _battery_reach_kvar(site)
+    if room_kvar is None:
+        return of_batteries
+    return of_batteries + room_kvar @ site.network.feeder.below.T
+
+
+@lru_cache(maxsize=8)
+def _battery_reach_kvar(site: Site) -> FloatArray:
+    assert site.network is not None
+    at_bus = np.bincount(site.battery_region_index, battery_rating_kva(site), site.n_regions)
     through: FloatArray = site.network.feeder.below @ at_bus
     through.setflags(write=False)
     return through
@@ -65,8 +111,7 @@ def capability_upper(site: Site) -> FloatArray:
 
     At a given active power the side above it is the only one that binds: those beyond the battery's limits do not.
     """
-    assert site.battery_apparent_kva is not None
-    rating = site.battery_apparent_kva[:, np.newaxis]
+    rating = battery_rating_kva(site)[:, np.newaxis]
     least, most = _spans(np.cos(_CORNER), rating)
     touched = (least <= site.battery_charge_limit_kw[:, np.newaxis]) & (
         most >= -site.battery_discharge_limit_kw[:, np.newaxis]
@@ -74,8 +119,13 @@ def capability_upper(site: Site) -> FloatArray:
     return np.where(touched & (rating > 0.0), rating * (1.0 - GIVEN_AWAY), np.inf)
 
 
-def rating_upper(
-    site: Site, rating_kva: FloatArray, known_kvar: FloatArray, loss_kw: FloatArray, loss_kvar: FloatArray
+def rating_upper(  # noqa: PLR0917 - the terms of the branches' polygons
+    site: Site,
+    rating_kva: FloatArray,
+    known_kvar: FloatArray,
+    loss_kw: FloatArray,
+    loss_kvar: FloatArray,
+    room_kvar: FloatArray | None = None,
 ) -> FloatArray:
     """Right-hand sides of the branches' polygons over P and D, (K, M, SIDES); inf where a side cannot be touched.
 
@@ -85,8 +135,10 @@ def rating_upper(
         At the voltage of the step; inf where there is none.
     known_kvar : ndarray, shape (K, M)
         What arrives at each branch's end without the inverters.
+    room_kvar : ndarray, shape (K, R)
+        As for ``reach_kvar``.
     """
-    reach = reach_kvar(site)[:, np.newaxis]
+    reach = reach_kvar(site, room_kvar)[..., np.newaxis]
     rating, known = rating_kva[..., np.newaxis], known_kvar[..., np.newaxis]
     sent_kvar = known + loss_kvar[..., np.newaxis]
     least, most = _spans(np.sin(_CORNER), np.where(np.isfinite(rating), rating, 1.0))
@@ -105,6 +157,9 @@ def _spans(corners: FloatArray, rating: FloatArray) -> tuple[FloatArray, FloatAr
 
 
 def carries_reactive(site: Site) -> BoolArray:
-    """Through which branches inverters send reactive power, (M,)."""
+    """Through which branches inverters send reactive power in some step, (M,)."""
+    assert site.network is not None
     carries: BoolArray = reach_kvar(site) > 0.0
+    if site.charger_kvar_per_kw is not None:
+        carries = carries | (site.network.feeder.below @ site.charger_kvar_per_kw > 0.0)
     return carries

@@ -141,6 +141,7 @@ def set_points(executed: Solved, decision: Decision, step: int = 0) -> Schedule:
         car_power_kw=_within(power, cars.discharge_limit_kw, limit_kw),
         battery_power_kw=battery,
         battery_kvar=_kvar(site, plan.battery_kvar[step], battery) if has_reactive(site) else None,
+        charger_kvar=_charger_kvar(problem, plan.charger_kvar[step], step),
         turbine_kw=_within(plan.turbine_kw[step], np.zeros(site.n_regions), site.turbine_limit_kw),
         expected_car_load_kw=_car_load(executed)[step:],
         decision=decision,
@@ -156,9 +157,19 @@ def _within(power: FloatArray, discharge_limit: FloatArray, charge_limit: FloatA
 def _kvar(site: Site, kvar: FloatArray, battery_kw: FloatArray) -> FloatArray:
     """Reactive power that the inverters can carry beside the active power as it is set."""
     within, _ = admissible_battery_kvar(site, battery_kw, kvar)
-    return (
-        np.trunc(within * 10.0**SET_POINT_DECIMALS) / 10.0**SET_POINT_DECIMALS + 0.0
-    )  # never out of the circle
+    return _truncated(within)  # never out of the circle
+
+
+def _charger_kvar(problem: Problem, kvar: FloatArray, step: int) -> FloatArray | None:
+    """Reactive power of the chargers, within what the plan counts on."""
+    if problem.charger_room_kvar is None:
+        return None
+    room_kvar = problem.charger_room_kvar[step]
+    return _truncated(np.clip(kvar, -room_kvar, room_kvar))
+
+
+def _truncated(kvar: FloatArray) -> FloatArray:
+    return np.trunc(kvar * 10.0**SET_POINT_DECIMALS) / 10.0**SET_POINT_DECIMALS + 0.0
 
 
 def _car_load(executed: Solved) -> FloatArray:

@@ -36,7 +36,8 @@ class Stochastic:
 
     def start(self, site: Site) -> None:
         """Forget the last run: the solver is born cold at the first decision."""
-        self._rolling.start(replace(site, battery_apparent_kva=None))  # it decides on no reactive power
+        # it decides on no reactive power
+        self._rolling.start(replace(site, battery_apparent_kva=None, charger_kvar_per_kw=None))
         self._session = None
 
     def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:

@@ -17,7 +17,7 @@ from experiments.audit_cars import (
 )
 from experiments.audit_decisions import check_decisions, check_exclusivity, check_manifest
 from experiments.audit_domain import check_declarations, check_domain
-from experiments.audit_feeder import check_feeder
+from experiments.audit_feeder import check_charger_kvar, check_feeder
 from experiments.audit_figures import check_figures
 from experiments.audit_findings import Finding, Findings
 from experiments.audit_folder import Folder, check_signs, read_folder
@@ -114,6 +114,8 @@ def _check(folder: Folder, findings: Findings) -> None:
         check_feeder(grid)
         check_prices(grid)
         check_car_load(grid, life)
+        if cars_whole:
+            check_charger_kvar(grid, life)
         check_forecasts(folder, findings)
         check_exclusivity(folder, findings)
         check_figures(folder, life, trips, findings)

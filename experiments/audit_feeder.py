@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.audit_findings import Findings, FloatArray, IntArray, differs
+from experiments.audit_cars import Life, per_car
+from experiments.audit_findings import ENERGY_KWH, Findings, FloatArray, IntArray, differs
 from experiments.audit_folder import STEP_H, STEP_S, Folder
 from experiments.audit_grid import Grid
 from experiments.audit_series import data_file
@@ -71,6 +72,31 @@ def check_feeder(grid: Grid) -> None:
         states = _States(folder, branches)
         _check_branches(states, findings)
         _check_buses(grid, states, float(part["source_pu"]))
+
+
+def check_charger_kvar(grid: Grid, life: Life) -> None:
+    """Check that chargers take and give no more reactive power than the cars plugged in at the step's beginning allow.
+
+    Only cars that take part count; without a feeder there is none.
+    """
+    folder = grid.folder
+    per_kw = np.array([region.get("charger_kvar_per_kw", 0.0) for region in folder.regions])
+    room = (per_kw * _plugged_kw(folder, life) * (folder.scenario.get("feeder") is not None)).ravel()
+    kvar = grid["charger_kvar"]
+    claim = "charger_kvar is {kvar}, the cars plugged in allow {room}"
+    grid.note(np.abs(kvar) > room + ENERGY_KWH, "charger reactive power", claim, kvar=kvar, room=room)
+
+
+def _plugged_kw(folder: Folder, life: Life) -> FloatArray:
+    """Charge limits of the cars that take part and are plugged in at each step's beginning, summed, (n_steps, R)."""
+    takes_part = folder.vehicles["takes_part"].to_numpy(bool)[life.vehicle]
+    rows = life.plugged & takes_part & (life.region >= 0)
+    limit_kw = per_car(folder, "charge_limit_kw")[life.vehicle[rows]]
+    change: FloatArray = np.zeros((folder.n_steps + 1, len(folder.regions)))
+    for instant_s, sign in ((life.start_s, 1.0), (life.end_s, -1.0)):
+        step = np.clip(-(-instant_s[rows] // STEP_S), 0, folder.n_steps)
+        np.add.at(change, (step, life.region[rows]), sign * limit_kw)
+    return np.cumsum(change, axis=0)[:-1]
 
 
 def feeder_figures(folder: Folder) -> dict[str, float]:
@@ -303,7 +329,8 @@ def _check_buses(grid: Grid, states: _States, source_pu: float) -> None:
     )  # fmt: skip
     loads = [region.get("load") or {} for region in folder.regions]
     served = folder.by_step("load_kw") - folder.by_step("unserved_kw")
-    reactive = served * np.array([load.get("kvar_per_kw", 0.0) for load in loads]) + _inverters(folder)
+    reactive = served * np.array([load.get("kvar_per_kw", 0.0) for load in loads])
+    reactive = reactive + _inverters(folder) + folder.by_step("charger_kvar")
     # which branches end and begin at each region, (M, R)
     ends, begins = (np.equal.outer(index, np.arange(n)) for index in (branches.child, branches.parent))
     for unit, sent, received, demand in (

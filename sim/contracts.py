@@ -59,6 +59,9 @@ class Site:
     battery_apparent_kva: FloatArray | None = (
         None  # (B,) of inverters, 0 = no reactive power; None: none is rated
     )
+    charger_kvar_per_kw: FloatArray | None = (
+        None  # (R,) reactive power of chargers per kW of the plugged cars' charge limits; None: none have any
+    )
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -307,6 +310,7 @@ class Schedule:
     car_power_kw: FloatArray  # (n,), charging positive; ignored where not plugged
     battery_power_kw: FloatArray | None = None  # (B,)
     battery_kvar: FloatArray | None = None  # (B,) reactive power, taken from the feeder positive; None is 0
+    charger_kvar: FloatArray | None = None  # (R,) the same of the chargers of each region
     turbine_kw: FloatArray | None = None  # (R,)
     expected_car_load_kw: FloatArray | None = None  # (K, R), net
     decision: Decision = field(default_factory=lambda: Decision(status="none"))

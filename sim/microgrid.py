@@ -11,7 +11,7 @@ import numpy as np
 from sim.arrays import FloatArray, IntArray
 from sim.battery import kept_share, power_limits_kw, stored_energy
 from sim.clock import DAY_S, STEP_H, STEP_S
-from sim.contracts import Site
+from sim.contracts import Cars, Site
 from sim.errors import PolicyError, ScenarioError
 from sim.feeder.model import Network
 from sim.feeder.placing import build_network
@@ -80,6 +80,7 @@ def build_site(scenario: Scenario, locate: Locate = Path) -> Site:
         energy_value_per_kwh=energy_value_per_kwh(scenario, locate),
         network=network,
         battery_apparent_kva=_apparent_kva(units),
+        charger_kvar_per_kw=_charger_kvar_per_kw(scenario),
     )
 
 
@@ -87,6 +88,12 @@ def _apparent_kva(units: tuple[Unit, ...]) -> FloatArray | None:
     """Ratings of the batteries' inverters for reactive power, 0 where there is none; None where none has one."""
     ratings = _column(units, lambda unit: unit.apparent_power_kva or 0.0)
     return ratings if ratings.any() else None
+
+
+def _charger_kvar_per_kw(scenario: Scenario) -> FloatArray | None:
+    """Reactive power of each region's chargers per kW of their cars' limits; None where no region has any."""
+    per_kw = np.array([region.charger_kvar_per_kw for region in scenario.regions], dtype=np.float64)
+    return per_kw if per_kw.any() else None
 
 
 def _ties(scenario: Scenario, network: Network | None) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
@@ -218,6 +225,43 @@ def reactive_room_kvar(site: Site, power_kw: FloatArray) -> FloatArray:
     if site.network is None or site.battery_apparent_kva is None:
         return np.zeros_like(power_kw)
     return np.sqrt(np.maximum(site.battery_apparent_kva**2 - power_kw**2, 0.0))
+
+
+def admissible_charger_kvar(
+    site: Site, cars: Cars, reactive_kvar: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Nearest reactive powers that the chargers of each region can take or give for a whole step; shapes (R,).
+
+    Parameters
+    ----------
+    cars
+        As they stand at the step's beginning.
+    reactive_kvar
+        As asked, taken from the feeder positive; None is nothing.
+
+    Returns
+    -------
+    admissible_kvar, clipped_kvar : ndarray, shape (R,)
+        What can be done, and by how much the request was cut (non-negative, to be counted).
+
+    Raises
+    ------
+    PolicyError
+        When a set-point is not a finite number.
+    """
+    if reactive_kvar is None:
+        return np.zeros(site.n_regions), np.zeros(site.n_regions)
+    _require_finite("charger_kvar", reactive_kvar)
+    most_kvar = charger_room_kvar(site, cars)
+    return _clipped(reactive_kvar, -most_kvar, most_kvar)
+
+
+def charger_room_kvar(site: Site, cars: Cars) -> FloatArray:
+    """Reactive power that the chargers of each region can take or give beside any power of the plugged cars, (R,)."""
+    if site.network is None or site.charger_kvar_per_kw is None:
+        return np.zeros(site.n_regions)
+    region, limit_kw = cars.region_index[cars.is_plugged], cars.charge_limit_kw[cars.is_plugged]
+    return site.charger_kvar_per_kw * np.bincount(region, limit_kw, site.n_regions)
 
 
 def admissible_turbine_kw(

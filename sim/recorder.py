@@ -123,6 +123,7 @@ class Recorder:
             "battery_energy_kwh": stack([by_region(row.battery_kwh) for row in rows]),
             "ev_charge_kw": stack([row.energy.charge_kwh / STEP_H for row in rows]),
             "ev_discharge_kw": stack([row.energy.discharge_kwh / STEP_H for row in rows]),
+            "charger_kvar": stack([row.settled.charger_kvar for row in rows]),
             "import_kw": stack([row.settled.import_kw for row in rows]),
             "export_kw": stack([row.settled.export_kw for row in rows]),
             "tie_kw": stack([row.settled.tie_kw for row in rows]),

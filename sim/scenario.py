@@ -590,6 +590,13 @@ class Region(Part):
     bidirectional: Annotated[
         bool, Field(description="Whether chargers here can discharge cars; false: they only charge.")
     ] = True
+    charger_kvar_per_kw: Annotated[
+        Fraction,
+        Field(
+            description="Reactive power that chargers here can take or give beside full active power, on a feeder, per "
+            "kW of the plugged car's charge limit (0.48: an inverter rated at P/0.9)."
+        ),
+    ] = 0.0
     bus: Annotated[
         str | None, Field(min_length=1, description="Bus of the feeder, where the scenario has one.")
     ] = None

@@ -220,6 +220,8 @@ def _without_feeder(scenario: Scenario) -> Iterator[str]:
     for index, region in enumerate(scenario.regions):
         if region.bus is not None:
             yield f"regions[{index}].bus: the scenario has no feeder"
+        if region.charger_kvar_per_kw > 0.0:
+            yield f"regions[{index}].charger_kvar_per_kw: the scenario has no feeder"
         for number, unit in enumerate(region.batteries):
             if unit.apparent_power_kva is not None:
                 yield f"regions[{index}].batteries[{number}].apparent_power_kva: the scenario has no feeder"

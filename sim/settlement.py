@@ -60,6 +60,7 @@ class Settled:
     turbine_cut_kw: FloatArray
     over_limit_kw: FloatArray  # import or export above its limit; 0 when the cars kept to their caps
     battery_kvar: FloatArray  # (B,), reactive power taken from the feeder
+    charger_kvar: FloatArray  # the same of the cars' chargers
     has_power_flow: bool = True  # false: no state of the feeder carries this, losses are left out
 
     def __post_init__(self) -> None:
@@ -79,6 +80,7 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
     battery_kw: FloatArray,
     turbine_kw: FloatArray,
     battery_kvar: FloatArray | None = None,
+    charger_kvar: FloatArray | None = None,
 ) -> Settled:
     """Balance one step.
 
@@ -94,10 +96,14 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
         Admissible set-points.
     battery_kvar : ndarray, shape (B,)
         Admissible reactive power, taken from the feeder positive; it changes what a feeder loses. None is 0.
+    charger_kvar : ndarray, shape (R,)
+        The same of the cars' chargers.
     """
     car_kw = ev_charge_kw - ev_discharge_kw
-    kvar = np.zeros_like(battery_kw) if battery_kvar is None else battery_kvar
-    settled = replace(_balanced(site, truth, car_kw, battery_kw, turbine_kw), battery_kvar=kvar)
+    of_batteries = np.zeros_like(battery_kw) if battery_kvar is None else battery_kvar
+    of_chargers = np.zeros(site.n_regions) if charger_kvar is None else charger_kvar
+    settled = _balanced(site, truth, car_kw, battery_kw, turbine_kw)
+    settled = replace(settled, battery_kvar=of_batteries, charger_kvar=of_chargers)
     network = site.network
     if network is None:
         return settled
@@ -119,15 +125,16 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
         lost_kw = np.zeros(site.n_regions)
         lost_kw[source] = loss_kw
         again = _balanced(site, truth, car_kw + lost_kw, battery_kw, turbine_kw)
-        settled = replace(again, battery_kvar=kvar)
+        settled = replace(again, battery_kvar=of_batteries, charger_kvar=of_chargers)
     return replace(settled, has_power_flow=False)
 
 
 def reactive_demand_kvar(site: Site, truth: StepTruth, settled: Settled) -> FloatArray:
-    """Reactive power that each region's loads and batteries take from the feeder, (R,)."""
+    """Reactive power that each region's loads, batteries and chargers take from the feeder, (R,)."""
     assert site.network is not None
     of_loads: FloatArray = (truth.load_kw - settled.unserved_kw) * site.network.load_kvar_per_kw
-    return of_loads + np.bincount(site.battery_region_index, settled.battery_kvar, site.n_regions)
+    of_batteries = np.bincount(site.battery_region_index, settled.battery_kvar, site.n_regions)
+    return of_loads + of_batteries + settled.charger_kvar
 
 
 def _with_losses(network: Network, settled: Settled, state: ExactFlow) -> Settled:
@@ -174,6 +181,7 @@ def _balanced(
         turbine_cut_kw=turbine_cut_kw,
         over_limit_kw=lack_kw + excess_kw,
         battery_kvar=np.zeros_like(battery_kw),
+        charger_kvar=np.zeros(site.n_regions),
     )
 
 

@@ -30,6 +30,7 @@ from sim.forecasting.past import Measurements
 from sim.microgrid import (
     admissible_battery_kvar,
     admissible_battery_kw,
+    admissible_charger_kvar,
     admissible_turbine_kw,
     battery_energy_after_kwh,
 )
@@ -101,6 +102,7 @@ class _Plant:
     turbine_kw: FloatArray
     battery_set_kw: FloatArray
     battery_set_kvar: FloatArray
+    charger_set_kvar: FloatArray
     turbine_set_kw: FloatArray
     peak_import_kw: FloatArray  # of a step of this day so far
 
@@ -126,6 +128,7 @@ class Simulation:
             turbine_kw=np.zeros(site.n_regions),
             battery_set_kw=np.zeros(len(site.battery_region_index)),
             battery_set_kvar=np.zeros(len(site.battery_region_index)),
+            charger_set_kvar=np.zeros(site.n_regions),
             turbine_set_kw=np.zeros(site.n_regions),
             peak_import_kw=np.zeros(site.n_regions),
         )
@@ -197,7 +200,7 @@ class Simulation:
             schedule = actors.dispatcher.decide(snapshot, forecast)
         seconds = perf_counter() - begin
         self._check(schedule, cars.n, now_s)
-        self._set_plant(schedule)
+        self._set_plant(schedule, cars)
         asked_kw = np.where(cars.is_plugged, schedule.car_power_kw, 0.0)
         may_give_kw = np.where(actors.site.gives_from_cars(cars.region_index), cars.discharge_limit_kw, 0.0)
         power_kw = np.clip(asked_kw, -may_give_kw, cars.charge_limit_now_kw)
@@ -229,14 +232,19 @@ class Simulation:
         )
         if schedule.battery_kvar is not None:  # without it there is no reactive power
             wanted += (("battery_kvar", schedule.battery_kvar, len(site.battery_region_index)),)
+        if schedule.charger_kvar is not None:
+            wanted += (("charger_kvar", schedule.charger_kvar, site.n_regions),)
         for field, values, size in wanted:
             if values is None:
                 raise PolicyError(f"{place}: no {field} in its schedule")
             if fault := numbers_fault(values, size):
                 raise PolicyError(f"{place}: {field} {fault}")
 
-    def _set_plant(self, schedule: Schedule) -> None:
-        """Take the set-points of batteries and turbines as far as physics allows; what is cut is counted."""
+    def _set_plant(self, schedule: Schedule, cars: Cars) -> None:
+        """Take the set-points of batteries, turbines and chargers' reactive power as far as physics allows.
+
+        What is cut is counted.
+        """
         site, plant = self._actors.site, self._plant
         assert schedule.battery_power_kw is not None
         assert schedule.turbine_kw is not None
@@ -246,9 +254,10 @@ class Simulation:
         plant.battery_set_kvar, cut_kvar = admissible_battery_kvar(
             site, plant.battery_set_kw, schedule.battery_kvar
         )
+        plant.charger_set_kvar, cut_charger_kvar = admissible_charger_kvar(site, cars, schedule.charger_kvar)
         plant.turbine_set_kw, cut_turbine = admissible_turbine_kw(site, plant.turbine_kw, schedule.turbine_kw)
         self.recorder.clipped_kwh += (float(cut_battery.sum()) + float(cut_turbine.sum())) * STEP_H
-        self.recorder.clipped_kwh += float(cut_kvar.sum()) * STEP_H
+        self.recorder.clipped_kwh += (float(cut_kvar.sum()) + float(cut_charger_kvar.sum())) * STEP_H
 
     def _give_power(self, step: int, car_power_kw: FloatArray, cars: Cars) -> float:
         """Hand set-points to the cars, under what their region's connection can carry.
@@ -311,6 +320,7 @@ class Simulation:
             plant.battery_set_kw,
             plant.turbine_set_kw,
             plant.battery_set_kvar,
+            plant.charger_set_kvar,
         )
         site = actors.site
         plant.battery_kwh = battery_energy_after_kwh(site, plant.battery_kwh, settled.battery_kw)

@@ -223,6 +223,12 @@ GRID: Final = _table(
     ("battery_energy_kwh", "float64", "kWh", "stored in them at the step's end"),
     ("ev_charge_kw", "float64", "kW", "cars charging"),
     ("ev_discharge_kw", "float64", "kW", "cars discharging"),
+    (
+        "charger_kvar",
+        "float64",
+        "kvar",
+        "signed: reactive power of the cars' chargers, taken from the feeder positive",
+    ),
     ("import_kw", "float64", "kW", "from the grid"),
     ("export_kw", "float64", "kW", "to the grid"),
     ("tie_kw", "float64", "kW", "signed: net over ties, into the region positive"),

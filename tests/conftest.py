@@ -161,6 +161,7 @@ def _steps(spans: pd.DataFrame, scenario: dict[str, Any]) -> pd.DataFrame:
                     "battery_energy_kwh": energy,
                     "ev_charge_kw": span["ev_charge_kw"],
                     "ev_discharge_kw": span["ev_discharge_kw"],
+                    "charger_kvar": 0.0,
                     "import_kw": span["import_kw"],
                     "export_kw": span["export_kw"],
                     "tie_kw": tie,

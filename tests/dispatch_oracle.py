@@ -25,6 +25,7 @@ class Model:
         self.rows, self.row_lower, self.row_upper = [], [], []
         self.first_stage = []  # powers of cars, batteries and turbines in the first step
         self.battery = {}  # powers of each battery and step
+        self.plugged_kw = defaultdict(float)  # charge limits of the cars known at each region and step
 
     def variable(self, cost: float, lower: float, upper: float, *, integer: bool = False) -> int:
         """Add a variable and give its number."""
@@ -166,8 +167,7 @@ def written_down(
     flows = _ties(model, balance, site, n_steps, exclusive)
     if site.network is not None:
         for k in range(n_steps):
-            inverters = {} if site.battery_apparent_kva is None else _inverters(model, site, k)
-            _feeder(model, site, forecast.load_kw[k], flows[k], inverters)
+            _feeder(model, site, forecast.load_kw[k], flows[k], _inverters(model, site, k))
     for (region, k), terms in balance.items():
         net = forecast.load_kw[k, region] - forecast.pv_kw[k, region] - forecast.wind_kw[k, region]
         model.row(terms, net, net)
@@ -193,18 +193,31 @@ def _ties(model, balance, site: Site, n_steps: int, exclusive: bool) -> list[lis
 
 
 def _inverters(model: Model, site: Site, k: int) -> dict[int, list[int]]:
-    """Reactive power of the rated batteries in a step by region, within a polygon with 16 corners, at a trifle."""
+    """Reactive power of inverters in a step by region, at a trifle.
+
+    Of rated batteries within a polygon with 16 corners, of chargers between bounds.
+    """
     by_region = defaultdict(list)
-    price = site.step_s / 3600 * site.unserved_price_per_kwh * 1e-6
-    for unit, rating in enumerate(site.battery_apparent_kva):
+    for unit, rating in enumerate([] if site.battery_apparent_kva is None else site.battery_apparent_kva):
         if rating > 0:
-            kvar, size = model.variable(0, -np.inf, np.inf), model.variable(price, 0, np.inf)
-            model.row([(1.0, size), (-1.0, kvar)], 0, np.inf)
-            model.row([(1.0, size), (1.0, kvar)], 0, np.inf)
+            kvar = _sized(model, site, np.inf)
             charge, discharge = model.battery[unit, k]
             _in_polygon(model, rating, [(1.0, charge), (-1.0, discharge)], [(1.0, kvar)], 0.0)
             by_region[int(site.battery_region_index[unit])].append(kvar)
+    for region, per_kw in enumerate([] if site.charger_kvar_per_kw is None else site.charger_kvar_per_kw):
+        most = per_kw * model.plugged_kw[region, k]
+        if most > 0:
+            by_region[region].append(_sized(model, site, most))
     return by_region
+
+
+def _sized(model: Model, site: Site, most: float) -> int:
+    """A reactive power up to a size either way, which costs a trifle."""
+    price = site.step_s / 3600 * site.unserved_price_per_kwh * 1e-6
+    kvar, size = model.variable(0, -most, most), model.variable(price, 0, np.inf)
+    model.row([(1.0, size), (-1.0, kvar)], 0, np.inf)
+    model.row([(1.0, size), (1.0, kvar)], 0, np.inf)
+    return kvar
 
 
 def _in_polygon(model: Model, radius: float, active: list, reactive: list, known: float) -> None:
@@ -362,6 +375,8 @@ def _car(model, balance, site, snapshot, forecast, car, departing, exclusive, ru
         limits = (cars.charge_limit_kw[car] * fraction[k], cars.discharge_limit_kw[car] * gives)
         terms = [(1.0, energy)] + ([] if last is None else [(-1.0, last)])
         if fraction[k] > 0:
+            counted = 1.0 if k == 0 else fraction[k]
+            model.plugged_kw[int(region[k]), k] += counted * cars.charge_limit_kw[car]
             wear = h * site.throughput_price_per_kwh
             charge, discharge = _unit(model, balance[int(region[k]), k], wear, limits, exclusive)
             model.first_stage += [charge, discharge] if k == 0 else []

@@ -78,6 +78,7 @@ def same_decision(ours: Schedule, theirs: Schedule) -> bool:
         (ours.car_power_kw, theirs.car_power_kw),
         (ours.battery_power_kw, theirs.battery_power_kw),
         (ours.battery_kvar, theirs.battery_kvar),
+        (ours.charger_kvar, theirs.charger_kvar),
         (ours.turbine_kw, theirs.turbine_kw),
     )
     return all(np.array_equal(np.asarray(mine), np.asarray(other)) for mine, other in pairs)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dispatch_oracle import optimum
+from reactive_cases import BATTERY, HEAD, NARROW, THIN, region, run_first_decision, write_feeder
 from simulation_cases import Kept
 
 from dispatch.baselines import Uncontrolled
@@ -40,8 +41,6 @@ from sim.trace import BY_NAME
 STORAGE = ("homes-west", "homes-south", "shops-centre")
 RATED = [f"regions.{name}.batteries.0.apparent_power_kva=200" for name in STORAGE]
 SHORT = ["dispatch.horizon_steps=24", "dispatch.feeder_limits=keep", "fleet.size=25"]
-NARROW = ["feeder.voltage_min_pu=0.995", "feeder.source_pu=1.0", "feeder.voltage_max_pu=1.0"]
-THIN = ["feeder.line_ampacities_a={L17=1.2,L16=2.0,L24=9.0,L32=1.0}"]
 
 
 def site(overrides: list[str] | None = None) -> Site:
@@ -112,24 +111,11 @@ def test_first_decision_against_another_program(more: list[str], kind: str) -> N
     scenario = load_scenario("storage-network", overrides)
     kept = Kept(dispatcher_for(scenario))
     simulation, actors = assemble(scenario, dispatcher=kept)
-    kept.decide = _first_only(kept)
-    with pytest.raises(PolicyError, match="enough"):
-        simulation.run()
+    run_first_decision(kept, simulation)
     expected = optimum(actors.site, kept.snapshots[0], kept.forecasts[0], departing="lambda")
     assert kept.schedules[0].decision.turbine_bound == pytest.approx(expected, rel=1e-7)
     without = replace(actors.site, battery_apparent_kva=None)
     assert optimum(without, kept.snapshots[0], kept.forecasts[0], departing="lambda") > expected * (1 + 1e-5)
-
-
-def _first_only(kept: Kept):
-    decide = kept.decide
-
-    def once(snapshot, forecast) -> Schedule:
-        if kept.schedules:
-            raise PolicyError("enough")
-        return decide(snapshot, forecast)
-
-    return once
 
 
 class Plans(RollingHorizon):
@@ -167,76 +153,12 @@ def test_plans_have_the_voltages_that_they_say() -> None:
 
 # -- a feeder whose voltage needs reactive power ----------------------------------------------------------------
 
-SERIES = (
-    '{ file = "shipped:simbench_2016_loads", column = "*", time_column = "time", step_minutes = 15, '
-    'zone = "scenario", stamp = "beginning", to_quarter_hours = "mean", wrap = "year" }'
-)
-BUSES = "bus,rated_kv\nstation,10\nstreet,10\nyard,10\nmill,10\n"
-LINES = (
-    "line,from_bus,to_bus,r_ohm,x_ohm,b_us,ampacity_a\nlong,station,mill,0.5,8.0,20,300\n"
-    "one,station,street,0.5,0.2,,300\nother,station,yard,0.5,0.2,,300\n"
-)
-HEAD = """extends = "multi-microgrid"
-[scenario]
-name = "reactive"
-[fleet]
-size = 5
-[dispatch]
-horizon_steps = 12
-feeder_rounds = 8
-feeder_limits = "keep"
-[feeder]
-buses = "buses.csv"
-lines = "lines.csv"
-source_bus = "station"
-source_pu = 1.0
-voltage_min_pu = 0.98
-voltage_max_pu = 1.02
-[[regions]]
-name = "station"
-bus = "station"
-place_type = "bus"
-weight = 1.0
-chargers = 0
-import_limit_kw = "unlimited"
-export_limit_kw = 0.0
-"""
-BATTERY = """[[regions.batteries]]
-capacity_kwh = 2.0
-charge_limit_kw = 2.0
-discharge_limit_kw = 2.0
-charge_efficiency = 0.95
-discharge_efficiency = 0.95
-soc_min = 0.1
-soc_max = 0.95
-initial_soc = 0.5
-"""
-
-
-def region(name: str, place_type: str, kwh_per_day: float, kvar_per_kw: float) -> str:
-    """A region at the bus of its name."""
-    return f"""[[regions]]
-name = "{name}"
-bus = "{name}"
-place_type = "{place_type}"
-weight = 1.0
-chargers = "unlimited"
-import_limit_kw = 0.0
-export_limit_kw = 0.0
-[regions.load]
-mean_kwh_per_day = {kwh_per_day}
-kvar_per_kw = {kvar_per_kw}
-weights = {{ "G4-B_pload" = 1.0 }}
-series = {SERIES}
-"""
-
 
 @pytest.fixture(scope="module")
 def mill(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mill behind a long line, with a load that takes as much reactive as active power and a tiny battery."""
     folder = tmp_path_factory.mktemp("mill")
-    (folder / "buses.csv").write_text(BUSES)
-    (folder / "lines.csv").write_text(LINES)
+    write_feeder(folder)
     regions = region("street", "H", 400.0, 0.3) + region("yard", "O", 100.0, 0.3)
     path = folder / "mill.toml"
     path.write_text(HEAD + regions + region("mill", "W", 6000.0, 1.0) + BATTERY)
