@@ -203,14 +203,27 @@ def forecast_parts(kept: Study, known: Study) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def reactive(without: Study, within: Study) -> pd.DataFrame:
-    """What reactive power of storage changes where the band is narrow, paired by day.
+def reactive(without: Study, within: Mapping[str, Study]) -> pd.DataFrame:
+    """What reactive power changes where the band is narrow, paired by day.
+
+    Parameters
+    ----------
+    without
+        The days on which none is given.
+    within
+        The same days, by what gives it.
 
     Returns
     -------
     DataFrame
-        A row per key figure: means without and with it, difference with its 95 % interval over days (n).
+        A row per key figure and giver: means without and with it, difference with its 95 % interval over days (n).
     """
+    tables = [_reactive(without, study).assign(**{"reactive power of": by}) for by, study in within.items()]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["reactive power of", *table.columns[:-1]]]
+
+
+def _reactive(without: Study, within: Study) -> pd.DataFrame:
     one, other = (
         study.results.assign(day=pd.to_datetime(study.results[START]).dt.date).set_index("day").sort_index()
         for study in (without, within)

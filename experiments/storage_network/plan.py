@@ -56,6 +56,8 @@ TIGHT_PU: Final = 0.98
 """Lower end of a band that the feeder's loads alone leave on many days."""
 INVERTER_KVA: Final = 400.0
 """Of each unit's inverter where it gives reactive power [A]."""
+CHARGER_KVAR_PER_KW: Final = 0.48
+"""Of cars' chargers where they give reactive power: inverters rated at a power factor of 0.9."""
 DEMAND_PRICE: Final = 0.30
 """Of the largest quarter-hour of a day, EUR per kW and day: about 110 a year [A]."""
 
@@ -205,19 +207,26 @@ def _part(
 
 
 def tight_parts(extent: Extent, days: Sequence[dict[str, Level]]) -> Iterator[Part]:
-    """The optimum where the band ends at ``TIGHT_PU``, with storage that gives no reactive power and some that does."""
+    """The optimum where the band ends at ``TIGHT_PU``: without reactive power, with storage's, with chargers' too."""
     tight = (
         'dispatch.feeder_limits="keep"',
         'forecast.kind="perfect"',
         f"feeder.voltage_min_pu={TIGHT_PU}",
     )
     yield _part("tight", base(extent, *tight), ("day-ahead",), days)
+    regions = resolve(SCENARIO).regions
     inverters = [
         f"regions.{region.name}.batteries.{number}.apparent_power_kva={INVERTER_KVA}"
-        for region in resolve(SCENARIO).regions
+        for region in regions
         for number in range(len(region.batteries))
     ]
     yield _part("tight-reactive", base(extent, *tight, *inverters), ("day-ahead",), days)
+    chargers = [
+        f"regions.{region.name}.charger_kvar_per_kw={CHARGER_KVAR_PER_KW}"
+        for region in regions
+        if region.chargers != 0
+    ]
+    yield _part("tight-chargers", base(extent, *tight, *inverters, *chargers), ("day-ahead",), days)
 
 
 def by_forecaster(days: Sequence[dict[str, Level]], forecasters: Sequence[str]) -> Iterator[dict[str, Level]]:

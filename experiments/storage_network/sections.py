@@ -20,7 +20,14 @@ from experiments.storage_network.explorer import explorer
 from experiments.storage_network.forecast_scores import scores_table
 from experiments.storage_network.hosting import hosting_table
 from experiments.storage_network.linear_error import linear_errors
-from experiments.storage_network.plan import DEMAND_PRICE, INVERTER_KVA, KIND, TIGHT_PU, Extent
+from experiments.storage_network.plan import (
+    CHARGER_KVAR_PER_KW,
+    DEMAND_PRICE,
+    INVERTER_KVA,
+    KIND,
+    TIGHT_PU,
+    Extent,
+)
 from experiments.storage_network.planning import (
     CALLED,
     CANDIDATES,
@@ -204,16 +211,18 @@ def _reactive(parts: Mapping[str, Study]) -> Section:
         title="What inverters add",
         question=(
             f"The plan with foresight where no voltage shall be below {TIGHT_PU:g} p.u., a band that loads alone leave "
-            f"on many days: with storage that moves active power only, and with {INVERTER_KVA:g} kVA inverters that "
-            f"give "
-            "reactive power besides."
+            f"on many days: with active power only, with {INVERTER_KVA:g} kVA inverters of storage that give reactive "
+            f"power besides, and with cars' chargers that give {CHARGER_KVAR_PER_KW:g} kvar per kW too."
         ),
         tables=(
             Shown(
                 name="reactive",
                 caption="Voltages outside the narrower band, cost and losses, means over days (n); paired differences "
                 "with 95 % intervals",
-                frame=days.reactive(parts["tight"], parts["tight-reactive"]),
+                frame=days.reactive(
+                    parts["tight"],
+                    {"storage": parts["tight-reactive"], "storage, chargers": parts["tight-chargers"]},
+                ),
             ),
         ),
     )
