@@ -885,7 +885,7 @@ class Dispatch(Part):
             le=20,
             description="rolling, margin: most solves of a decision until its plan keeps the limits in AC power flow.",
         ),
-    ] = 3
+    ] = 6
     feeder_rating_margin: Annotated[
         float,
         Field(ge=0, lt=1, description="Share of each rating that plans leave free for what forecasts miss."),

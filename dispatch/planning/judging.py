@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from dispatch.network import KEPT_PU, MILLI
+from dispatch.network import MILLI
 from dispatch.planning.day import Case
 from dispatch.planning.program import Amounts, Layout, Options, States
 from sim.arrays import FloatArray, freeze
@@ -16,6 +16,10 @@ from sim.feeder.ac import PowerFlow, ac_power_flow
 from sim.feeder.model import BASE_KVA
 
 _DUST_KW: Final = 1e-6
+
+
+_KEPT_PU: Final = 1e-5
+"""A state no farther outside the band, or above a rating, is what rounding of a large program leaves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -178,8 +182,8 @@ def _violations(case: Case, flow: PowerFlow, exchange_kw: FloatArray) -> tuple[V
     export_limit = np.repeat([day.export_limit_kw for day in case.days], each_day)
     found: list[Violation] = []
     kinds: Sequence[tuple[tuple[str, ...], FloatArray, float]] = (
-        (tuple(f"bus {name}" for name in feeder.bus_names), outside, KEPT_PU),
-        (tuple(f"branch {name}" for name in feeder.branch_names), flow.loading - 1.0, KEPT_PU),
+        (tuple(f"bus {name}" for name in feeder.bus_names), outside, _KEPT_PU),
+        (tuple(f"branch {name}" for name in feeder.branch_names), flow.loading - 1.0, _KEPT_PU),
         (("export",), (-exchange_kw - export_limit)[:, np.newaxis], 1e-3),
     )
     for names, excess, kept in kinds:
