@@ -15,6 +15,7 @@ from simulation_cases import Kept
 from dispatch.baselines import Uncontrolled
 from dispatch.conformance import check_dispatcher
 from dispatch.itinerary import declared
+from dispatch.network import lossless, network_numbers
 from dispatch.options import DispatchOptions
 from dispatch.problem import Problem
 from dispatch.reactive import carries_reactive, planned_charger_room_kvar, reach_kvar
@@ -85,15 +86,31 @@ def test_chargers_keep_a_voltage_that_nothing_else_can(mill: Path, compensated: 
 
 @pytest.mark.slow
 def test_a_bound_that_is_too_tight_is_reached_and_kept(mill: Path, tmp_path: Path) -> None:
-    """Where the chargers cannot mend the voltage, they give all that the cars plugged in allow, and no more."""
-    little = [*WITHOUT, "regions.mill.charger_kvar_per_kw=0.1"]
+    """Where the chargers cannot mend the voltage, they give all that the cars plugged in allow, and no more.
+
+    Half of the cars take no part; the audit knows that they give none.
+    """
+    little = [*WITHOUT, "regions.mill.charger_kvar_per_kw=0.1", "fleet.drivers.participation_share=0.5"]
     made = read_run(run(mill, overrides=little, policy="rolling", out=tmp_path / "run").path)
     assert made.kpis["voltage_violations"] > 0
-    given = -at_mill(made.table("grid"))["charger_kvar"]
-    room = 0.1 * LIMIT_KW * at_mill(made.table("domain"))["n_plugged"]
+    grid, segments, cars = (made.table(name) for name in ("grid", "segments", "vehicles"))
+    taking = segments["vehicle_id"].isin(cars.loc[cars["takes_part"], "vehicle_id"])
+    there = segments[taking & segments["plugged"] & (segments["region"] == "mill")]
+    at_s = at_mill(grid)["step_start_s"]
+    plugged = np.array([((there["start_s"] <= t) & (t < there["end_s"])).sum() for t in at_s])
+    assert 0 < plugged.max() < 30
+    given, room = -at_mill(grid)["charger_kvar"].to_numpy(), 0.1 * LIMIT_KW * plugged
     assert (given <= room + 1e-9).all()
     assert (given >= room - 1e-6).sum() >= made.kpis["voltage_violations"]
     assert audit(tmp_path / "run") == []
+
+    def one_car_more(table: pd.DataFrame) -> pd.DataFrame:
+        row = table.index[table["region"] == "mill"][np.argmax(given - room)]
+        table.loc[row, "charger_kvar"] -= 0.1 * LIMIT_KW
+        return table
+
+    rewrite_table(tmp_path / "run", "grid", one_car_more)
+    assert "charger reactive power" in {finding.check for finding in audit(tmp_path / "run")}
 
 
 @pytest.mark.slow
@@ -230,6 +247,24 @@ def test_a_plan_counts_on_the_cars_it_knows() -> None:
     reach, carries = reach_kvar(site, room), carries_reactive(site)
     assert (reach[:, ~carries] == 0.0).all()
     assert reach.max(axis=1) == pytest.approx(room.sum(axis=1))
+
+
+def test_a_branch_without_cars_below_it_keeps_its_exact_bound() -> None:
+    """In a step without plugged cars the limit of its flow is that of the loads alone, with some it is a polygon."""
+    overrides = ["fleet.size=0", *AT_HOMES, "feeder.line_ampacity_a=100"]
+    site = assemble(load_scenario("storage-network", overrides))[1].site
+    assert site.network is not None
+    room, load_kvar = np.zeros((2, site.n_regions)), np.full((2, site.n_regions), 20.0)
+    room[1, site.region_names.index("homes-west")] = 50.0
+    state = lossless(site.network, 2)
+    alone = network_numbers(site.network, load_kvar, state)
+    numbers = network_numbers(site.network, load_kvar, state, site, room)
+    assert numbers.rating_upper is not None
+    below = site.network.feeder.below @ room[1] > 0.0
+    assert 0 < below.sum() < carries_reactive(site).sum()
+    assert (numbers.flow_limit_kw[0] == alone.flow_limit_kw[0]).all()
+    assert (numbers.flow_limit_kw[1] > alone.flow_limit_kw[1]).tolist() == below.tolist()
+    assert np.isfinite(numbers.rating_upper).any(axis=2).tolist() == [[False] * len(below), below.tolist()]
 
 
 @pytest.mark.slow
