@@ -53,6 +53,13 @@ def rows_of(parts: Mapping[str, Study]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def forecasts_of(part: str, study: Study) -> tuple[str, ...]:
+    """Under which forecasts a part's days were run."""
+    if KIND in study.results:
+        return tuple(dict.fromkeys(study.results[KIND]))
+    return ("perfect",) if part in _PERFECT else ("persistence",)
+
+
 def compared(rows: pd.DataFrame) -> pd.DataFrame:
     """Each policy under each forecaster against the plan with foresight within the feeder's limits, day by day.
 

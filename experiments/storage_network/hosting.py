@@ -108,6 +108,7 @@ def hosting_table(rows: pd.DataFrame) -> pd.DataFrame:
         table.append(
             {
                 "charging": mode,
+                "reading": "at least" if own["is_at_least"].any() else "mean",
                 "cars": mean["mean"],
                 "low": mean["ci_low"],
                 "high": mean["ci_high"],

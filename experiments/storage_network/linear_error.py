@@ -10,7 +10,7 @@ import pandas as pd
 from experiments.monte_carlo.reading import Study
 from experiments.reading import Run
 from experiments.shipped import locate
-from experiments.storage_network.days import NAMES
+from experiments.storage_network.days import NAMES, forecasts_of
 from sim.arrays import FloatArray
 from sim.feeder.linear import linear_flow
 from sim.feeder.model import Feeder, Network
@@ -23,20 +23,22 @@ def linear_errors(parts: Mapping[str, Study]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row per policy, those with perfect forecasts by themselves: states; of the lossless form the largest
-        error, the mean, and how much more voltage it promises
-        at most; of the form with the state's own losses, as plans have them when they stand, the largest error [p.u.].
+        A row per policy, those with perfect forecasts by themselves: forecasts, states; of the lossless form the
+        largest error, the mean, and how much more voltage it promises at most; of the form with the state's own
+        losses, as plans have them when they stand, the largest error [p.u.].
     """
-    return pd.DataFrame(_row(words, parts[name]) for name, words in NAMES.items())
+    return pd.DataFrame(
+        {"policy": words, "forecasts": ", ".join(forecasts_of(name, parts[name])), **_errors(parts[name])}
+        for name, words in NAMES.items()
+    )
 
 
-def _row(name: str, study: Study) -> dict[str, object]:
+def _errors(study: Study) -> dict[str, object]:
     network = build_network(study.scenario, locate)
     assert network is not None
     found = [run_errors(run, network) for _, _, run in study.kept_runs()]
     lossless, own = (np.concatenate([pair[k] for pair in found]) for k in (0, 1))
     return {
-        "policy": name,
         "states": len(lossless),
         "lossless, largest [p.u.]": float(np.abs(lossless).max()),
         "lossless, mean [p.u.]": float(np.abs(lossless).mean()),
