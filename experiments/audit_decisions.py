@@ -59,9 +59,12 @@ def check_exclusivity(folder: Folder, findings: Findings) -> None:
 
     Burning a kWh never pays at a throughput price of max(phi, -buy) (1 - eta) / eta or more, where eta is
     eta_c eta_d, in a region that imports or uses sun or wind. A demand charge makes plans common in which a region
-    lives from what is stored alone; there nothing is claimed.
+    lives from what is stored alone, and where plans keep a feeder's limits a kWh burnt may lower a voltage; there
+    nothing is claimed.
     """
     if folder.scenario["economics"]["demand_price_per_kw_day"] > 0.0:
+        return
+    if folder.scenario.get("feeder") and folder.scenario["dispatch"]["feeder_limits"] == "keep":
         return
     units = [unit for region in folder.regions for unit in region.get("batteries", [])]
     users = [*units, *(folder.scenario["fleet"]["classes"] if folder.n_vehicles else [])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,11 @@ def _table(name: str | None) -> pd.DataFrame | None:
         return None
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
-    return pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.reader(file, skipinitialspace=True) if "".join(row).strip()]
+    names = [name for name in rows[0] if name.strip()]
+    cells = [dict(zip(names, [*row, *[""] * len(names)], strict=False)) for row in rows[1:]]
+    return pd.DataFrame(cells, columns=names, dtype=object)
 
 
 def _branches(

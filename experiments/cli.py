@@ -51,13 +51,14 @@ def options(
     """Electric cars on travel chains, microgrids, and an exact decision every 15 minutes."""
 
 
-def _interrupt(*_: object) -> None:
-    raise UserInterrupt
+def _interrupt(number: int, _: object) -> None:
+    raise UserInterrupt(code=128 + number)
 
 
 def main() -> None:
     """Entry point: mistakes end in plain lines on stderr and exit code 2, Ctrl-C in 130, SIGTERM in 143."""
-    signal.signal(signal.SIGINT, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     if hasattr(signal, "SIGPIPE"):
         signal.signal(
             signal.SIGPIPE, signal.SIG_DFL

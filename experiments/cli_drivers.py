@@ -36,6 +36,9 @@ def drivers(
     if csv:
         typer.echo(table.to_csv(index=False), nl=False)
         return
+    if table.empty:
+        typer.echo("the run has no cars")
+        return
     numbers = table.drop(columns="vehicle_id").select_dtypes("number")
     summary = numbers.agg(["mean", "min", "median", "max"]).T.rename_axis("per car")
     console().print(statistics_table(summary, title=f"{len(table)} drivers, money in {opened.currency}"))

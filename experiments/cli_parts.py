@@ -38,7 +38,7 @@ class UserInterrupt(BaseException):
 def console(*, stderr: bool = False) -> Console:
     """Console for tables; where no terminal gives a width, wide enough that nothing is cut."""
     given = Console(stderr=stderr)
-    return given if given.is_terminal else Console(width=200, stderr=stderr)
+    return given if given.is_terminal else Console(width=500, stderr=stderr)
 
 
 def names_of(text: str) -> list[str]:

@@ -43,6 +43,7 @@ class Book:
     policy: str
     is_own_policy: bool
     knows_trips: bool  # whether its decisions are given the true trips, not what drivers declare
+    foresees_prices: bool  # whether they go by prices that are foreseen, not published
     departure_margin_s: float  # by which declared departures are taken to be earlier
     undeclared_soc: float  # wanted as soon as possible where no departure is declared
     currency: str
@@ -84,6 +85,11 @@ def open_book(run: Run, vehicle_ids: Iterable[int]) -> Book:
         run=run,
         policy=policy,
         knows_trips=policy == OwnCost.name or forecast["kind"] == "perfect" or "cars" in forecast["known"],
+        foresees_prices=(
+            run.scenario["tariff"]["kind"] == "series"
+            and forecast["kind"] != "perfect"
+            and "price" not in forecast["known"]
+        ),
         departure_margin_s=60.0 * dispatch["departure_margin_min"] if policy == Margin.name else 0.0,
         undeclared_soc=float(run.scenario["fleet"]["drivers"]["undeclared_soc"]),
         is_own_policy=":" in policy or bool(run.manifest.get("policy_is_own_object")),

@@ -76,6 +76,8 @@ def of_the_bus(book: Book, facts: StepFacts) -> list[str]:
     if why != "the buying price" and abs(row.set_point_kw or 0.0) <= POWER_KW:
         why += " and nothing is bought or sold there"
     sentences = [f"A kWh at the bus of {facts.region} is worth {value:.3f} {unit} now, {why}."]
+    if why != "the buying price" and book.foresees_prices:
+        sentences.append("The plan went by prices that it foresaw, not by those that came.")
     if row.binding_limit:
         worth = ""
         if row.limit_worth_per_kw and row.binding_limit.endswith("port limit"):

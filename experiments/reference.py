@@ -25,7 +25,7 @@ _EXIT_CODES: Final = """\
 | 1 | `audit` found a fault; replications of a `study` failed; a `replay` has other figures than the study |
 | 2 | a mistake that you can mend, told in plain lines on stderr; nothing half-written is left |
 | 130 | interrupted with Ctrl-C; no partial folder is left, and a `study` can be resumed |
-| 143 | a `study` ended by SIGTERM; it can be resumed |
+| 143 | SIGTERM; nothing half-written is left, and a `study` or an `experiment` can be resumed |
 """
 
 

@@ -667,6 +667,10 @@ class FeederPart(Part):
 
     @model_validator(mode="after")
     def _band_holds_the_source(self) -> FeederPart:
+        if self.voltage_min_pu >= self.voltage_max_pu:
+            raise ValueError(
+                f"voltage_min_pu {self.voltage_min_pu:g} is not below voltage_max_pu {self.voltage_max_pu:g}"
+            )
         if not self.voltage_min_pu <= self.source_pu <= self.voltage_max_pu:
             raise ValueError(
                 f"source_pu {self.source_pu:g} is outside the band {self.voltage_min_pu:g}..{self.voltage_max_pu:g}"

@@ -215,6 +215,16 @@ def _feeder(scenario: Scenario) -> Iterator[str]:
                 )
 
 
+def _feeder_margin(scenario: Scenario) -> Iterator[str]:
+    """Plans keep off both ends of the band, and something must be left of it."""
+    part, margin_pu = scenario.feeder, scenario.dispatch.feeder_voltage_margin_pu
+    if part is not None and 2.0 * margin_pu >= part.voltage_max_pu - part.voltage_min_pu:
+        yield (
+            f"dispatch.feeder_voltage_margin_pu: {margin_pu:g} at both ends leaves nothing of the band "
+            f"{part.voltage_min_pu:g}..{part.voltage_max_pu:g}"
+        )
+
+
 def _without_feeder(scenario: Scenario) -> Iterator[str]:
     """Neither buses nor reactive power, which would change nothing."""
     for index, region in enumerate(scenario.regions):
@@ -247,4 +257,5 @@ _CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
     (("regions", "travel", "fleet"), sessions),
     (("regions", "station"), _station),
     (("regions", "ties", "feeder"), _feeder),
+    (("feeder", "dispatch"), _feeder_margin),
 )

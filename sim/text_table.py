@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,10 +38,8 @@ def read_text_table(
             raw = pd.read_parquet(path)
             table = pd.DataFrame({str(name): raw[name].map(_text) for name in raw.columns}, dtype=object)
         else:
-            table = pd.read_csv(
-                path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig"
-            )
-    except (OSError, ValueError) as error:
+            table = _csv_table(path)
+    except (OSError, ValueError, csv.Error) as error:
         raise ScenarioError([f"{place}: cannot read {path}: {error}"]) from error
     known = (*required, *optional)
     faults = [f"{path.name}: column {name!r} is missing" for name in required if name not in table]
@@ -51,6 +51,39 @@ def read_text_table(
     if faults:
         raise ScenarioError(faults)
     return table
+
+
+def _csv_table(path: Path) -> pd.DataFrame:
+    """Cells by the header's names; rows may end with empty cells, or lack them.
+
+    Raises
+    ------
+    ScenarioError
+        With every row that has more cells than the header has names.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = [_stripped(row) for row in csv.reader(file, skipinitialspace=True)]
+    rows = [row for row in rows if row]
+    if not rows:
+        raise ValueError("it is empty")
+    header = rows[0]
+    n = len(header)
+    if faults := [
+        f"{path.name} row {number}: {len(row)} cells, the header has {n}"
+        for number, row in enumerate(rows[1:], start=2)
+        if len(row) > n
+    ]:
+        raise ScenarioError(faults)
+    if twice := [name for name, count in Counter(header).items() if count > 1]:
+        raise ScenarioError([f"{path.name}: column {name!r} is there twice" for name in twice])
+    return pd.DataFrame([row + [""] * (n - len(row)) for row in rows[1:]], columns=header, dtype=object)
+
+
+def _stripped(row: list[str]) -> list[str]:
+    """Cells without empty ones at the end."""
+    while row and not row[-1].strip():
+        row = row[:-1]
+    return row
 
 
 def finite_number(text: str) -> float | None:

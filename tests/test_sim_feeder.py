@@ -213,10 +213,28 @@ def test_tables_are_told_with_every_fault(written, tmp_path: Path) -> None:
         "buses.csv: column 'kv' is unknown",
         "lines.csv: column 'x_ohm' is missing",
         "transformers.csv: has no rows",
-        "feeder.source_bus: no bus is called 'root'",
     ]
     with pytest.raises(ScenarioError, match=r"feeder\.lines: cannot read .*no\.csv"):
         read_feeder(FeederFiles(buses=tmp_path / "buses.csv", lines=tmp_path / "no.csv"), "root")
+
+
+def test_rows_with_more_cells_than_names_are_told(written) -> None:
+    """The row that is too long is named, and nothing else; empty cells at the end of rows are none."""
+    with pytest.raises(ScenarioError) as caught:
+        written(lines=LINES.replace("\n", ",,\n", 1) + "C,left,right,0.1,0.1,,true,9\n")
+    assert list(caught.value.faults) == ["lines.csv row 4: 8 cells, the header has 6"]
+    commas = written(lines=LINES.replace("\n", ",,\n"))
+    assert commas.branch_names == written().branch_names
+    with pytest.raises(ScenarioError, match=r"lines\.csv: column 'r_ohm' is there twice"):
+        written(lines=LINES.replace("x_ohm", "r_ohm"))
+
+
+def test_impossible_impedances_are_told(written) -> None:
+    """Through ten million ohms nothing can be fed: a table in other units."""
+    with pytest.raises(
+        ScenarioError, match=r"row 4: line 'C': r_ohm and x_ohm let less than 1 kVA through at 10 kV"
+    ):
+        written(lines=LINES + "C,left,right,1e7,0.1,\n")
 
 
 def test_a_feeder_is_radial_and_whole(written) -> None:

@@ -1,5 +1,6 @@
 """Runs on a feeder: who stands at which bus, what settlement loses, what the tables tell, what the audit finds."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -282,3 +283,30 @@ def test_audit_does_not_mind_the_order_of_rows(network_run: Path, tmp_path: Path
         frame = pd.read_parquet(folder / f"{table}.parquet").sample(frac=1.0, random_state=1)
         write(folder, table, frame)
     assert audit(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("dispatch.feeder_voltage_margin_pu=0.1", "leaves nothing of the band 0.9..1.1"),
+        ("feeder.voltage_min_pu=1.5", "voltage_min_pu 1.5 is not below voltage_max_pu 1.1"),
+    ],
+)
+def test_a_band_of_nothing_is_told(override: str, told: str) -> None:
+    """Ends of the band in the wrong order, and margins that meet."""
+    with pytest.raises(ScenarioError, match=re.escape(told)):
+        load_scenario("storage-network", [override])
+
+
+def test_a_plan_within_limits_may_burn_energy_where_that_lowers_a_voltage(tmp_path: Path) -> None:
+    """Almost no load below a source near the upper limit: storage wastes energy, and the audit claims nothing."""
+    more = [
+        "dispatch.feeder_limits=keep",
+        "feeder.source_pu=1.0999",
+        "fleet.size=0",
+        "feeder.other_buses.mean_load_share=0.01",
+    ]
+    ran = run(
+        "storage-network", policy="rolling", overrides=[*more, "output.report=false"], out=tmp_path / "run"
+    )
+    assert [finding for finding in audit(ran.path) if finding.check == "exclusivity"] == []

@@ -93,6 +93,7 @@ class Extent:
     forecasters: tuple[str, ...]  # under which policies are compared, beside perfect forecasts
     markets_every: int  # of the days, on which tariffs are compared
     known_every: int  # of the days, on which parts of the forecasts are known or not
+    scored_every: int  # of the days, on which forecasts are scored
     charging_every: int  # of the days, on which forecasts of charging are scored
     n_fleets: int  # of which the feeder's hosting capacity is asked
     hosting_step: int  # cars
@@ -115,6 +116,7 @@ FULL: Final = Extent(
     forecasters=("persistence", "learned"),
     markets_every=6,
     known_every=3,
+    scored_every=1,
     charging_every=3,
     n_fleets=4,
     hosting_step=100,
@@ -136,11 +138,12 @@ QUICK: Final = Extent(
     forecasters=("persistence",),
     markets_every=2,
     known_every=2,
-    charging_every=1,
+    scored_every=2,
+    charging_every=2,
     n_fleets=2,
-    hosting_step=200,
-    hosting_most=2000,
-    coordinated_most=200,
+    hosting_step=400,
+    hosting_most=1200,
+    coordinated_most=400,
     tight_every=2,
     sited=(1600,),
     n_planned=1,
@@ -260,7 +263,7 @@ def sheets(extent: Extent) -> Iterator[Sheet]:
     yield Sheet(
         name="forecast-scores",
         call=scores_of_days,
-        inputs=[(day, SCORED) for day in days_of_year(extent.n_days)],
+        inputs=[(day, SCORED) for day in days_of_year(extent.n_days)[:: extent.scored_every]],
     )
     yield Sheet(
         name="charging-scores",

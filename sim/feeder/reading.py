@@ -37,6 +37,7 @@ TRANSFORMER_COLUMNS: Final = (
 TRANSFORMER_OPTIONAL: Final = ("in_service",)
 NONE_BY_NAME: Final[Mapping[str, float]] = {}
 _NAMED_AT_MOST: Final = 10  # buses that one message lists
+_MOST_PU: Final = 1e3  # impedance of a line: beyond it a short circuit behind it takes less than a kVA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,10 @@ def read_feeder(
     if files.transformers is not None:
         branches += _transformers(files.transformers, index, faults)
     if source_bus not in index:
-        faults.append(f"feeder.source_bus: no bus is called {source_bus!r}{did_you_mean(source_bus, index)}")
+        if index or not faults:
+            faults.append(
+                f"feeder.source_bus: no bus is called {source_bus!r}{did_you_mean(source_bus, index)}"
+            )
         raise ScenarioError(faults)
     source_index = index[source_bus]
     oriented, closing, unreached = orient(len(buses), [branch.ends for branch in branches], source_index)
@@ -177,7 +181,7 @@ class _Row:
     def ends(self, index: dict[str, int]) -> tuple[int, int]:
         names = self.text("from_bus"), self.text("to_bus")
         for column, name in zip(("from_bus", "to_bus"), names, strict=True):
-            if name not in index:
+            if name not in index and index:  # a table of buses that cannot be read is told by itself
                 self.fault(f"{column} {name!r} is no bus{did_you_mean(name, index)}")
         if names[0] == names[1]:
             self.fault(f"both ends are bus {names[0]!r}")
@@ -262,8 +266,10 @@ def _lines(
         kv, other_kv = (buses[end].rated_kv for end in ends)
         if kv != other_kv and np.isfinite(kv + other_kv):
             row.fault(f"joins {kv:g} kV and {other_kv:g} kV; between voltages stands a transformer")
+        base_ohm = kv**2 / (BASE_KVA / 1e3)
+        if np.hypot(r_ohm, x_ohm) > _MOST_PU * base_ohm:
+            row.fault(f"r_ohm and x_ohm let less than {BASE_KVA / _MOST_PU:g} kVA through at {kv:g} kV")
         if row.is_sound and serves:
-            base_ohm = kv**2 / (BASE_KVA / 1e3)
             lines.append(
                 _Branch(
                     place=row.place,
