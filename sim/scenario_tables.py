@@ -92,6 +92,10 @@ def set_entry(tables: dict[str, Any], dotted: str, value: Any) -> list[str]:
     ([], [])
     >>> tables["regions"]
     [{'name': 'home', 'weight': 2.0, 'chargers': 4}, {'name': 'work', 'weight': 1.0, 'chargers': 4}]
+    >>> set_entry(tables, "regions.*.batteries.*.soc_min", 0.1)
+    ['regions.*.batteries.*.soc_min: means no entry']
+    >>> set_entry(tables, "regions.home.batteries[0].soc_min", 0.1)
+    ['regions.home.batteries[0].soc_min: regions.0 has no batteries, so no [0]']
     >>> set_entry(tables, "regions.hom.weight", 2.0)
     ["regions.hom.weight: no entry of regions is called 'hom' (home, work)"]
     """
@@ -99,10 +103,10 @@ def set_entry(tables: dict[str, Any], dotted: str, value: Any) -> list[str]:
     if keys is None:
         return [f"{dotted}: {_NO_PATH}"]
     try:
-        _set(tables, keys, value, ())
+        n_set = _set(tables, keys, value, ())
     except LookupError as error:
         return [f"{dotted}: {error.args[0]}"]
-    return []
+    return [] if n_set else [f"{dotted}: means no entry"]
 
 
 def entry_places(tables: dict[str, Any], dotted: str) -> list[tuple[str | int, ...]]:
@@ -258,16 +262,28 @@ def _apply_set(tables: dict[str, Any], changes: Any, folder: Path) -> list[str]:
     return faults
 
 
-def _set(node: Any, keys: list[str | int], value: Any, place: tuple[str | int, ...]) -> None:
-    key, rest = keys[0], keys[1:]
+def _set(node: Any, keys: list[str | int], value: Any, place: tuple[str | int, ...]) -> int:
+    """Set what a path means below a node; returns how many entries that are."""
+    key, rest, n_set = keys[0], keys[1:], 0
     for found in _entries(node, key, place):
         if not rest:
             node[found] = copy.deepcopy(value)
+            n_set += 1
             continue
+        if isinstance(node, dict) and found not in node and _is_of_a_list(rest[0]):
+            if rest[0] == "*":  # all of none
+                continue
+            where = ".".join(str(part) for part in place) or "the scenario"
+            raise LookupError(f"{where} has no {found}, so no [{rest[0]}]")
         below = node.setdefault(found, {}) if isinstance(node, dict) else node[found]
         if not isinstance(below, dict | list):
             below = node[found] = {}
-        _set(below, rest, value, (*place, found))
+        n_set += _set(below, rest, value, (*place, found))
+    return n_set
+
+
+def _is_of_a_list(key: str | int) -> bool:
+    return isinstance(key, int) or key == "*"
 
 
 def _below(node: Any, key: str | int) -> Any:
