@@ -100,8 +100,9 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_no_partial_folder(tmp_path: Path) -> None:
-    """SIGINT in the middle of a long run: exit code 130, no folder, no temporary folder."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_no_partial_folder(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """Ctrl-C or a batch system's notice in the middle of a long run: its exit code, no folder, no temporary one."""
     process = subprocess.Popen(
         [sys.executable, "-m", "experiments.cli", "run", "multi-microgrid", "--set", "simulation.days=30"],
         cwd=tmp_path,
@@ -114,9 +115,9 @@ def test_ctrl_c_leaves_no_partial_folder(tmp_path: Path) -> None:
     while not list(tmp_path.glob("runs/.*partial*")) and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(2.0)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == code, errors
     assert "no partial folder was left" in errors
     assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())

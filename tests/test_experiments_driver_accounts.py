@@ -90,3 +90,11 @@ def test_the_command(pair: tuple[Path, Path]) -> None:
     table = CliRunner().invoke(app, ["drivers", str(pair[0]), "--csv"]).output.splitlines()
     assert table[0].startswith("vehicle_id,vehicle_class")
     assert len(table) == 13
+
+
+def test_a_run_without_cars_has_no_drivers(tmp_path: Path) -> None:
+    """Storage alone: the command says so, and its table has a header only."""
+    ran = run("multi-microgrid", overrides=["fleet.size=0", "output.report=false"], out=tmp_path / "run")
+    told = CliRunner().invoke(app, ["drivers", str(ran.path)])
+    assert (told.exit_code, told.output) == (0, "the run has no cars\n")
+    assert len(CliRunner().invoke(app, ["drivers", str(ran.path), "--csv"]).output.splitlines()) == 1
