@@ -41,7 +41,7 @@ from agents.travel_chain import sample_itineraries
 from agents.trip_log import TripLog
 from agents.vehicle import Vehicle
 from sim.arrays import BoolArray, FloatArray
-from sim.clock import NEVER_S, STEP_H
+from sim.clock import NEVER_S
 from sim.contracts import Cars, DomainSums, Fleet, Stays, StepEnergy, Trips
 from sim.regions import PlaceChoice, place_choices
 from sim.scenario import Scenario
@@ -126,6 +126,10 @@ class VehicleFleet(mesa.Model):
     def given_kw(self, now_s: int) -> tuple[FloatArray, FloatArray]:
         """What cars charge and discharge with at an instant, per region."""
         return self._power.given_kw(now_s)
+
+    def step_energy(self, until_s: int) -> tuple[FloatArray, FloatArray]:
+        """Energy at the bus that cars charge and discharge in the step that ends then if all go on as they do."""
+        return self._power.step_energy(until_s)
 
     def share(self, now_s: int) -> None:
         """Cut what cars do now to the caps."""
@@ -217,19 +221,12 @@ class VehicleFleet(mesa.Model):
 
     def unmanaged_request_kw(self, now_s: int) -> FloatArray:
         """Charging that plugged cars which do not take part, and are not full, ask for; (R,)."""
-        return self._unmanaged_kw(self._power.energies(now_s), np.inf)
-
-    def unmanaged_mean_kw(self, now_s: int) -> FloatArray:
-        """What of it they can take in the mean of the step that begins, until they are full; (R,)."""
-        energy_kwh, p = self._power.energies(now_s), self.population
-        return self._unmanaged_kw(energy_kwh, (p.energy_max_kwh - energy_kwh) / p.charge_efficiency / STEP_H)
-
-    def _unmanaged_kw(self, energy_kwh: FloatArray, most_kw: FloatArray | float) -> FloatArray:
         c, p = self.columns, self.population
+        energy_kwh = self._power.energies(now_s)
         lacks = p.energy_max_kwh - energy_kwh > ENERGY_TOLERANCE_KWH
         cars = np.flatnonzero(c.is_plugged & ~p.takes_part & lacks)
-        asked_kw = np.minimum(p.full_power_kw(energy_kwh), most_kw)[cars]
-        asked = np.bincount(c.region_index[cars], weights=asked_kw, minlength=self._n_regions)
+        full_kw = p.full_power_kw(energy_kwh)[cars]
+        asked = np.bincount(c.region_index[cars], weights=full_kw, minlength=self._n_regions)
         return asked.astype(np.float64)
 
     def _trips(self, now_s: int, until_s: int, who: BoolArray) -> Trips:

@@ -85,14 +85,29 @@ class Power:
 
     def given_kw(self, now_s: int) -> tuple[FloatArray, FloatArray]:
         """What cars charge and discharge with at an instant, per region; shapes (R,)."""
-        c, n_regions = self.columns, len(self._charge_kwh)
+        c = self.columns
         cars = np.flatnonzero((c.set_kw != 0.0) & (now_s < c.end_s))
-        region, power_kw = c.region_index[cars], c.set_kw[cars]
-        charge, discharge = (
-            np.bincount(region, np.maximum(sign * power_kw, 0.0), n_regions).astype(np.float64)
+        return self._by_way(cars, c.set_kw[cars])
+
+    def step_energy(self, until_s: int) -> tuple[FloatArray, FloatArray]:
+        """Energy at the bus that cars charge and discharge between two boundaries if all go on as they do, (R,), kWh.
+
+        What they took and gave since the last boundary, and what their plans hold until the next, ``until_s``.
+        """
+        c = self.columns
+        moving = np.flatnonzero(c.set_kw)
+        new = bus_energy(c.plans(moving), np.full(len(moving), until_s)) - c.counted_kwh[moving]
+        charge, discharge = self._by_way(moving, new)
+        return self._charge_kwh + charge, self._discharge_kwh + discharge
+
+    def _by_way(self, cars: IntArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Sums of positive values and of negative ones, by the cars' regions."""
+        region, n_regions = self.columns.region_index[cars], len(self._charge_kwh)
+        positive, negative = (
+            np.bincount(region, np.maximum(sign * values, 0.0), n_regions).astype(np.float64)
             for sign in (1.0, -1.0)
         )
-        return charge, discharge
+        return positive, negative
 
     def rest(self, car: int, now_s: int, energy_kwh: float) -> None:
         """Give one car, whose last plan is closed, a plan of no power."""

@@ -7,6 +7,7 @@ those of a run, and a study costs one program per run instead of one per step.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from dispatch.decision import Decided, decide
 from dispatch.fallback import fall_back
@@ -25,6 +26,10 @@ class _Plan:
 
     problem: Problem
     decided: Decided | Failure
+
+
+_MANY_TIES: Final = 8
+"""Ties without limits beyond which presolve pays: a feeder's branches where its limits are ignored (4 times)."""
 
 
 class DayAhead:
@@ -105,7 +110,7 @@ class DayAhead:
             problem.cars,
             problem.n_steps,
             iteration_limit=self._options.iteration_limit,
-            presolve=False,
+            presolve=problem.network is None and len(site.tie_from_index) > _MANY_TIES,
         )
         return _Plan(problem=problem, decided=self._decided(session, problem))
 

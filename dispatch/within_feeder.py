@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
 
 from dispatch.decision import Decided, decide
 from dispatch.network import KEPT_PU, Expansion, judged
@@ -11,6 +14,9 @@ from dispatch.plan import bus_demand_kvar, bus_demand_kw
 from dispatch.problem import Problem, expanded
 from dispatch.session import Failure, Session
 from sim.contracts import Site
+
+STANDS_KW: Final = 1e-6
+"""Losses of a branch that differ by no more are the same."""
 
 
 def planned_site(site: Site, options: DispatchOptions) -> Site:
@@ -44,7 +50,8 @@ def decide_within_feeder(
 ) -> Kept | Failure:
     """Decide around a state of the feeder, and again around the plan's own until it keeps the limits.
 
-    Of several plans that leave them, the last: its losses are nearest to its own.
+    Of several plans that leave them, the last: its losses are nearest to its own. Where these stand and it still
+    leaves the limits, no further round would change it.
 
     Parameters
     ----------
@@ -67,8 +74,15 @@ def decide_within_feeder(
         plan = again.executed.plan
         state = judged(network, bus_demand_kw(problem, plan), bus_demand_kvar(problem, plan))
         kept = Kept(decided=replace(again, decision=decision), expansion=state.expansion)
-        if state.beyond <= KEPT_PU:
+        if state.beyond <= KEPT_PU or (around is not None and _stands(around, state.expansion)):
             break
-        problem = expanded(problem, state.expansion)
+        around = state.expansion
+        problem = expanded(problem, around)
     assert kept is not None
     return kept
+
+
+def _stands(one: Expansion, other: Expansion) -> bool:
+    """Whether two states lose the same, to what a solver's answer is exact to."""
+    change = np.abs(one.loss_kw - other.loss_kw).max(), np.abs(one.loss_kvar - other.loss_kvar).max()
+    return bool(max(change) <= STANDS_KW)

@@ -14,6 +14,9 @@ AT = "at {step_s}"
 OVERLAP_KW = 1e-5
 """Overlap of charging and discharging that a solver's feasibility tolerance explains."""
 
+KEEPING = ("rolling", "margin", "stochastic", "day-ahead")
+"""Policies that keep a feeder's limits where they are told to."""
+
 
 def check_decisions(folder: Folder, findings: Findings) -> None:
     """Check that each step has one decision, and that its bound, gap and fallback flag agree."""
@@ -64,7 +67,12 @@ def check_exclusivity(folder: Folder, findings: Findings) -> None:
     """
     if folder.scenario["economics"]["demand_price_per_kw_day"] > 0.0:
         return
-    if folder.scenario.get("feeder") and folder.scenario["dispatch"]["feeder_limits"] == "keep":
+    dispatch = folder.scenario["dispatch"]
+    if (
+        folder.scenario.get("feeder")
+        and dispatch["feeder_limits"] == "keep"
+        and dispatch["policy"] in KEEPING
+    ):
         return
     units = [unit for region in folder.regions for unit in region.get("batteries", [])]
     users = [*units, *(folder.scenario["fleet"]["classes"] if folder.n_vehicles else [])]

@@ -446,12 +446,12 @@ class Fleet(Protocol):
         """Charging that plugged cars which do not take part ask for now, per region; shape (R,)."""
         ...
 
-    def unmanaged_mean_kw(self, now_s: int) -> FloatArray:
-        """What of it they can take in the mean of the step that begins, until they are full; shape (R,)."""
-        ...
-
     def given_kw(self, now_s: int) -> tuple[FloatArray, FloatArray]:
         """What cars charge and discharge with at an instant, per region; shapes (R,)."""
+        ...
+
+    def step_energy(self, until_s: int) -> tuple[FloatArray, FloatArray]:
+        """Energy at the bus [kWh] that cars charge and discharge in the step that ends then if all go on as they do."""
         ...
 
     def trips(self, now_s: int, until_s: int) -> Trips:

@@ -28,6 +28,7 @@ from sim.series_time import SCENARIO_ZONE, zone_fault
 from sim.tariff import period_faults
 
 Check = Callable[[Scenario], Iterator[str]]
+_ROUNDING_PU: Final = 1e-9
 
 
 def cross_faults(scenario: Scenario, sections: frozenset[str]) -> list[str]:
@@ -218,7 +219,7 @@ def _feeder(scenario: Scenario) -> Iterator[str]:
 def _feeder_margin(scenario: Scenario) -> Iterator[str]:
     """Plans keep off both ends of the band, and something must be left of it."""
     part, margin_pu = scenario.feeder, scenario.dispatch.feeder_voltage_margin_pu
-    if part is not None and 2.0 * margin_pu >= part.voltage_max_pu - part.voltage_min_pu:
+    if part is not None and 2.0 * margin_pu >= part.voltage_max_pu - part.voltage_min_pu - _ROUNDING_PU:
         yield (
             f"dispatch.feeder_voltage_margin_pu: {margin_pu:g} at both ends leaves nothing of the band "
             f"{part.voltage_min_pu:g}..{part.voltage_max_pu:g}"

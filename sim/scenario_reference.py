@@ -30,6 +30,7 @@ _UNITS: Final = (
     ("_per_degc", "1/degC"),
     ("_kw_per_h", "kW/h"),
     ("_per_kw_day", "money/(kW day)"),
+    ("kvar_per_kw", "kvar/kW"),
     ("_per_kwh", "money/kWh"),
     ("_per_m3", "money/m3"),
     ("_m_s", "m/s"),

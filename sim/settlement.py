@@ -237,6 +237,33 @@ def charging_caps(  # noqa: PLR0917 - as ``settle``
     return charge_cap, discharge_cap
 
 
+def discharge_caps(  # noqa: PLR0917 - as ``settle``
+    site: Site,
+    truth: StepTruth,
+    battery_kw: FloatArray,
+    turbine_kw: FloatArray,
+    charge_kw: FloatArray,
+    discharge_kw: FloatArray,
+) -> FloatArray:
+    """Most that the cars of each region can give in the mean of a step beside what they take, (R,); inf: all of it.
+
+    As the second of ``charging_caps``, for means of a whole step.
+    """
+    batteries = _by_region(site, battery_kw)
+    base_kw = truth.load_kw + batteries[0] - batteries[1] - turbine_kw
+    cap_kw = np.maximum(site.export_limit_kw + base_kw + charge_kw, 0.0)
+    too_much, tied = discharge_kw > cap_kw, _joined(site)
+    if too_much[tied].any():
+        fixed = np.zeros(site.n_regions), discharge_kw  # what was charged is charged: only giving can be cut
+        demand_kw = base_kw + charge_kw - discharge_kw
+        fitting = exchange(site, _free_of_charge(_need(truth, demand_kw, batteries, turbine_kw, fixed)))
+        cut_kw = fitting.car_discharge_cut_kw
+        cap_kw[tied] = np.where(cut_kw > ROUNDING_KW, discharge_kw - cut_kw, np.inf)[tied]
+    else:
+        cap_kw[tied] = np.inf
+    return np.where(discharge_kw <= cap_kw, np.inf, cap_kw)
+
+
 @lru_cache(maxsize=8)
 def _joined(site: Site) -> IntArray:
     """Regions that ties join; those of no capacity join nothing."""

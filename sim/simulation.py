@@ -35,13 +35,14 @@ from sim.microgrid import (
     battery_energy_after_kwh,
 )
 from sim.recorder import Recorder
-from sim.settlement import StepTruth, charging_caps, settle
+from sim.settlement import StepTruth, charging_caps, discharge_caps, settle
 from sim.world import World
 
 BOUNDARY_PRIORITY = EventPriority(2)
 """Below SimPy's NORMAL (1): every arrival and departure of that second has happened before."""
 
 
+_CUTS = 50  # of what cars give within a step; one is enough unless some would be empty before its end
 FULL_KWH = 1e-9
 """A car that lacks less takes nothing, one that has less above its least energy gives nothing."""
 
@@ -59,13 +60,6 @@ def requests_kw(cars: Cars, power_kw: FloatArray, n_regions: int) -> tuple[Float
         for can in (can_charge & cars.is_plugged, can_discharge & cars.is_plugged)
     )
     return charge, discharge
-
-
-def filling_kw(cars: Cars, power_kw: FloatArray, n_regions: int) -> FloatArray:
-    """What the cars of each region can charge in the mean of a step under their set-points, until full; (R,)."""
-    room_kw = (cars.energy_max_kwh - cars.energy_kwh) / cars.charge_efficiency / STEP_H
-    taken_kw = np.clip(power_kw, 0.0, np.maximum(room_kw, 0.0))[cars.is_plugged]
-    return np.bincount(cars.region_index[cars.is_plugged], taken_kw, n_regions).astype(np.float64)
 
 
 class Boundary(simpy.Event):
@@ -134,7 +128,7 @@ class Simulation:
         )
         self.recorder = Recorder(site, keep_forecasts=actors.keep_forecasts)
         no_cap_kw = np.full(site.n_regions, np.inf)
-        self._step_caps_kw, self._gives = (no_cap_kw, no_cap_kw), False  # of cars, in the present step
+        self._car_caps_kw, self._gives = (no_cap_kw, no_cap_kw), False  # in the present step
 
     def run(self) -> Recorder:
         """Simulate and return what was recorded.
@@ -267,44 +261,64 @@ class Simulation:
         actors, now_s, n_regions = self._actors, step * STEP_S, self._actors.site.n_regions
         charge, discharge = requests_kw(cars, car_power_kw, n_regions)
         charge = charge + actors.fleet.unmanaged_request_kw(now_s)
-        charge_cap_kw, discharge_cap_kw = self._caps_kw(step, charge, discharge)
-        if discharge.any():
-            filling = filling_kw(cars, car_power_kw, n_regions) + actors.fleet.unmanaged_mean_kw(now_s)
-            if (filling < charge - FULL_KWH).any():  # who is full before the step ends takes no more of it
-                discharge_cap_kw = np.minimum(discharge_cap_kw, self._caps_kw(step, filling, discharge)[1])
-        # What fits now needs no watching within the step, unless charging ends early: ``_charging_lost``.
+        charge_cap_kw, discharge_cap_kw = charging_caps(*self._units(step), charge, discharge)
+        # What fits now needs no watching within the step, unless charging ends early: ``_fit_discharging``.
         binding_kw = np.where(discharge <= discharge_cap_kw, np.inf, discharge_cap_kw)
-        actors.fleet.limit(charge_cap_kw, binding_kw)
+        self._car_caps_kw = charge_cap_kw, binding_kw
+        actors.fleet.limit(*self._car_caps_kw)
         actors.fleet.apply(now_s, car_power_kw)
-        self._step_caps_kw, self._gives = (charge_cap_kw, binding_kw), bool(discharge.any())
+        self._gives = bool(discharge.any())
         cut_kw = np.maximum(charge - charge_cap_kw, 0.0) + np.maximum(discharge - discharge_cap_kw, 0.0)
-        return float(cut_kw.sum()) * STEP_H
+        return float(cut_kw.sum()) * STEP_H + self._fit_discharging(now_s)
 
     def _charging_lost(self, now_s: int) -> None:
-        """A car left that was charging: what others give back may have nowhere to go any more, and is cut.
+        """A car left that was charging: what others give back may have nowhere to go any more."""
+        if now_s % STEP_S:  # at a boundary all is set anew
+            self.recorder.cut_kwh += self._fit_discharging(now_s)
 
-        What is cut for the rest of the step is counted.
+    def _fit_discharging(self, now_s: int) -> float:
+        """Cut what cars give until the step's end to what its mean leaves room for, if all go on as they do.
+
+        Who fills within the step takes no more then; the mean is what settlement balances. A car that would be empty
+        before the step's end gives as much at less power: then it is cut again. Newcomers find no room that counted
+        on what is cut. Returns the energy [kWh] that is cut.
         """
-        step, since_s = divmod(now_s, STEP_S)
-        if not self._gives or since_s == 0:
-            return
-        fleet = self._actors.fleet
-        charge, discharge = fleet.given_kw(now_s)
-        cap_kw = self._caps_kw(step, charge, discharge)[1]
-        lost_kw = np.maximum(discharge - cap_kw, 0.0)
-        if lost_kw.any():
-            charge_cap_kw, before_kw = self._step_caps_kw
-            self._step_caps_kw = charge_cap_kw, np.where(lost_kw > 0.0, cap_kw, before_kw)
-            fleet.limit(*self._step_caps_kw)
+        cut_kwh, fleet = 0.0, self._actors.fleet
+        if not self._gives:
+            return cut_kwh
+        step = now_s // STEP_S
+        rest_h = STEP_H * (step + 1 - now_s / STEP_S)
+        for _ in range(_CUTS):
+            excess_kwh = self._excess_kwh(step)
+            is_cut = excess_kwh > FULL_KWH
+            if not is_cut.any():
+                break
+            charge_kw, discharge_kw = fleet.given_kw(now_s)
+            left_kw = np.where(is_cut, np.maximum(discharge_kw - excess_kwh / rest_h, 0.0), discharge_kw)
+            room_kw, _ = charging_caps(*self._units(step), charge_kw, left_kw)
+            charge_cap_kw, binding_kw = self._car_caps_kw
+            self._car_caps_kw = (
+                np.minimum(charge_cap_kw, np.maximum(room_kw, charge_kw)),
+                np.where(is_cut, np.minimum(left_kw, binding_kw), binding_kw),
+            )
+            fleet.limit(*self._car_caps_kw)
             fleet.share(now_s)
-            self.recorder.cut_kwh += float(lost_kw.sum()) * STEP_H * (1.0 - since_s / STEP_S)
+            cut_kwh += float((discharge_kw - left_kw).sum()) * rest_h
+        return cut_kwh
 
-    def _caps_kw(self, step: int, charge: FloatArray, discharge: FloatArray) -> tuple[FloatArray, FloatArray]:
-        plant = self._plant
-        truth = self._truth(step)
-        return charging_caps(
-            self._actors.site, truth, plant.battery_set_kw, plant.turbine_set_kw, charge, discharge
+    def _excess_kwh(self, step: int) -> FloatArray:
+        """Energy that the cars of each region would give in a step beyond what takes it, if all go on as they do."""
+        charge_kwh, discharge_kwh = self._actors.fleet.step_energy((step + 1) * STEP_S)
+        mean_kw = discharge_kwh / STEP_H
+        return (
+            np.maximum(mean_kw - discharge_caps(*self._units(step), charge_kwh / STEP_H, mean_kw), 0.0)
+            * STEP_H
         )
+
+    def _units(self, step: int) -> tuple[Site, StepTruth, FloatArray, FloatArray]:
+        """Site, truth and set-points of a step."""
+        plant = self._plant
+        return self._actors.site, self._truth(step), plant.battery_set_kw, plant.turbine_set_kw
 
     def _close(self, step: int) -> None:
         """Settle the step that ends now."""

@@ -62,7 +62,7 @@ def _csv_table(path: Path) -> pd.DataFrame:
         With every row that has more cells than the header has names.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [_stripped(row) for row in csv.reader(file, skipinitialspace=True)]
+        rows = [_stripped(row) for row in csv.reader(file, skipinitialspace=True, strict=True)]
     rows = [row for row in rows if row]
     if not rows:
         raise ValueError("it is empty")

@@ -39,8 +39,8 @@ def test_margins_tighten_what_plans_see() -> None:
     site, seen = planned(KEEP, "dispatch.feeder_rating_margin=0.1", "dispatch.feeder_voltage_margin_pu=0.02")
     assert seen.network.feeder.rating_kva == pytest.approx(0.9 * site.network.feeder.rating_kva)
     assert (seen.network.voltage_min_pu, seen.network.voltage_max_pu) == pytest.approx((0.92, 1.08))
-    _, narrow = planned(KEEP, "dispatch.feeder_voltage_margin_pu=0.2")
-    assert narrow.network.voltage_min_pu == narrow.network.voltage_max_pu == 1.05
+    _, narrow = planned(KEEP, "dispatch.feeder_voltage_margin_pu=0.09")
+    assert (narrow.network.voltage_min_pu, narrow.network.voltage_max_pu) == pytest.approx((0.99, 1.05))
 
 
 def test_the_day_ahead_optimum_keeps_limits_and_margins() -> None:

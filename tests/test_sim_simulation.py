@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.clock import NEVER_S
+from sim.clock import NEVER_S, STEP_S
 from sim.contracts import Cars, Forecast, Schedule, Site, Snapshot
-from sim.settlement import StepTruth, charging_caps
-from sim.simulation import filling_kw, requests_kw
+from sim.settlement import StepTruth, charging_caps, discharge_caps
+from sim.simulation import Simulation, requests_kw
 from sim.world import World
 from tests.dispatch_cases import site
 from tests.simulation_cases import simulate
@@ -43,10 +43,21 @@ def test_cars_that_cannot_follow_ask_for_nothing() -> None:
     assert discharge.tolist() == [0.0, 3.0]
 
 
-def test_cars_fill_within_a_step() -> None:
-    """One that lacks 0.45 kWh takes 0.5 at the bus, 2 kW in the mean of a quarter of an hour; others what they ask."""
-    cars = cars_holding([26.55, 20.0, 6.0, 27.0], [0, 0, 0, 1])
-    assert filling_kw(cars, np.array([5.0, 4.0, -5.0, 5.0]), 2) == pytest.approx([6.0, 0.0])
+def test_only_regions_with_too_much_are_cut() -> None:
+    """Without export: what is given beyond load and charging goes, and a region that is balanced keeps its own."""
+    at = site(2, 0, export_limit_kw=np.zeros(2))
+    zero = np.zeros(2)
+    step = StepTruth(
+        load_kw=np.array([3.0, 3.0]), pv_kw=zero, wind_kw=zero, buy_price_per_kwh=zero + 1.0, sell_price_per_kwh=zero,
+        curtailment_price_per_kwh=zero,
+    )  # fmt: skip
+    caps = discharge_caps(at, step, zero[:0], zero, np.array([5.0, 4.0]), np.array([8.0, 9.0]))
+    assert caps.tolist() == [np.inf, 7.0]
+    joined = site(2, 0, ties=1, export_limit_kw=np.zeros(2))
+    caps = discharge_caps(joined, step, zero[:0], zero, np.array([5.0, 4.0]), np.array([6.0, 9.0]))
+    assert caps.tolist() == [np.inf, np.inf], "what one has too much the other takes"
+    caps = discharge_caps(joined, step, zero[:0], zero, np.array([5.0, 4.0]), np.array([8.0, 9.0]))
+    assert np.minimum(caps, [8.0, 9.0]).sum() == pytest.approx(15.0)
 
 
 def test_full_cars_leave_the_connection_to_others() -> None:
@@ -104,20 +115,46 @@ def without_load_and_sun(world: World) -> World:
 
 
 @pytest.mark.parametrize("tie_limit_kw", ["", "5.0", '"unlimited"'])
-@pytest.mark.parametrize(("participation", "share"), [(1.0, 1.0), (1.0, 0.1), (0.9, 1.0)])
+@pytest.mark.parametrize(
+    ("participation", "share", "seed"),
+    [(1.0, 1.0, 1), (1.0, 0.1, 1), (0.9, 1.0, 1), (0.9, 0.2, 2), (0.8, 0.3, 3)],
+)
 def test_what_cars_give_back_ends_with_the_charging_that_takes_it(
-    tie_limit_kw: str, participation: float, share: float
+    tie_limit_kw: str, participation: float, share: float, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cars that leave or are full within a step take no more; without export, giving back is cut then, and counted."""
     pair = 'ties=[{{from_region="home", to_region="work", limit_kw={}}}]'
     settings = [
         "fleet.size=60",
+        f"simulation.seed={seed}",
         f"fleet.drivers.participation_share={participation}",
         *(f"regions[{i}].export_limit_kw=0" for i in range(3)),
         *([pair.format(tie_limit_kw)] if tie_limit_kw else []),
     ]
+    within: list[float] = []
+    original = Simulation._fit_discharging
+
+    def spied(self: Simulation, now_s: int) -> float:
+        cut_kwh = original(self, now_s)
+        if now_s % STEP_S:
+            within.append(cut_kwh)
+        return cut_kwh
+
+    monkeypatch.setattr(Simulation, "_fit_discharging", spied)
     _, recorder = simulate(settings, dispatcher=lambda _: Swap(share), alter=without_load_and_sun)
     grid = recorder.grid_columns()
-    assert grid["ev_discharge_kw"].sum() > 100.0
+    assert grid["ev_discharge_kw"].sum() > 20.0
     assert grid["export_kw"].max() <= 1e-6
-    assert recorder.cut_kwh > 1.0
+    assert recorder.cut_kwh >= sum(within)
+    if share < 1.0:
+        assert sum(within) > 0.01, "cars leave while they charge"
+
+
+def test_cuts_within_a_step_are_of_its_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing has to be cut nothing is: with what cars give back just taken, no step imports or exports."""
+    settings = ["fleet.size=60", *(f"regions[{i}].export_limit_kw=0" for i in range(3))]
+    _, recorder = simulate(settings, dispatcher=lambda _: Swap(1.0), alter=without_load_and_sun)
+    grid = recorder.grid_columns()
+    cut_steps = grid["ev_discharge_kw"] >= grid["ev_charge_kw"] - 1e-6
+    assert cut_steps[grid["ev_discharge_kw"] > 1e-6].sum() > 10
+    np.testing.assert_allclose(grid["ev_discharge_kw"][cut_steps], grid["ev_charge_kw"][cut_steps], atol=1e-6)

@@ -298,15 +298,25 @@ def test_a_band_of_nothing_is_told(override: str, told: str) -> None:
         load_scenario("storage-network", [override])
 
 
-def test_a_plan_within_limits_may_burn_energy_where_that_lowers_a_voltage(tmp_path: Path) -> None:
-    """Almost no load below a source near the upper limit: storage wastes energy, and the audit claims nothing."""
-    more = [
-        "dispatch.feeder_limits=keep",
-        "feeder.source_pu=1.0999",
-        "fleet.size=0",
-        "feeder.other_buses.mean_load_share=0.01",
-    ]
-    ran = run(
-        "storage-network", policy="rolling", overrides=[*more, "output.report=false"], out=tmp_path / "run"
-    )
+STORAGE = """
+[[regions.batteries]]
+capacity_kwh = 200.0
+charge_limit_kw = 100.0
+discharge_limit_kw = 100.0
+charge_efficiency = 0.9
+discharge_efficiency = 0.9
+soc_min = 0.1
+soc_max = 0.9
+initial_soc = 0.5
+"""
+
+
+def test_a_plan_within_limits_may_burn_energy_where_that_lowers_a_voltage(scenario, tmp_path: Path) -> None:
+    """Cables, almost no load and a source near the upper limit: storage wastes energy, and the audit claims nothing."""
+    feeder = FEEDER.replace("source_pu = 1.02", "source_pu = 1.0499").replace("_share = 0.5", "_share = 0.01")
+    places = region("street", "street", "H", 20.0) + region("mill", "mill", "W", 20.0) + STORAGE
+    places += region("yard", "yard", "O", 20.0)
+    more = ["dispatch.feeder_limits=keep", "fleet.size=0", "output.report=false"]
+    ran = run(scenario(feeder, SOURCE + places), policy="rolling", overrides=more, out=tmp_path / "run")
+    assert ran.decisions["max_overlap_kw"].max() > 1.0, "it does"
     assert [finding for finding in audit(ran.path) if finding.check == "exclusivity"] == []

@@ -48,8 +48,9 @@ class Hosting:
 def hosted(asked: Hosting) -> pd.DataFrame:
     """Most cars, in steps, that the feeder takes without a violation; one row.
 
-    A feeder that breaks without cars takes none: that is looked at first. Then the search's end, then by halving: a
-    larger fleet holds the smaller one, so what breaks under few cars is taken to break under more.
+    A feeder that breaks without cars, or with the first of them, takes none: that is looked at first. Then the search's
+    end, then by halving: a larger fleet holds the smaller one, so what breaks under few cars is taken to break under
+    more.
 
     Returns
     -------
@@ -60,8 +61,12 @@ def hosted(asked: Hosting) -> pd.DataFrame:
     end = asked.most // asked.step
     low, high, runs, breaks = 0, 1, 1, first_broken(asked, 0)
     if not breaks:
-        breaks, runs = first_broken(asked, end * asked.step), 2
-        low, high = (0, end) if breaks else (end, end + 1)
+        breaks, runs = first_broken(asked, asked.step), 2
+    if not breaks and end > 1:
+        breaks, runs = first_broken(asked, end * asked.step), 3
+        low, high = (1, end) if breaks else (0, 1)
+    if not breaks:
+        low, high = end, end + 1
     while high - low > 1:
         middle = (low + high) // 2
         broken, runs = first_broken(asked, middle * asked.step), runs + 1
