@@ -26,6 +26,7 @@ FIVE = plan.Extent(
     forecasters=("persistence",),
     markets_every=1,
     known_every=1,
+    scored=("persistence",),
     scored_every=1,
     charging_every=1,
     n_fleets=1,

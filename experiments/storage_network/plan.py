@@ -93,7 +93,8 @@ class Extent:
     forecasters: tuple[str, ...]  # under which policies are compared, beside perfect forecasts
     markets_every: int  # of the days, on which tariffs are compared
     known_every: int  # of the days, on which parts of the forecasts are known or not
-    scored_every: int  # of the days, on which forecasts are scored
+    scored: tuple[str, ...]  # forecasters
+    scored_every: int  # of the days, on which they are
     charging_every: int  # of the days, on which forecasts of charging are scored
     n_fleets: int  # of which the feeder's hosting capacity is asked
     hosting_step: int  # cars
@@ -116,6 +117,7 @@ FULL: Final = Extent(
     forecasters=("persistence", "learned"),
     markets_every=6,
     known_every=3,
+    scored=SCORED,
     scored_every=1,
     charging_every=5,
     n_fleets=4,
@@ -138,11 +140,12 @@ QUICK: Final = Extent(
     forecasters=("persistence",),
     markets_every=2,
     known_every=2,
+    scored=("persistence", "seasonal-naive"),
     scored_every=2,
     charging_every=2,
     n_fleets=2,
     hosting_step=200,
-    hosting_most=1200,
+    hosting_most=600,
     coordinated_most=200,
     tight_every=2,
     sited=(1600,),
@@ -263,7 +266,7 @@ def sheets(extent: Extent) -> Iterator[Sheet]:
     yield Sheet(
         name="forecast-scores",
         call=scores_of_days,
-        inputs=[(day, SCORED) for day in days_of_year(extent.n_days)[:: extent.scored_every]],
+        inputs=[(day, extent.scored) for day in days_of_year(extent.n_days)[:: extent.scored_every]],
     )
     yield Sheet(
         name="charging-scores",
