@@ -13,7 +13,12 @@ from experiments.experiment.conduct import conduct
 from experiments.experiment.kept import audit_section
 from experiments.shipped import locate
 from experiments.storage_network import days, hosting, plan, sections, study
-from experiments.storage_network.forecast_scores import charging_scores, scores_table
+from experiments.storage_network.forecast_scores import (
+    _scores,
+    charging_scores,
+    scores_of_days,
+    scores_table,
+)
 from experiments.storage_network.linear_error import run_errors, taken
 from experiments.storage_network.planning import Setting, feeder_days
 from experiments.storage_network.planning_tables import fronts_table, reserve_table, siting_table, sun_table
@@ -259,6 +264,15 @@ def test_charging_is_foreseen_better_by_many_than_by_one() -> None:
     errors = table.set_index(["reading", "forecaster"])["MAE"]
     assert errors["in sum", "statistics"] < errors["in sum", "one day"]
     assert errors["per bus", "statistics"] > 0.0
+
+
+def test_forecasts_of_a_day_without_wind_have_scores() -> None:
+    """Every quantity at single buses and in sum, also where nothing comes of it."""
+    rows = scores_of_days((date(2019, 2, 5), ("persistence",)))
+    assert set(rows["quantity"]) == {"load_kw", "pv_kw", "wind_kw", "buy_price_per_kwh"}
+    assert np.isfinite(rows[["mae", "rmse", "mean"]].to_numpy(np.float64)).all()
+    calm = _scores("wind_kw", np.zeros((4, 8, 3)), np.zeros((4, 8, 3)), np.array([True, False, True]))
+    assert [row["mae"] for row in calm] == [0.0, 0.0]
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from experiments.forecast_evaluation import issued
 from experiments.running import resolve
 from experiments.shipped import locate
 from experiments.storage_network.single_day import SCENARIO, simulated
-from sim.arrays import FloatArray
+from sim.arrays import BoolArray, FloatArray
 from sim.clock import STEPS_PER_DAY
 from sim.forecasting.quantities import NAMES
 from sim.forecasting.scores import mean_absolute_error, root_mean_square_error
@@ -60,6 +60,10 @@ def scores_of_days(asked: tuple[date, tuple[str, ...]]) -> pd.DataFrame:
     )
     with threadpool_limits(limits=1):
         world = build_world(scenario, locate)
+        buses = {
+            f"{part}_kw": np.array([getattr(region, part) is not None for region in scenario.regions])
+            for part in ("load", "pv", "wind")
+        } | {"buy_price_per_kwh": np.ones(len(scenario.regions), dtype=np.bool_)}
         rows = []
         for kind in forecasters:
             actual, expected, _ = issued(scenario, world, kind, 0, has_quantiles=False)
@@ -67,7 +71,7 @@ def scores_of_days(asked: tuple[date, tuple[str, ...]]) -> pd.DataFrame:
                 index = NAMES.index(name)
                 rows += [
                     {"day": day.isoformat(), "forecaster": kind, **row}
-                    for row in _scores(name, actual[:, index], expected[:, index])
+                    for row in _scores(name, actual[:, index], expected[:, index], buses[name])
                 ]
     return pd.DataFrame(rows)
 
@@ -88,11 +92,12 @@ def charging_scores(asked: tuple[date, int, int]) -> pd.DataFrame:
     """
     day, seed, n_cars = asked
     came = _charging_kw(day, seed, n_cars)
+    has: BoolArray = came.any(axis=0)
     others = [_charging_kw(day, 1000 + seed * FLEETS + k, n_cars) for k in range(FLEETS)]
     return pd.DataFrame(
         {"day": day.isoformat(), "forecaster": kind, **row}
         for kind, forecast in (("one day", others[0]), ("statistics", np.mean(others, axis=0)))
-        for row in _scores(CHARGING, came, forecast)
+        for row in _scores(CHARGING, came, forecast, has)
     )
 
 
@@ -123,12 +128,13 @@ def scores_table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def _scores(name: str, actual: FloatArray, expected: FloatArray) -> Iterator[dict[str, object]]:
-    """Scores over everything but the last axis, that of buses: for all of them, and for their sum."""
+def _scores(
+    name: str, actual: FloatArray, expected: FloatArray, has: BoolArray
+) -> Iterator[dict[str, object]]:
+    """Scores over everything but the last axis, that of buses: for those that have any, and for their sum."""
     if name == "buy_price_per_kwh":  # one price for all
         readings = {"in sum": (actual[..., 0], expected[..., 0])}
     else:
-        has = actual.reshape(-1, actual.shape[-1]).any(axis=0)
         readings = {
             "per bus": (actual[..., has], expected[..., has]),
             "in sum": (actual.sum(axis=-1), expected.sum(axis=-1)),
