@@ -92,7 +92,7 @@ def charging_scores(asked: tuple[date, int, int]) -> pd.DataFrame:
     """
     day, seed, n_cars = asked
     came = _charging_kw(day, seed, n_cars)
-    has: BoolArray = came.any(axis=0)
+    has: BoolArray = np.asarray(came.any(axis=0))
     others = [_charging_kw(day, 1000 + seed * FLEETS + k, n_cars) for k in range(FLEETS)]
     return pd.DataFrame(
         {"day": day.isoformat(), "forecaster": kind, **row}
