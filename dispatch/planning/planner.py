@@ -41,6 +41,8 @@ from sim.feeder.model import Feeder
 RELATIVE_GAP: Final = 1e-4
 FEASIBILITY: Final = 1e-6
 """Of programs with binaries: tangents are nearly parallel, and no tighter one is within the solver's reach."""
+_WARM_ITERATIONS: Final = 40_000
+"""From a basis: some hundreds are usual; a start that wanders among ties is given up for one without a basis."""
 _ITERATIONS: Final = 10_000_000
 _REPAIR_ITERATIONS: Final = 30_000
 _ROUNDS: Final = 25
@@ -139,7 +141,7 @@ class Planner:
         self.case, self.weights = case, weights
         self.options = replace(options, has_deviation=options.has_deviation or needs)
         self.relative_gap, self.node_limit = relative_gap, node_limit
-        self._solver = Solver(iteration_limit=_ITERATIONS)
+        self._solver = Solver(iteration_limit=_WARM_ITERATIONS)
         self._basis: Basis | None = None
         self._reach = reach(case, self.options)
         self._bare = build(case, weights, self.options)  # without rows that bound currents
@@ -164,10 +166,12 @@ class Planner:
             When nothing keeps the limits.
         """
         asked = _asked(self._program, case, bounds)
-        outcome = self._solver.solve(asked.program, self._start(asked), warm_method="dual")
-        if outcome.status == "failed" or outcome.status == "infeasible" and self._basis is not None:
+        # the dual method, though made for added rows, has been seen to wander without end from such a start
+        outcome = self._solver.solve(asked.program, self._start(asked), warm_method="primal")
+        is_lost = outcome.status in ("failed", "iteration_limit")
+        if is_lost or outcome.status == "infeasible" and self._basis is not None:
             self._basis = None
-            outcome = self._solver.solve(asked.program)
+            outcome = Solver(iteration_limit=_ITERATIONS).solve(asked.program)
         if outcome.status != "optimal":
             raise LimitsError(f"no plan: {outcome.status}; {self._nearest(case or self.case, bounds)}")
         self._basis, scale = outcome.basis, self._program.cost_scale
