@@ -135,7 +135,7 @@ FULL: Final = Extent(
 )
 QUICK: Final = Extent(
     name="quick",
-    n_cars=60,
+    n_cars=50,
     n_days=2,
     forecasters=("persistence",),
     markets_every=2,
@@ -145,7 +145,7 @@ QUICK: Final = Extent(
     charging_every=2,
     n_fleets=2,
     hosting_step=200,
-    hosting_most=600,
+    hosting_most=400,
     coordinated_most=200,
     tight_every=2,
     sited=(1600,),
