@@ -213,11 +213,7 @@ def admissible_battery_kvar(
     PolicyError
         When a set-point is not a finite number.
     """
-    if reactive_kvar is None:
-        return np.zeros_like(power_kw), np.zeros_like(power_kw)
-    _require_finite("battery_kvar", reactive_kvar)
-    most_kvar = reactive_room_kvar(site, power_kw)
-    return _clipped(reactive_kvar, -most_kvar, most_kvar)
+    return _within_room_kvar("battery_kvar", reactive_kvar, reactive_room_kvar(site, power_kw))
 
 
 def reactive_room_kvar(site: Site, power_kw: FloatArray) -> FloatArray:
@@ -249,11 +245,7 @@ def admissible_charger_kvar(
     PolicyError
         When a set-point is not a finite number.
     """
-    if reactive_kvar is None:
-        return np.zeros(site.n_regions), np.zeros(site.n_regions)
-    _require_finite("charger_kvar", reactive_kvar)
-    most_kvar = charger_room_kvar(site, cars)
-    return _clipped(reactive_kvar, -most_kvar, most_kvar)
+    return _within_room_kvar("charger_kvar", reactive_kvar, charger_room_kvar(site, cars))
 
 
 def charger_room_kvar(site: Site, cars: Cars) -> FloatArray:
@@ -283,6 +275,16 @@ def admissible_turbine_kw(
     ramp_kw = site.turbine_ramp_kw_per_step
     least_kw = np.maximum(0.0, last_kw - ramp_kw)
     return _clipped(power_kw, least_kw, np.minimum(site.turbine_limit_kw, last_kw + ramp_kw))
+
+
+def _within_room_kvar(
+    name: str, reactive_kvar: FloatArray | None, most_kvar: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Nearest reactive powers within what can be taken or given, and what is cut; nothing asked is nothing."""
+    if reactive_kvar is None:
+        return np.zeros_like(most_kvar), np.zeros_like(most_kvar)
+    _require_finite(name, reactive_kvar)
+    return _clipped(reactive_kvar, -most_kvar, most_kvar)
 
 
 def _clipped(

@@ -1,10 +1,14 @@
 """Feeders whose voltage needs reactive power: the shipped one with a narrow band, and a mill behind a long line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dispatch_oracle import optimum
 from simulation_cases import Kept
 
+from experiments.assemble import assemble, dispatcher_for
+from experiments.shipped import load_scenario
 from sim.contracts import Schedule
 from sim.errors import PolicyError
 from sim.simulation import Simulation
@@ -79,6 +83,18 @@ def write_feeder(folder: Path) -> None:
     """Tables of buses and lines."""
     (folder / "buses.csv").write_text(BUSES)
     (folder / "lines.csv").write_text(LINES)
+
+
+def assert_first_decision_is_the_optimum(overrides: list[str], *, without: str) -> None:
+    """The objective of the shipped feeder's first decision is that of another program; without a field it is dearer."""
+    scenario = load_scenario("storage-network", overrides)
+    kept = Kept(dispatcher_for(scenario))
+    simulation, actors = assemble(scenario, dispatcher=kept)
+    run_first_decision(kept, simulation)
+    expected = optimum(actors.site, kept.snapshots[0], kept.forecasts[0], departing="lambda")
+    assert kept.schedules[0].decision.turbine_bound == pytest.approx(expected, rel=1e-7)
+    bare = replace(actors.site, **{without: None})
+    assert optimum(bare, kept.snapshots[0], kept.forecasts[0], departing="lambda") > expected * (1 + 1e-5)
 
 
 def run_first_decision(kept: Kept, simulation: Simulation) -> None:

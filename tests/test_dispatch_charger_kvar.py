@@ -8,8 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import rewrite_table
-from dispatch_oracle import optimum
-from reactive_cases import BATTERY, HEAD, NARROW, THIN, region, run_first_decision, write_feeder
+from reactive_cases import (
+    BATTERY,
+    HEAD,
+    NARROW,
+    THIN,
+    assert_first_decision_is_the_optimum,
+    region,
+    run_first_decision,
+    write_feeder,
+)
 from simulation_cases import Kept
 
 from dispatch.baselines import Uncontrolled
@@ -21,7 +29,7 @@ from dispatch.problem import Problem
 from dispatch.reactive import carries_reactive, planned_charger_room_kvar, reach_kvar
 from dispatch.rolling_horizon import RollingHorizon
 from experiments import run
-from experiments.assemble import assemble, dispatcher_for
+from experiments.assemble import assemble
 from experiments.audit import audit
 from experiments.reading import read_run
 from experiments.shipped import faults, load_scenario
@@ -279,14 +287,7 @@ def test_a_branch_without_cars_below_it_keeps_its_exact_bound() -> None:
 def test_first_decision_against_another_program(more: list[str], kind: str) -> None:
     """The objective is that of a program written down apart, and chargers better it."""
     overrides = [*SHORT, *AT_HOMES, *more, f"forecast.kind={kind}", "dispatch.feeder_rounds=1"]
-    scenario = load_scenario("storage-network", overrides)
-    kept = Kept(dispatcher_for(scenario))
-    simulation, actors = assemble(scenario, dispatcher=kept)
-    run_first_decision(kept, simulation)
-    expected = optimum(actors.site, kept.snapshots[0], kept.forecasts[0], departing="lambda")
-    assert kept.schedules[0].decision.turbine_bound == pytest.approx(expected, rel=1e-7)
-    without = replace(actors.site, charger_kvar_per_kw=None)
-    assert optimum(without, kept.snapshots[0], kept.forecasts[0], departing="lambda") > expected * (1 + 1e-5)
+    assert_first_decision_is_the_optimum(overrides, without="charger_kvar_per_kw")
 
 
 # -- set-points of one's own -------------------------------------------------------------------------------------

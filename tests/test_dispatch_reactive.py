@@ -9,9 +9,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dispatch_oracle import optimum
-from reactive_cases import BATTERY, HEAD, NARROW, THIN, region, run_first_decision, write_feeder
-from simulation_cases import Kept
+from reactive_cases import (
+    BATTERY,
+    HEAD,
+    NARROW,
+    THIN,
+    assert_first_decision_is_the_optimum,
+    region,
+    write_feeder,
+)
 
 from dispatch.baselines import Uncontrolled
 from dispatch.conformance import check_dispatcher
@@ -30,7 +36,7 @@ from dispatch.reactive import (
 from dispatch.rolling_horizon import RollingHorizon
 from dispatch.session import Solved
 from experiments import run
-from experiments.assemble import assemble, dispatcher_for
+from experiments.assemble import assemble
 from experiments.audit import audit
 from experiments.reading import read_run
 from experiments.shipped import faults, load_scenario
@@ -108,14 +114,7 @@ def test_a_branchs_polygon_lies_in_its_circle_at_both_ends() -> None:
 def test_first_decision_against_another_program(more: list[str], kind: str) -> None:
     """The objective is that of a program whose polygons are means of corners and whose flows are sums along paths."""
     overrides = [*SHORT, *RATED, *more, f"forecast.kind={kind}", "dispatch.feeder_rounds=1"]
-    scenario = load_scenario("storage-network", overrides)
-    kept = Kept(dispatcher_for(scenario))
-    simulation, actors = assemble(scenario, dispatcher=kept)
-    run_first_decision(kept, simulation)
-    expected = optimum(actors.site, kept.snapshots[0], kept.forecasts[0], departing="lambda")
-    assert kept.schedules[0].decision.turbine_bound == pytest.approx(expected, rel=1e-7)
-    without = replace(actors.site, battery_apparent_kva=None)
-    assert optimum(without, kept.snapshots[0], kept.forecasts[0], departing="lambda") > expected * (1 + 1e-5)
+    assert_first_decision_is_the_optimum(overrides, without="battery_apparent_kva")
 
 
 class Plans(RollingHorizon):

@@ -47,9 +47,7 @@ def rows_of(parts: Mapping[str, Study]) -> pd.DataFrame:
     for part, name in NAMES.items():
         results = parts[part].results
         kinds = results[KIND] if KIND in results else ("perfect" if part in _PERFECT else "persistence")
-        frames.append(
-            results.assign(policy=name, forecasts=kinds, day=pd.to_datetime(results[START]).dt.date)
-        )
+        frames.append(_dated(results).assign(policy=name, forecasts=kinds))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -186,11 +184,9 @@ def forecast_parts(kept: Study, known: Study) -> pd.DataFrame:
         what they are more than where it is known, with 95 % intervals over n days.
     """
     ours = kept.results[kept.results[KIND] == "persistence"]
-    base = ours.assign(day=pd.to_datetime(ours[START]).dt.date).set_index("day").sort_index()
+    base = _dated(ours).set_index("day").sort_index()
     levels = {cell.index: tuple(cell.levels[KNOWN]) for cell in known.cells}
-    results = known.results.assign(
-        day=pd.to_datetime(known.results[START]).dt.date, known=known.results["cell"].map(levels)
-    )
+    results = _dated(known.results).assign(known=known.results["cell"].map(levels))
     table = []
     for part in _FORECAST:
         told = () if part == "price" else ("price", part)
@@ -231,10 +227,7 @@ def reactive(without: Study, within: Mapping[str, Study]) -> pd.DataFrame:
 
 
 def _reactive(without: Study, within: Study) -> pd.DataFrame:
-    one, other = (
-        study.results.assign(day=pd.to_datetime(study.results[START]).dt.date).set_index("day").sort_index()
-        for study in (without, within)
-    )
+    one, other = (_dated(study.results).set_index("day").sort_index() for study in (without, within))
     table = []
     for name in (VOLTAGES, STEPS, "voltage_min_pu", COST, "feeder_loss_kwh", OVERLOADS):
         change = mean_row((other[name] - one[name]).dropna())
@@ -261,7 +254,7 @@ def markets(study: Study) -> pd.DataFrame:
         A row per tariff: net cost of both, what coordination saves with its 95 % interval over days, and the largest
         import of both; n days.
     """
-    results = study.results.assign(day=pd.to_datetime(study.results[START]).dt.date)
+    results = _dated(study.results)
     levels = {cell.index: _market(cell.levels) for cell in study.cells}
     results = results.assign(market=results["cell"].map(levels))
     table = []
@@ -287,6 +280,11 @@ def markets(study: Study) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(table)
+
+
+def _dated(results: pd.DataFrame) -> pd.DataFrame:
+    """Results with the ``day`` of each run."""
+    return results.assign(day=pd.to_datetime(results[START]).dt.date)
 
 
 def _market(levels: Mapping[str, object]) -> str:
