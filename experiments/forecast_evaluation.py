@@ -219,7 +219,8 @@ def issued(
     """
     actual, expected, quantiles = [], [], []
     meter = _Clock(day * STEPS_PER_DAY)
-    method = _method(scenario, Past(world, meter), kind)
+    levels = tuple(scenario.forecast.quantile_levels) if has_quantiles else ()
+    method = _method(scenario, Past(world, meter), kind, levels)
     for offset in ISSUES:
         step = day * STEPS_PER_DAY + offset
         meter.next_step = step
@@ -230,9 +231,8 @@ def issued(
     return np.stack(actual), np.stack(expected), np.stack(quantiles, axis=1)
 
 
-def _method(scenario: Scenario, past: Past, kind: str) -> Method:
+def _method(scenario: Scenario, past: Past, kind: str, levels: tuple[float, ...]) -> Method:
     part = scenario.forecast
-    levels = tuple(part.quantile_levels)
     if kind != "learned":
         return RepeatMethod(past, kind, np.array(levels), part.history_days)
     return LearnedMethod(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from typing import Final
+from weakref import ReferenceType, ref
 
 import numpy as np
 
@@ -26,9 +27,12 @@ COLUMNS: Final = {LOAD: OF_LIFE, PV: OF_WEATHER, WIND: OF_WEATHER, PRICE: OF_LIF
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What one training learns from; equal lessons of a process are learned once."""
+    """What one training learns from; equal lessons of a process are learned once.
 
-    values: FloatArray = field(compare=False)  # (n, R)
+    Its measurements are held weakly: whoever asks has them, and a remembered lesson need not keep them.
+    """
+
+    values: ReferenceType[FloatArray] = field(compare=False)  # (n, R)
     digest: str  # of the values
     weekday: int  # of its first row
     columns: tuple[int, ...]
@@ -40,12 +44,12 @@ class Lesson:
         return hash((self.digest, self.levels, self.horizon))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def learned(lesson: Lesson) -> Trained:
-    """Train, or remember: several policies on the same day share a training."""
-    return train(
-        lesson.values, lesson.weekday, lesson.settings, lesson.levels, lesson.horizon, lesson.columns
-    )
+    """Train, or remember: several policies on the same days share their trainings."""
+    values = lesson.values()
+    assert values is not None
+    return train(values, lesson.weekday, lesson.settings, lesson.levels, lesson.horizon, lesson.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -174,7 +178,7 @@ class LearnedMethod:
 
     def _lesson(self, series: FloatArray, weekday: int, columns: tuple[int, ...]) -> Lesson:
         return Lesson(
-            values=series,
+            values=ref(series),
             digest=hashlib.sha256(np.ascontiguousarray(series).tobytes()).hexdigest(),
             weekday=weekday,
             columns=columns,
