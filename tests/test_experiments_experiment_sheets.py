@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,20 @@ def refusing(number: int) -> pd.DataFrame:
     return squares(number)
 
 
+def waiting(note: Path) -> pd.DataFrame:
+    """Wait for a note, if it is one to come."""
+    until = time.monotonic() + 60.0
+    while note.name == "note" and not note.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    return pd.DataFrame({"found": [note.exists()]})
+
+
+def noting(note: Path) -> pd.DataFrame:
+    """Write it."""
+    note.write_text("here")
+    return pd.DataFrame({"found": [True]})
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_rows_come_in_the_order_of_the_inputs(tmp_path: Path, workers: int) -> None:
     """Whoever computed them."""
@@ -36,6 +51,21 @@ def test_rows_come_in_the_order_of_the_inputs(tmp_path: Path, workers: int) -> N
     assert made["a"]["number"].tolist() == [3, -3, 1, -1, 2, -2]
     assert made["b"]["square"].tolist() == [25, 25]
     assert told == ["a", "b"]
+
+
+def test_a_later_sheet_is_made_beside_the_last_calls_of_the_one_before(tmp_path: Path) -> None:
+    """The first sheet's second call waits for a file that the second sheet's call writes."""
+    note = tmp_path / "note"
+    made = run_sheets(
+        tmp_path,
+        [
+            Sheet(name="a", call=waiting, inputs=[tmp_path / "none-needed", note]),
+            Sheet(name="b", call=noting, inputs=[note]),
+        ],
+        workers=2,
+        on_sheet=lambda _: None,
+    )
+    assert made["a"]["found"].tolist() == [False, True]
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from functools import cache
 from typing import Final, TypeVar
 
@@ -26,7 +26,21 @@ def in_processes(
 ) -> list[Found]:
     """Results of a call on each input, in the order of the inputs.
 
-    The processes end with it, also when this process is killed.
+    Parameters and processes as of `each_in_processes`.
+
+    >>> in_processes(abs, [-2, 3], workers=0)
+    [2, 3]
+    """
+    return list(each_in_processes(call, inputs, workers=workers))
+
+
+def each_in_processes(
+    call: Callable[[Given], Found], inputs: Iterable[Given], *, workers: int | None
+) -> Generator[Found]:
+    """Results of a call on each input as they come, in the order of the inputs.
+
+    The processes begin when the first result is asked for and end with the last one or with this iterator, also when
+    this process is killed. While they are there, the working folder is off this process's path.
 
     Parameters
     ----------
@@ -34,17 +48,17 @@ def in_processes(
         Of a module's top level.
     workers
         Processes, by default one per core; 0: this process.
-
-    >>> in_processes(abs, [-2, 3], workers=0)
-    [2, 3]
     """
     n_processes = available_cores() if workers is None else workers
     if n_processes == 0:
-        return [call(value) for value in inputs]
+        yield from map(call, inputs)
+        return
+    one = delayed(_call_beside)
+    # one by one: calls that take milliseconds would make joblib hand out those after them in heaps
+    pool = Parallel(n_jobs=n_processes, batch_size=1, return_as="generator")
     try:
         with without_working_folder():
-            one = delayed(_call_beside)
-            return list(Parallel(n_jobs=n_processes)(one(os.getpid(), call, value) for value in inputs))
+            yield from pool(one(os.getpid(), call, value) for value in inputs)
     finally:  # joblib keeps its processes for the next call, which may never come
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
 

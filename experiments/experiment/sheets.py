@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.atomic import write_whole
-from experiments.experiment.processes import in_processes
+from experiments.experiment.processes import each_in_processes
 from sim.errors import StudyError
 
 
@@ -49,21 +50,29 @@ def run_sheets(
     StudyError
         When the disk refuses, or a file is damaged.
     """
+    tasks = {sheet.name: _tasks(folder / "sheets" / sheet.name, sheet) for sheet in sheets}
+    missing = [(name, task) for name, own in tasks.items() for task in own if not task.file.exists()]
+    done = each_in_processes(_make, [task for _, task in missing], workers=workers)
     made: dict[str, pd.DataFrame] = {}
-    for sheet in sheets:
-        on_sheet(sheet.name)
-        place = folder / "sheets" / sheet.name
-        tasks = [
-            _Task(file=place / f"{number:04d}.parquet", call=sheet.call, given=given)
-            for number, given in enumerate(sheet.inputs)
-        ]
+    with closing(done):  # one pool for all: the last call of a sheet leaves no core idle
         try:
-            place.mkdir(parents=True, exist_ok=True)
-            in_processes(_make, [task for task in tasks if not task.file.exists()], workers=workers)
+            for name in tasks:
+                (folder / "sheets" / name).mkdir(parents=True, exist_ok=True)
+            for name, own in tasks.items():
+                on_sheet(name)
+                for _ in range(sum(of == name for of, _ in missing)):
+                    next(done)
+                made[name] = pd.concat([_read(task.file) for task in own], ignore_index=True)
         except OSError as error:
-            raise StudyError(f"{place}: {error.strerror or error}") from error
-        made[sheet.name] = pd.concat([_read(task.file) for task in tasks], ignore_index=True)
+            raise StudyError(f"{folder / 'sheets'}: {error.strerror or error}") from error
     return made
+
+
+def _tasks(place: Path, sheet: Sheet) -> list[_Task]:
+    return [
+        _Task(file=place / f"{number:04d}.parquet", call=sheet.call, given=given)
+        for number, given in enumerate(sheet.inputs)
+    ]
 
 
 def _make(task: _Task) -> None:
