@@ -201,6 +201,7 @@ def test_rows_are_told_with_every_fault(written) -> None:
         "lines.csv row 4: line 'C': joins 10 kV and 0.4 kV; between voltages stands a transformer",
         "transformers.csv row 2: transformer 'T': copper_loss_kw of 7 kW is more than 4.00% of 100 kVA",
         "feeder.source_bus: no bus is called 'roof'; did you mean 'root'?",
+        "transformers.csv row 2: transformer 'T': closes a loop; a feeder is radial",
     ]
 
 
@@ -247,6 +248,27 @@ def test_a_feeder_is_radial_and_whole(written) -> None:
         LINES.replace("\n", ",\n").replace("_a,", "_a,in_service", 1) + "C,left,right,0.1,0.1,,false\n"
     )
     assert written(lines=open_loop).branch_names == ("A", "B", "T")
+
+
+def test_loops_and_islands_are_told_beside_faults_of_rows(written) -> None:
+    """A line of an impossible value still joins its buses; one to an unknown bus says nothing of the rest."""
+    buses = BUSES + "far,10,0,0\nfarther,10,0,0\n"
+    lines = LINES.replace("0.5", "-1") + "C,left,right,0.1,0.1,\nD,far,farther,0.1,0.1,\n"
+    with pytest.raises(ScenarioError) as caught:
+        written(buses, lines)
+    assert list(caught.value.faults) == [
+        "lines.csv row 2: line 'A': r_ohm '-1' is not a number of at least 0",
+        "feeder: nothing in service leads from bus root to far, farther",
+        "lines.csv row 4: line 'C': closes a loop; a feeder is radial",
+    ]
+    with pytest.raises(ScenarioError) as caught:
+        written(buses, lines.replace("D,far", "D,fär"), source="roof")
+    assert [fault.rpartition(": ")[2] for fault in caught.value.faults] == [
+        "r_ohm '-1' is not a number of at least 0",
+        "from_bus 'fär' is no bus; did you mean 'far'?",
+        "no bus is called 'roof'; did you mean 'root'?",
+        "closes a loop; a feeder is radial",
+    ]
 
 
 def test_order_of_rows_does_not_matter(ieee33: Feeder, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ short_circuit_percent, copper_loss_kw`` and ``in_service``; they stand at their 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -70,6 +70,15 @@ class _Branch:
     is_transformer: bool
 
 
+@dataclass(slots=True, kw_only=True)
+class _Found:
+    """What is found in the tables: faults, and what is joined, also by rows with other faults."""
+
+    faults: list[str] = field(default_factory=list)
+    joints: list[tuple[str, tuple[int, int]]] = field(default_factory=list)  # in service: place, both ends
+    is_whole: bool = True  # whether all tables were read, and all ends of their rows are known
+
+
 def read_feeder(
     files: FeederFiles,
     source_bus: str,
@@ -95,23 +104,23 @@ def read_feeder(
         When a table cannot be read, or with every fault: values that cannot be, names that are empty, unknown or
         there twice, lines between different voltages, loops, and buses that nothing feeds.
     """
-    faults: list[str] = []
-    buses = _buses(files.buses, faults)
+    found = _Found()
+    buses = _buses(files.buses, found)
     index = {bus.name: number for number, bus in enumerate(buses)}
-    branches = _lines(files.lines, buses, index, line_ampacity_a, line_ampacities_a, faults)
+    branches = _lines(files.lines, buses, index, line_ampacity_a, line_ampacities_a, found)
     if files.transformers is not None:
-        branches += _transformers(files.transformers, index, faults)
-    if source_bus not in index:
-        if index or not faults:
-            faults.append(
-                f"feeder.source_bus: no bus is called {source_bus!r}{did_you_mean(source_bus, index)}"
-            )
+        branches += _transformers(files.transformers, index, found)
+    faults = found.faults
+    if source_bus not in index and (index or not faults):
+        faults.append(f"feeder.source_bus: no bus is called {source_bus!r}{did_you_mean(source_bus, index)}")
+    if not buses:
         raise ScenarioError(faults)
-    source_index = index[source_bus]
-    oriented, closing, unreached = orient(len(buses), [branch.ends for branch in branches], source_index)
-    if not faults and unreached:  # a line left out for its own fault leaves buses behind it that have none
-        faults.append(_unreached(buses, source_index, unreached))
-    faults += [f"{branches[number].place}: closes a loop; a feeder is radial" for number in closing]
+    source_index = index.get(source_bus, 0)
+    oriented, closing, unreached = orient(len(buses), [ends for _, ends in found.joints], source_index)
+    bare = [buses[bus].name for bus in unreached if index[buses[bus].name] == bus and buses[bus].name]
+    if found.is_whole and source_bus in index and bare:
+        faults.append(f"feeder: nothing in service leads from bus {source_bus} to {_named(bare)}")
+    faults += [f"{found.joints[number][0]}: closes a loop; a feeder is radial" for number in closing]
     if faults:
         raise ScenarioError(faults)
     return Feeder(
@@ -131,11 +140,6 @@ def read_feeder(
     )
 
 
-def _unreached(buses: list[_Bus], source_index: int, unreached: list[int]) -> str:
-    named = _named([buses[bus].name for bus in unreached])
-    return f"feeder: nothing in service leads from bus {buses[source_index].name} to {named}"
-
-
 def _named(names: list[str]) -> str:
     more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
     return f"{', '.join(names[:_NAMED_AT_MOST])}{more}"
@@ -144,14 +148,14 @@ def _named(names: list[str]) -> str:
 class _Row:
     """One row of a table: its cells, and where faults of it are told."""
 
-    def __init__(self, place: str, cells: dict[str, str], faults: list[str]) -> None:
+    def __init__(self, place: str, cells: dict[str, str], found: _Found) -> None:
         self.place = place
         self._cells = cells
-        self._faults = faults
+        self._found = found
         self.is_sound = True
 
     def fault(self, text: str) -> None:
-        self._faults.append(f"{self.place}: {text}")
+        self._found.faults.append(f"{self.place}: {text}")
         self.is_sound = False
 
     def text(self, name: str) -> str:
@@ -172,11 +176,18 @@ class _Row:
             return np.nan
         return value
 
-    def is_in_service(self) -> bool:
+    def serves(self, ends: tuple[int, int]) -> bool:
+        """Whether it is in service; what it joins is noted, whatever else is wrong with it."""
         text = self.text("in_service").lower()
         if text not in ("", "true", "false"):
             self.fault(f"in_service {text!r} is neither true nor false")
-        return text != "false"
+        if text == "false":
+            return False
+        if -1 in ends:
+            self._found.is_whole = False
+        elif ends[0] != ends[1]:
+            self._found.joints.append((self.place, ends))
+        return True
 
     def ends(self, index: dict[str, int]) -> tuple[int, int]:
         names = self.text("from_bus"), self.text("to_bus")
@@ -189,32 +200,34 @@ class _Row:
 
 
 def _rows(
-    path: Path, key: str, columns: tuple[str, ...], optional: tuple[str, ...], faults: list[str]
+    path: Path, key: str, columns: tuple[str, ...], optional: tuple[str, ...], found: _Found
 ) -> Iterator[_Row]:
     """Rows with their place; the first column names them and no name is there twice."""
     try:
         table = read_text_table(path, f"feeder.{key}", columns, optional)
     except ScenarioError as error:  # the other tables' faults are told too
-        faults.extend(error.faults)
+        found.faults.extend(error.faults)
+        found.is_whole = False
         return
     header = [str(name) for name in table.columns]
     first: dict[str, int] = {}
     for number, values in enumerate(table.itertuples(index=False, name=None), start=2):
         cells = dict(zip(header, values, strict=True))
         name = cells[columns[0]].strip()
-        row = _Row(f"{path.name} row {number}: {columns[0]} {name!r}", cells, faults)
+        row = _Row(f"{path.name} row {number}: {columns[0]} {name!r}", cells, found)
         if not name:
             row.fault("has no name")
         elif first.setdefault(name, number) != number:
             row.fault(f"is there twice, first in row {first[name]}")
         yield row
     if table.empty:
-        faults.append(f"{path.name}: has no rows")
+        found.faults.append(f"{path.name}: has no rows")
+        found.is_whole = False
 
 
-def _buses(path: Path, faults: list[str]) -> list[_Bus]:
+def _buses(path: Path, found: _Found) -> list[_Bus]:
     buses, told = [], []
-    for row in _rows(path, "buses", BUS_COLUMNS, BUS_OPTIONAL, faults):
+    for row in _rows(path, "buses", BUS_COLUMNS, BUS_OPTIONAL, found):
         buses.append(
             _Bus(
                 name=row.text("bus"),
@@ -228,7 +241,7 @@ def _buses(path: Path, faults: list[str]) -> list[_Bus]:
     if any(one or other for one, other in told):  # half a map is none
         bare = [bus.name for bus, has in zip(buses, told, strict=True) if not all(has)]
         if bare:
-            faults.append(
+            found.faults.append(
                 f"{path.name}: x and y are needed of all buses or of none, not given: {_named(bare)}"
             )
     return buses
@@ -246,12 +259,12 @@ def _lines(
     index: dict[str, int],
     line_ampacity_a: float,
     line_ampacities_a: Mapping[str, float],
-    faults: list[str],
+    found: _Found,
 ) -> list[_Branch]:
     """Lines in service that can be; faults of all lines are told."""
     lines = []
     names = set()
-    for row in _rows(path, "lines", LINE_COLUMNS, LINE_OPTIONAL, faults):
+    for row in _rows(path, "lines", LINE_COLUMNS, LINE_OPTIONAL, found):
         ends = row.ends(index)
         r_ohm, x_ohm = row.number("r_ohm", least=0.0), row.number("x_ohm", least=0.0)
         if r_ohm == 0.0 and x_ohm == 0.0:
@@ -260,7 +273,7 @@ def _lines(
         ampacity_a = row.number("ampacity_a", above=0.0, empty=line_ampacity_a)
         ampacity_a = line_ampacities_a.get(row.text("line"), ampacity_a)
         names.add(row.text("line"))
-        serves = row.is_in_service()
+        serves = row.serves(ends)
         if -1 in ends:
             continue
         kv, other_kv = (buses[end].rated_kv for end in ends)
@@ -282,7 +295,7 @@ def _lines(
                     is_transformer=False,
                 )
             )
-    faults += [
+    found.faults += [
         f"feeder.line_ampacities_a: no line is called {name!r}{did_you_mean(name, names)}"
         for name in line_ampacities_a
         if name not in names
@@ -290,10 +303,10 @@ def _lines(
     return lines
 
 
-def _transformers(path: Path, index: dict[str, int], faults: list[str]) -> list[_Branch]:
+def _transformers(path: Path, index: dict[str, int], found: _Found) -> list[_Branch]:
     """Transformers in service that can be; per unit of their own rating r = P_cu / S and z = u_k."""
     transformers = []
-    for row in _rows(path, "transformers", TRANSFORMER_COLUMNS, TRANSFORMER_OPTIONAL, faults):
+    for row in _rows(path, "transformers", TRANSFORMER_COLUMNS, TRANSFORMER_OPTIONAL, found):
         ends = row.ends(index)
         rating_kva = row.number("rating_kva", above=0.0)
         z_own = row.number("short_circuit_percent", above=0.0) / 100.0
@@ -302,7 +315,7 @@ def _transformers(path: Path, index: dict[str, int], faults: list[str]) -> list[
             row.fault(
                 f"copper_loss_kw of {r_own * rating_kva:g} kW is more than {z_own:.2%} of {rating_kva:g} kVA"
             )
-        serves = row.is_in_service()
+        serves = row.serves(ends)
         if row.is_sound and serves:
             scale = BASE_KVA / rating_kva
             transformers.append(
