@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from dispatch.planning import planner as planner_module
 from dispatch.planning.day import (
     Capital,
     Case,
@@ -22,7 +23,7 @@ from dispatch.planning.day import (
 from dispatch.planning.front import front, grid
 from dispatch.planning.hosting import hosting, scaled
 from dispatch.planning.judging import judge, taken_kw
-from dispatch.planning.planner import LimitsError, Planner, best_plan
+from dispatch.planning.planner import LimitsError, Planner, UnsolvedError, best_plan
 from dispatch.planning.program import (
     COLUMN_UNITS,
     UNBOUNDED,
@@ -349,6 +350,18 @@ def test_limits_that_cannot_be_kept_are_named() -> None:
     assert any(one.what == "bus d" for one in priced.judged.violations)
     assert priced.value > priced.judged.reached.cost
     assert priced.gap < 1e-3
+
+
+def test_a_solver_without_an_answer_says_nothing_of_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told apart from limits that cannot be kept, by planners and by the search for sites."""
+    case = one_day(day(network()), BATTERY, fixed_sizes([2], [100.0], [50.0]))
+    assert best_plan(case, COST).judged.keeps_limits
+    for name in ("_ITERATIONS", "_WARM_ITERATIONS"):
+        monkeypatch.setattr(planner_module, name, 1)
+    with pytest.raises(UnsolvedError, match="no plan: the solver ended with iteration_limit"):
+        best_plan(case, COST)
+    with pytest.raises(UnsolvedError):
+        greedy_sites(case)
 
 
 CAPITAL = Capital(

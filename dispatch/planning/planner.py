@@ -115,6 +115,10 @@ class LimitsError(ArithmeticError):
     """No plan keeps the limits; the message names those that the nearest plan leaves."""
 
 
+class UnsolvedError(ArithmeticError):
+    """A solver ended without an answer: whether a plan keeps the limits is not known."""
+
+
 class Planner:
     """Keeps tangents from one plan to the next.
 
@@ -164,6 +168,8 @@ class Planner:
         ------
         LimitsError
             When nothing keeps the limits.
+        UnsolvedError
+            When the solver ends without an answer.
         """
         asked = _asked(self._program, case, bounds)
         # the dual method, though made for added rows, has been seen to wander without end from such a start
@@ -172,8 +178,10 @@ class Planner:
         if is_lost or outcome.status == "infeasible" and self._basis is not None:
             self._basis = None
             outcome = Solver(iteration_limit=_ITERATIONS).solve(asked.program)
+        if outcome.status == "infeasible":
+            raise LimitsError(f"no plan: {self._nearest(case or self.case, bounds)}")
         if outcome.status != "optimal":
-            raise LimitsError(f"no plan: {outcome.status}; {self._nearest(case or self.case, bounds)}")
+            raise UnsolvedError(f"no plan: the solver ended with {outcome.status}")
         self._basis, scale = outcome.basis, self._program.cost_scale
         return replace(outcome, objective=outcome.objective / scale, bound=outcome.bound / scale)
 
@@ -370,8 +378,8 @@ class Planner:
                 if not elastic.tighten(outcome.values):
                     break
                 outcome = elastic.relaxed(bounds=bounds)
-        except LimitsError as error:
-            return str(error)
+        except (LimitsError, UnsolvedError) as error:
+            return f"limits cannot be kept, nor the nearest plan be found ({error})"
         feeder = case.network.feeder
         limited = [
             *(f"bus {name} below the band" for name in feeder.bus_names),

@@ -10,7 +10,7 @@ import numpy as np
 
 from dispatch.highs import Solver
 from dispatch.planning.day import Case
-from dispatch.planning.planner import FEASIBILITY, RELATIVE_GAP, LimitsError, Planned, Planner
+from dispatch.planning.planner import FEASIBILITY, RELATIVE_GAP, LimitsError, Planned, Planner, UnsolvedError
 from dispatch.planning.program import Amounts
 from sim.arrays import FloatArray, IntArray, freeze
 
@@ -81,8 +81,10 @@ def exact_sites(case: Case, *, relative_gap: float = RELATIVE_GAP, node_limit: i
             start=start,
             feasibility=FEASIBILITY,
         )
+        if outcome.status == "infeasible":
+            raise LimitsError("no sites: none let the limits be kept")
         if not outcome.has_values:
-            raise LimitsError(f"no sites: {outcome.status}")
+            raise UnsolvedError(f"no sites: the solver ended with {outcome.status}")
         start = outcome.values
         sizes = np.maximum(start[layout.kwh], start[layout.kw])
         planned = _feasible(planner, _at_sites(case, np.flatnonzero(sizes > _BUILT).tolist()))

@@ -17,7 +17,7 @@ from dispatch.planning.evolution import Search, compare, ends, nsga3
 from dispatch.planning.front import front
 from dispatch.planning.hosting import hosting
 from dispatch.planning.judging import Plan
-from dispatch.planning.planner import LimitsError
+from dispatch.planning.planner import LimitsError, UnsolvedError
 from dispatch.planning.program import OBJECTIVES, Objective, Reserve
 from dispatch.planning.reserve import draw_activations, execute, reserve_plan
 from dispatch.planning.siting import Sited, exact_sites, greedy_sites, sweep
@@ -117,7 +117,7 @@ def sited(asked: Siting) -> pd.DataFrame:
     -------
     DataFrame
         ``cars``, ``method``, ``sites`` (buses with kWh and kW), ``kwh``, ``kw``, ``cost`` and ``bound`` [EUR a
-        year], ``gap``; ``fault`` where no sites let the limits be kept.
+        year], ``gap``; ``fault`` where no sites let the limits be kept, or a solver ended without an answer.
     """
     case = _case(asked.setting)
     head = {"cars": asked.setting.n_cars, "method": asked.method}
@@ -141,7 +141,7 @@ def sited(asked: Siting) -> pd.DataFrame:
             ]
             return pd.DataFrame(rows)
         found = exact_sites(case) if asked.method == "exact" else greedy_sites(case)
-    except LimitsError as error:
+    except (LimitsError, UnsolvedError) as error:
         nothing = {"sites": "", "kwh": np.nan, "kw": np.nan, "cost": np.nan, "bound": np.nan, "gap": np.nan}
         return pd.DataFrame([{**head, **nothing, "fault": str(error)}])
     return pd.DataFrame([{**head, **_told(found, names), "fault": ""}])
