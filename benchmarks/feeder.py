@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from itertools import product
+from typing import Final, TypeVar
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from benchmarks.measure import run_command
 from experiments.shipped import locate
-from experiments.storage_network.planning import METHODS, Setting, Siting, sited
+from experiments.storage_network.planning import (
+    METHODS,
+    Holding,
+    Setting,
+    Siting,
+    Sun,
+    Trade,
+    held,
+    lit,
+    sited,
+    traded,
+)
 from sim.feeder.ac import ac_power_flow
 from sim.feeder.reading import FeederFiles, read_feeder
 
 STATES = 35_040  # quarter-hours of a year
+POINTS: Final = 9  # of a front
 YEAR = (date(2019, 2, 5), date(2019, 4, 23), date(2019, 7, 9), date(2019, 9, 24))
+
+Asked = TypeVar("Asked")
 
 
 def feeder_tables() -> Iterator[str]:
@@ -25,6 +41,7 @@ def feeder_tables() -> Iterator[str]:
     yield from _year()
     yield from _days()
     yield from _sites()
+    yield from _plans()
 
 
 def _year() -> Iterator[str]:
@@ -53,10 +70,37 @@ def _days() -> Iterator[str]:
 
 
 def _sites() -> Iterator[str]:
-    yield "\n| sites among 8 buses, 4 days of hours, 300 cars uncontrolled | seconds | gap |\n|---|---:|---:|"
-    setting = Setting(days=YEAR, charging="uncontrolled", n_cars=300)
+    yield "\n| sites among 8 buses, 4 days of hours, 1,600 cars uncontrolled | seconds | gap |\n|---|---:|---:|"
+    setting = Setting(days=YEAR, charging="uncontrolled", n_cars=1600)
     for method in METHODS:
         begin = time.perf_counter()
         rows = sited(Siting(setting=setting, method=method))
         gap = rows["gap"].max()
         yield f"| {method} (with the days' simulation) | {time.perf_counter() - begin:.1f} | {gap:.1e} |"
+
+
+def _plans() -> Iterator[str]:
+    """Plans of the first day without cars, in hours, each with the making of its day (under a second)."""
+    day = Setting(days=YEAR[:1], charging="no cars", n_cars=0)
+    yield "\n| the day's three batteries, no cars | seconds | gap, worst and mean |\n|---|---:|---:|"
+    for second in ("loss_kwh", "peak_valley_kw", "voltage_deviation_pu"):
+        seconds, rows = _timed(traded, Trade(setting=day, second=second, n_points=POINTS))
+        yield (
+            f"| front of cost and {second}, {POINTS} points | {seconds:.1f} "
+            f"| {rows['gap'].max():.1e}, {rows['gap'].mean():.1e} |"
+        )
+    for is_idle in (True, False):
+        seconds, rows = _timed(lit, Sun(setting=day, is_idle=is_idle))
+        kw, bound = rows["further_kw"].item(), rows["bound_kw"].item()
+        yield (
+            f"| further sun, storage {'idle' if is_idle else 'free'}: {kw:,.0f} kW "
+            f"| {seconds:.1f} | {(bound - kw) / kw:.1e} |"
+        )
+    seconds, rows = _timed(held, Holding(setting=day, keeps_energy=True, n_draws=100))
+    yield f"| reserve, 100 draws twice | {seconds:.1f} | {rows['gap'].max():.1e} |"
+
+
+def _timed(call: Callable[[Asked], pd.DataFrame], asked: Asked) -> tuple[float, pd.DataFrame]:
+    begin = time.perf_counter()
+    rows = call(asked)
+    return time.perf_counter() - begin, rows
