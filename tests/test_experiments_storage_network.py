@@ -1,18 +1,23 @@
 """The study of the feeder: what it runs, what its tables say, and that a small one resumes and repeats."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from dispatch.planning.day import FeederDay
+from dispatch.planning.reserve import draw_activations
 from experiments import run
 from experiments.experiment.conduct import conduct
 from experiments.experiment.kept import audit_section
+from experiments.running import resolve
 from experiments.shipped import locate
-from experiments.storage_network import days, hosting, plan, sections, study
+from experiments.storage_network import days, hosting, plan, planning, sections, study
 from experiments.storage_network.forecast_scores import (
     _scores,
     charging_scores,
@@ -200,11 +205,81 @@ def test_planning_tables() -> None:
         {
             "day": ["a", "a", "b", "b"],
             "storage": ["idle", "free"] * 2,
-            "further_kw": [1.0, 3.0, 2.0, 6.0],
-            "bound_kw": 9.0,
+            "there_kw": 10.0,
+            "further_kw": [2.0, 3.0, 1.0, 6.0],
+            "bound_kw": [4.0, 5.0, 2.0, 8.0],
         }
     )
-    assert sun_table(sun)["further sun [kW]"].tolist() == [1.5, 4.5, 3.0]
+    told = sun_table(sun).set_index("storage")
+    assert told["on every day [kW]"].tolist() == [1.0, 3.0, 1.0]
+    assert told["no more on every day than [kW]"].tolist()[:2] == [2.0, 5.0]
+    assert told["least day"].tolist() == ["b", "a", "a"]
+    assert told["mean [kW]"].tolist() == [1.5, 4.5, 3.0]
+
+
+def further_kw() -> tuple[float, float]:
+    """Sun that is there and that a day in May takes beyond it, storage idle, no cars."""
+    setting = Setting(days=(date(2019, 5, 4),), charging="no cars", n_cars=1)
+    row = planning.lit(planning.Sun(setting=setting, is_idle=True)).iloc[0]
+    return float(row["there_kw"]), float(row["further_kw"])
+
+
+def test_further_sun_is_installed_power(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sky takes so much sun in all, however much of it is there already; half the light, twice the installed kW."""
+    there_kw, more_kw = further_kw()
+    assert there_kw == 1250.0
+    whole, shone = planning.single_day, planning._day
+    halves = [
+        f"regions.{region.name}.pv.rated_kw={region.pv.rated_kw / 2.0}"
+        for region in whole(1).regions
+        if region.pv is not None
+    ]
+    monkeypatch.setattr(planning, "single_day", lambda n, *overrides: whole(n, *overrides, *halves))
+    half_kw, beyond_half_kw = further_kw()
+    assert half_kw == 625.0
+    assert half_kw + beyond_half_kw == pytest.approx(there_kw + more_kw, abs=0.1)
+    monkeypatch.setattr(planning, "single_day", whole)
+
+    def dimmed(*asked: Any) -> FeederDay:
+        day = shone(*asked)
+        return replace(day, pv_kw=day.pv_kw / 2.0)
+
+    monkeypatch.setattr(planning, "_day", dimmed)
+    same_kw, in_dim_kw = further_kw()
+    assert same_kw == there_kw
+    assert same_kw + in_dim_kw == pytest.approx(2.0 * (there_kw + more_kw), abs=0.2)
+
+
+def test_storage_to_be_sited_is_the_scenarios() -> None:
+    """It begins a day as full, and loses as much, as the storage that stands there."""
+    own = resolve("storage-network").regions[1].batteries[0]
+    setting = Setting(days=(date(2019, 5, 4),), charging="no cars", n_cars=1)
+    for case in (planning._case(setting), planning._with_own_storage(setting)):
+        for name in ("initial_soc", "soc_min", "soc_max", "charge_efficiency", "self_discharge_per_day"):
+            assert getattr(case.storage, name) == getattr(own, name), name
+
+
+def test_days_are_called_differently_and_schedules_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each day has calls of its own, the same for both of its schedules."""
+    calls: list[list[int]] = []
+
+    def noted(*asked: Any, **more: Any) -> Any:
+        drawn = draw_activations(*asked, **more)
+        calls.append(drawn.tolist())
+        return drawn
+
+    monkeypatch.setattr(planning, "draw_activations", noted)
+    asked = [
+        planning.Holding(
+            setting=Setting(days=(day,), charging="no cars", n_cars=1), keeps_energy=keeps, n_draws=3
+        )
+        for day, keeps in ((date(2019, 2, 5), True), (date(2019, 2, 5), False), (date(2019, 5, 4), True))
+    ]
+    for one in asked:
+        planning.held(one)
+    first, alike, second = calls[:6], calls[6:12], calls[12:]
+    assert first == alike
+    assert first != second
 
 
 @pytest.fixture(scope="module")
@@ -217,8 +292,6 @@ def small_run(tmp_path_factory: pytest.TempPathFactory):
 
 def test_linear_errors_are_those_of_lost_losses(small_run) -> None:
     """What buses take is what the grid's table says; with its own losses the form is AC, without it promises more."""
-    from experiments.running import resolve
-
     network = build_network(resolve("storage-network"), locate)
     assert network is not None
     grid, branches = small_run.table("grid"), small_run.table("branches")
@@ -241,8 +314,6 @@ def test_hours_of_the_feeder_hold_the_energy_of_its_quarters() -> None:
         feeder_days(Setting(days=(date(2019, 5, 15),), charging=charging, n_cars=20))[0]
         for charging in ("uncontrolled", "no cars")
     )
-    from experiments.running import resolve
-
     overrides = [
         "fleet.size=20",
         "simulation.start=2019-05-15",

@@ -42,8 +42,9 @@ EVERY_DAYS: Final = 11
 YEAR: Final = (0, 8, 16, 23)
 """Numbers of the days that stand for a year: a Tuesday in February, a Saturday in May, Wednesdays in July and
 October."""
-SUNNY: Final = slice(8, 16)
-"""Numbers of the days from May to July on which the feeder is asked for the sun that it takes."""
+MAY_TO_JULY: Final = slice(8, 16)
+"""Numbers of the days on which the feeder is asked for the sun that it takes: all of the study's from 4 May to 20 July,
+clear or not."""
 
 START: Final = "simulation.start"
 SEED: Final = "simulation.seed"
@@ -308,13 +309,13 @@ def planning_sheets(extent: Extent) -> Iterator[Sheet]:
             for day, keeps in itertools.product(year, (True, False))
         ],
     )
-    sunny = days_of_year(FULL.n_days)[SUNNY][: 2 * extent.n_planned]
+    summer = days_of_year(FULL.n_days)[MAY_TO_JULY][: 2 * extent.n_planned]
     yield Sheet(
         name="sun",
         call=lit,
         inputs=[
             Sun(setting=on("coordinated", day), is_idle=idle)
-            for day, idle in itertools.product(sunny, (True, False))
+            for day, idle in itertools.product(summer, (True, False))
         ],
     )
 

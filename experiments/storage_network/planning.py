@@ -53,6 +53,8 @@ CALLED: Final = 0.1
 """Chance that a call begins in an hour without one."""
 SUSTAINED_H: Final = 1.0
 """How long a full activation lasts that reserve must be able to sustain."""
+MOST_SUN_KW: Final = 20_000.0
+"""Largest power of further sun in any hour that is asked about."""
 _DAYS_A_YEAR: Final = 365.0
 
 
@@ -231,7 +233,8 @@ def held(asked: Holding) -> pd.DataFrame:
         keeps_energy=asked.keeps_energy,
     )
     planned = reserve_plan(case, market)
-    rng = np.random.default_rng(1)
+    # calls differ from day to day; both schedules of a day are called alike, so that what differs is theirs
+    rng = np.random.default_rng([1, asked.setting.days[0].toordinal()])
     rows = []
     for persistence, draw in itertools.product(asked.persistences, range(asked.n_draws)):
         calls = draw_activations(rng, case.n_steps, probability=CALLED, persistence=persistence)
@@ -258,23 +261,53 @@ def held(asked: Holding) -> pd.DataFrame:
 
 
 def lit(asked: Sun) -> pd.DataFrame:
-    """Sun that a day takes beyond what there is, at the buses that have some, if all may be sold; one row."""
+    """Sun that a day takes beyond what there is, at the buses that have some, if all may be sold; one row.
+
+    All of it in kW installed, of which each gives what one that stands there gives: what a day takes then compares with
+    what is there, and with other days, on which the same kW see another sky.
+
+    Returns
+    -------
+    DataFrame
+        ``day``, ``storage`` (idle or free), ``there_kw``, ``further_kw``, ``bound_kw`` (no schedule takes more),
+        ``highest_pu``, ``highest_loading``.
+
+    Raises
+    ------
+    ValueError
+        When no bus has sun, or the day has none.
+    """
+    (date_,) = asked.setting.days
     own = _with_own_storage(asked.setting)
     day = replace(own.days[0], export_limit_kw=np.inf)
     case = replace(own, days=(day,))
-    most = day.pv_kw.max(axis=0)
-    profile = day.pv_kw.sum(axis=1) / max(float(most.sum()), 1e-9)
-    found = hosting(case, most, profile, most_kw=20_000.0, is_idle=asked.is_idle)
+    installed_kw = _installed_kw(asked.setting, day.network.feeder.bus_names)
+    there_kw = float(installed_kw.sum())
+    if day.pv_kw.max() <= 0.0 or there_kw <= 0.0:
+        raise ValueError(f"{date_}: no sun")
+    profile = day.pv_kw.sum(axis=1) / there_kw
+    found = hosting(
+        case, installed_kw, profile, most_kw=MOST_SUN_KW / float(profile.max()), is_idle=asked.is_idle
+    )
     row = {
-        "day": asked.setting.days[0].isoformat(),
+        "day": date_.isoformat(),
         "storage": "idle" if asked.is_idle else "free",
-        "there_kw": float(most.sum()),
+        "there_kw": there_kw,
         "further_kw": found.kw,
         "bound_kw": found.bound_kw,
         "highest_pu": float(found.judged.voltage_pu.max()),
         "highest_loading": float(found.judged.loading.max()),
     }
     return pd.DataFrame([row])
+
+
+def _installed_kw(setting: Setting, bus_names: Sequence[str]) -> FloatArray:
+    """Rated power of the sun at each bus, (N,)."""
+    installed_kw = np.zeros(len(bus_names))
+    for region in _scenario(setting.days[0], setting.charging, setting.n_cars).regions:
+        if region.pv is not None:
+            installed_kw[bus_names.index(str(region.bus))] += region.pv.rated_kw
+    return installed_kw
 
 
 def feeder_days(setting: Setting) -> tuple[FeederDay, ...]:
@@ -340,10 +373,7 @@ def _case(setting: Setting) -> Case:
     return Case(
         days=tuple(replace(day, network=network) for day in days),
         weight=np.full(len(days), _DAYS_A_YEAR / len(days)),
-        storage=Storage(
-            self_discharge_per_day=_own_units()[0][1].self_discharge_per_day,
-            wear_price_per_kwh=_wear_price(),
-        ),
+        storage=_own_storage(),
         design=design,
         capital=CAPITAL,
     )
@@ -359,8 +389,13 @@ def _with_own_storage(setting: Setting) -> Case:
         [unit.capacity_kwh for _, unit in units],
         [unit.discharge_limit_kw for _, unit in units],
     )
-    first = units[0][1]
-    storage = Storage(
+    return one_day(day, _own_storage(), design)
+
+
+def _own_storage() -> Storage:
+    """The scenario's kind of storage, of which its first unit stands for all; so are those that are to be sited."""
+    first = _own_units()[0][1]
+    return Storage(
         charge_efficiency=first.charge_efficiency,
         discharge_efficiency=first.discharge_efficiency,
         self_discharge_per_day=first.self_discharge_per_day,
@@ -369,7 +404,6 @@ def _with_own_storage(setting: Setting) -> Case:
         initial_soc=first.initial_soc,
         wear_price_per_kwh=_wear_price(),
     )
-    return one_day(day, storage, design)
 
 
 def _own_units() -> list[tuple[str, StationaryBattery]]:

@@ -136,7 +136,9 @@ def reserve_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def sun_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Further sun with storage idle and free, and what storage makes room for, over days.
+    """Further sun with storage idle and free, and what storage makes room for: on the least day, and in the mean.
+
+    What may be installed is what every day takes: the least of them. No schedule lets it be more than the least bound.
 
     Parameters
     ----------
@@ -144,22 +146,27 @@ def sun_table(rows: pd.DataFrame) -> pd.DataFrame:
         Of ``planning.lit``.
     """
     table = []
-    wide = rows.pivot_table(index="day", columns="storage", values="further_kw")
-    bounds = rows.groupby("storage")["bound_kw"].mean()
+    wide, bounds = (
+        rows.pivot_table(index="day", columns="storage", values=name) for name in ("further_kw", "bound_kw")
+    )
     for name, values in (
         ("idle", wide["idle"]),
         ("free", wide["free"]),
         ("free less idle", wide["free"] - wide["idle"]),
     ):
         mean = mean_row(values)
+        bound = bounds[name] if name in bounds else pd.Series([float("nan")])
         table.append(
             {
                 "storage": name,
-                "further sun [kW]": mean["mean"],
+                "on every day [kW]": float(values.min()),
+                "no more on every day than [kW]": float(bound.min()),
+                "least day": str(values.idxmin()),
+                "mean [kW]": mean["mean"],
                 "low": mean["ci_low"],
                 "high": mean["ci_high"],
-                "least of a day": float(values.min()),
-                "bound [kW]": float(bounds.get(name, float("nan"))),
+                "mean bound [kW]": float(bound.mean()),
+                "there [kW]": float(rows["there_kw"].iloc[0]),
                 "n": mean["n"],
             }
         )

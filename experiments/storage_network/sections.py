@@ -23,6 +23,7 @@ from experiments.storage_network.linear_error import linear_errors
 from experiments.storage_network.plan import (
     CHARGER_KVAR_PER_KW,
     DEMAND_PRICE,
+    EVERY_DAYS,
     INVERTER_KVA,
     KIND,
     TIGHT_PU,
@@ -335,13 +336,17 @@ def _sun(rows: pd.DataFrame) -> Section:
         title="How much more sun the feeder takes",
         question=(
             "Sun beyond what there is, at the buses that have some and in their proportions, if what the feeder does "
-            "not use may be sold and nothing is curtailed: with the scenario's storage idle and with storage free. A "
-            "relaxation bounds what no schedule can exceed."
+            "not use may be sold and nothing is curtailed: with the scenario's storage idle and with storage free, on "
+            f"every {EVERY_DAYS}th day from May to July, clear or not. In kW installed, under each day's own sky: a "
+            "dark day takes more of them than a clear one, and what may stand there is what the least of the days "
+            "takes. A relaxation bounds what no schedule can exceed."
         ),
         tables=(
             Shown(
                 name="sun",
-                caption="Further sun [kW] by use of storage, means over sunny days (n) with 95 % intervals",
+                caption="Further sun [kW installed] by use of storage: what each of the days (n) takes, that is the "
+                "least day, beside the mean over days with its 95 % interval; free less idle: the day on which "
+                "storage makes least room",
                 frame=sun_table(rows),
             ),
         ),
