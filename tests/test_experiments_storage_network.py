@@ -14,6 +14,7 @@ from dispatch.planning.day import FeederDay
 from dispatch.planning.reserve import draw_activations
 from experiments import run
 from experiments.experiment.conduct import conduct
+from experiments.experiment.drawing import bars_figure
 from experiments.experiment.kept import audit_section
 from experiments.running import resolve
 from experiments.shipped import locate
@@ -88,6 +89,83 @@ def test_hosting_is_found_by_halving(monkeypatch: pytest.MonkeyPatch, breaks_at:
     assert row["breaks"] == ("" if breaks_at > 480 else "overloads")
 
 
+@pytest.mark.parametrize(
+    ("fails", "breaks_at", "cars", "is_at_least"),
+    [
+        (range(480, 481), 10_000, 440, True),  # all else is taken: how many more is not known
+        (range(480, 481), 41, 40, False),  # the feeder's limit is below
+        (range(481), 10_000, 0, True),
+        (range(200, 300), 100, 80, False),
+    ],
+)
+def test_a_failed_decision_is_not_the_feeders_limit(
+    monkeypatch: pytest.MonkeyPatch, fails: range, breaks_at: int, cars: int, is_at_least: bool
+) -> None:
+    """The search goes on below it; what it then comes to is marked unless the feeder breaks there."""
+
+    def first_broken(_: hosting.Hosting, n: int) -> str:
+        if n in fails:
+            return hosting.SOLVER
+        return "overloads" if n >= breaks_at else ""
+
+    asked = hosting.Hosting(mode="uncontrolled", seed=1, day=date(2019, 2, 5), step=40, most=480)
+    monkeypatch.setattr(hosting, "first_broken", first_broken)
+    row = hosting.hosted(asked).iloc[0]
+    assert row["cars"] == cars
+    assert bool(row["is_at_least"]) == is_at_least
+    assert row["breaks"] == (hosting.SOLVER if is_at_least else "overloads")
+
+
+def test_fallbacks_are_found_whatever_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose fallbacks overload the feeder says nothing of it, nor does one whose fallbacks do not."""
+    asked = hosting.Hosting(mode="uncontrolled", seed=1, day=date(2019, 2, 5), step=40, most=480)
+    for steps in (7, 0):
+        figures = dict.fromkeys(hosting.BREAKS, 0) | {"network_violation_steps": steps, "fallbacks": 96}
+        monkeypatch.setattr(hosting, "simulated", lambda _, told=figures: SimpleNamespace(figures=told))
+        assert hosting.first_broken(asked, 5) == hosting.SOLVER
+
+
+def test_hosting_has_intervals_where_they_say_something(tmp_path: Path) -> None:
+    """Not where a search ended before a violation, fleets are alike or fewer than three; the figure is drawn."""
+    cars = {"known": [100, 200, 300], "open": [100, 200, 300], "alike": [200, 200, 200], "two": [100, 200]}
+    table = hosting.hosting_table(
+        pd.concat(
+            pd.DataFrame(
+                {
+                    "mode": mode,
+                    "cars": found,
+                    "is_at_least": [mode == "open"] + [False] * (len(found) - 1),
+                    "breaks": [hosting.SOLVER if mode == "open" else "overloads"]
+                    + ["overloads"] * (len(found) - 1),
+                }
+            )
+            for mode, found in cars.items()
+        )
+    ).set_index("charging")
+    assert table["low"].notna().to_dict() == {"known": True, "open": False, "alike": False, "two": False}
+    assert table.loc["known", "high"] == pytest.approx(200.0 + 248.4, abs=0.1)
+    assert table.loc["open", "reading"] == "at least"
+    assert table["searches ended by a failed decision"].tolist() == [0, 1, 0, 0]
+    assert table["searches ended without a violation"].tolist() == [0, 0, 0, 0]
+    figure = bars_figure(
+        table.reset_index(), label="charging", value="cars", low="low", high="high", axis_label="cars"
+    )
+    figure.savefig(tmp_path / "bars.png")
+
+
+def test_cars_planned_by_a_fallback_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No day is made of charging that a failed decision left to its fallback."""
+    whole = planning.Job.simulate
+
+    def failed(job: planning.Job) -> Any:
+        told = whole(job)
+        return replace(told, figures={**told.figures, "fallbacks": 96})
+
+    monkeypatch.setattr(planning.Job, "simulate", failed)
+    with pytest.raises(planning.UnsolvedError, match="2019-05-04"):
+        feeder_days(Setting(days=(date(2019, 5, 4),), charging="uncontrolled", n_cars=1))
+
+
 def test_hosting_runs_the_feeder() -> None:
     """A real question: few cars are taken, a thousand that charge when they come are not."""
     asked = hosting.Hosting(mode="uncontrolled", seed=1, day=date(2019, 2, 5), step=1, most=1)
@@ -109,6 +187,8 @@ def rows(policy: str, forecasts: str, costs: list[float], steps: list[int]) -> p
             days.COST: costs,
             days.STEPS: steps,
             **zero,
+            "fallbacks": [0, 0],
+            "max_gap": [1e-5, 1e-4],
             "unserved_kwh": 0.0,
             "late_departures": 0,
         }
@@ -128,6 +208,16 @@ def test_regret_is_paired_by_day() -> None:
     assert table.loc[days.BASELINE, "above foresight [EUR]"] == 0.0
 
 
+def test_failed_decisions_are_told_and_measure_nothing() -> None:
+    """They are counted for every policy; days on which the plan with foresight failed are no yardstick."""
+    best = rows(days.BASELINE, "perfect", [100.0, 900.0], [0, 0]).assign(fallbacks=[0, 96])
+    other = rows(days.ORDER[0], "persistence", [103.0, 205.0], [4, 0]).assign(fallbacks=[1, 2])
+    table = days.compared(pd.concat([best, other], ignore_index=True)).set_index("policy")
+    assert table["fallbacks, all days"].to_dict() == {days.ORDER[0]: 3, days.BASELINE: 96}
+    assert (table["largest gap of all"] == 1e-4).all()
+    assert table.loc[days.ORDER[0], ["above foresight [EUR]", "n"]].tolist() == [3.0, 1.0]
+
+
 def study_of(costs: dict[tuple[str, ...], float], kinds: tuple[str, ...] = ()) -> SimpleNamespace:
     """Results of two days for each set of known parts (or forecaster); the second day costs 1 more."""
     levels = [{plan.KNOWN: list(known)} for known in costs]
@@ -139,6 +229,7 @@ def study_of(costs: dict[tuple[str, ...], float], kinds: tuple[str, ...] = ()) -
             days.COST: cost + later,
             days.STEPS: 10.0 * cost,
             days.OVERLOADS: 0.0,
+            days.FAILED: index,
         }
         for index, cost in enumerate(costs.values())
         for later, start in ((1.0, "2019-02-16"), (0.0, "2019-02-05"))
@@ -156,6 +247,7 @@ def test_each_forecast_is_compared_with_knowing_it() -> None:
     assert table["EUR"].to_dict() == {"load": 7.5, "weather": 7.5, "cars": 7.5, "price": 9.5}
     assert table.loc["load", "more quarter-hours"] == 30.0
     assert (table["n"] == 2).all()
+    assert table["fallbacks, both"].to_dict() == {"load": 2, "weather": 4, "cars": 6, "price": 0}
 
 
 def test_planning_tables() -> None:

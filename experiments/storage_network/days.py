@@ -18,6 +18,7 @@ from sim.scenario import Ageing
 
 COST: Final = "total_cost_net_eur"
 STEPS: Final = "network_violation_steps"
+FAILED: Final = "fallbacks"
 OVERLOADS, VOLTAGES = "overloads", "voltage_violations"
 REPORTED_PU: Final = 0.95
 """Voltage below which buses are counted beside the scenario's own band."""
@@ -62,8 +63,7 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
     """Each policy under each forecaster against the plan with foresight within the feeder's limits, day by day.
 
     Programs take a feeder's losses as given numbers, so that no plan heeds what it adds to them: what is measured
-    against
-    is no lower bound, and others may cost a few cents less.
+    against is no lower bound, and others may cost a few cents less. A day on which that plan failed measures nothing.
 
     Parameters
     ----------
@@ -76,9 +76,10 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
         A row per policy and forecaster, n days: mean net cost of a day, what it is above the plan with foresight with
         its 95 % interval over days, quarter-hours of a day with a violation and lines overloaded in them with theirs,
         on how many days there was any, highest loading and lowest voltage of all, losses, energy that cars lacked and
-        load not served, trips begun late on all days.
+        load not served, trips begun late on all days; decisions of all days that failed, so that the scenario's
+        fallback took them, and the largest gap of all others.
     """
-    best = _of(rows, BASELINE, "perfect")[COST]
+    best = _solved_cost(_of(rows, BASELINE, "perfect"))
     table = []
     for policy, kind in _pairs(rows):
         at = _of(rows, policy, kind)
@@ -109,6 +110,8 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
                 "cars lack [kWh]": float(at["unmet_kwh"].mean()),
                 "load unserved [kWh]": float(at["unserved_kwh"].mean()),
                 "late, all days": int(at["late_departures"].sum()),
+                "fallbacks, all days": int(at[FAILED].sum()),
+                "largest gap of all": float(at["max_gap"].max()),
                 "n": regret["n"],
             }
         )
@@ -202,7 +205,8 @@ def forecast_parts(kept: Study, known: Study) -> pd.DataFrame:
                 f"{words} low": more["ci_low"],
                 f"{words} high": more["ci_high"],
             }
-        table.append({**row, "n": float(len(other))})
+        failed = int(foreseen[FAILED].sum() + better[FAILED].loc[foreseen.index].sum())
+        table.append({**row, "fallbacks, both": failed, "n": float(len(other))})
     return pd.DataFrame(table)
 
 
@@ -229,7 +233,7 @@ def reactive(without: Study, within: Mapping[str, Study]) -> pd.DataFrame:
 def _reactive(without: Study, within: Study) -> pd.DataFrame:
     one, other = (_dated(study.results).set_index("day").sort_index() for study in (without, within))
     table = []
-    for name in (VOLTAGES, STEPS, "voltage_min_pu", COST, "feeder_loss_kwh", OVERLOADS):
+    for name in (VOLTAGES, STEPS, "voltage_min_pu", COST, "feeder_loss_kwh", OVERLOADS, FAILED):
         change = mean_row((other[name] - one[name]).dropna())
         table.append(
             {
@@ -276,6 +280,7 @@ def markets(study: Study) -> pd.DataFrame:
                 "peak, coordinated [kW]": float(ours["peak_import_kw"].mean()),
                 "demand charge, coordinated [EUR]": float(ours["demand_cost_eur"].mean()),
                 "V2G [kWh]": float(ours["ev_discharged_kwh"].mean()),
+                "fallbacks, both": int(base[FAILED].sum() + ours[FAILED].sum()),
                 "n": saved["n"],
             }
         )
@@ -303,6 +308,11 @@ def _pairs(rows: pd.DataFrame) -> list[tuple[str, str]]:
 def _of(rows: pd.DataFrame, policy: str, kind: str) -> pd.DataFrame:
     own = rows[(rows["policy"] == policy) & (rows["forecasts"] == kind)]
     return own.set_index("day").sort_index()
+
+
+def _solved_cost(at: pd.DataFrame) -> pd.Series[float]:
+    """Cost of each day; NaN where a decision failed: what its fallback costs is no yardstick."""
+    return at[COST].where(at[FAILED] == 0)
 
 
 def _told(part: str, name: str, study: Study) -> pd.DataFrame:

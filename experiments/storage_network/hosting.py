@@ -31,7 +31,11 @@ MODES: Final = {
 
 BREAKS: Final = ("network_violation_steps", "unserved_kwh", "late_departures", "unmet_kwh")
 """Figures that must be 0 for a feeder to take its cars."""
+SOLVER: Final = "solver"
+"""What breaks where a decision failed: its fallback charges otherwise than asked, and says nothing of the feeder."""
 _DUST: Final = 1e-6
+_FEWEST: Final = 3
+"""Fleets below which an interval says nothing: Student's of two is a dozen times as wide as what lies between them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +54,15 @@ def hosted(asked: Hosting) -> pd.DataFrame:
 
     A feeder that breaks without cars, or with the first of them, takes none: that is looked at first. Then the search's
     end, then by halving: a larger fleet holds the smaller one, so what breaks under few cars is taken to break under
-    more.
+    more. Where a decision failed the search goes on below; if nothing breaks there, whether the feeder takes more is
+    not known.
 
     Returns
     -------
     DataFrame
-        ``mode``, ``seed``, ``cars``, ``is_at_least`` (the search's end was reached without a violation), ``breaks``:
-        the first figure that is not 0 one step further (or without cars), and ``runs``.
+        ``mode``, ``seed``, ``cars``, ``is_at_least`` (no limit of the feeder ended the search: its own end was reached
+        without a violation, or a decision failed), ``breaks``: the first figure that is not 0 one step further (or
+        without cars), or that a decision failed there (``SOLVER``), and ``runs``.
     """
     end = asked.most // asked.step
     low, high, runs, breaks = 0, 1, 1, first_broken(asked, 0)
@@ -78,7 +84,7 @@ def hosted(asked: Hosting) -> pd.DataFrame:
         "mode": asked.mode,
         "seed": asked.seed,
         "cars": low * asked.step,
-        "is_at_least": low == end,
+        "is_at_least": low == end or breaks == SOLVER,
         "breaks": breaks,
         "runs": runs,
     }
@@ -86,7 +92,7 @@ def hosted(asked: Hosting) -> pd.DataFrame:
 
 
 def first_broken(asked: Hosting, n_cars: int) -> str:
-    """First figure of ``BREAKS`` that is not 0 with so many cars, or nothing."""
+    """First figure of ``BREAKS`` that is not 0 with so many cars, ``SOLVER`` where a decision failed, or nothing."""
     scenario = single_day(
         n_cars,
         f"simulation.start={asked.day}",
@@ -94,13 +100,17 @@ def first_broken(asked: Hosting, n_cars: int) -> str:
         *MODES[asked.mode],
     )
     figures = simulated(scenario).figures
+    if figures["fallbacks"]:
+        return SOLVER
     return next((name for name in BREAKS if float(figures[name] or 0.0) > _DUST), "")
 
 
 def hosting_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Cars that the feeder takes, by way of charging: least, median and most of the fleets, mean with its interval.
 
-    Where a search ended before a violation, that fleet's number is a lower bound, and so is the mean.
+    Every count is a floor: the feeder takes so many, and not a step more. Where a search ended before a violation, the
+    feeder may take any number more; the mean of such fleets is a lower bound and has no interval. Nor have fewer than
+    three fleets, or fleets that all come to the same step.
 
     Parameters
     ----------
@@ -109,18 +119,22 @@ def hosting_table(rows: pd.DataFrame) -> pd.DataFrame:
     """
     table = []
     for mode, own in rows.groupby("mode", sort=False):
-        mean = mean_row(own["cars"])
+        mean, is_bound = mean_row(own["cars"]), bool(own["is_at_least"].any())
+        if is_bound or len(own) < _FEWEST or own["cars"].nunique() == 1:
+            mean[["ci_low", "ci_high"]] = float("nan")
+        is_unsolved = own["breaks"] == SOLVER
         table.append(
             {
                 "charging": mode,
-                "reading": "at least" if own["is_at_least"].any() else "mean",
+                "reading": "at least" if is_bound else "mean",
                 "cars": mean["mean"],
                 "low": mean["ci_low"],
                 "high": mean["ci_high"],
                 "least": int(own["cars"].min()),
                 "median": float(own["cars"].median()),
                 "most": int(own["cars"].max()),
-                "fleets with more than the search's end": int(own["is_at_least"].sum()),
+                "searches ended without a violation": int((own["is_at_least"] & ~is_unsolved).sum()),
+                "searches ended by a failed decision": int(is_unsolved.sum()),
                 "what breaks": ", ".join(sorted({name for name in own["breaks"] if name})),
                 "n": mean["n"],
             }

@@ -311,7 +311,13 @@ def _installed_kw(setting: Setting, bus_names: Sequence[str]) -> FloatArray:
 
 
 def feeder_days(setting: Setting) -> tuple[FeederDay, ...]:
-    """Hours of the feeder on each day; cars charge as simulated quarter-hours say."""
+    """Hours of the feeder on each day; cars charge as simulated quarter-hours say.
+
+    Raises
+    ------
+    UnsolvedError
+        When a decision of that simulation failed: its fallback does not charge as asked.
+    """
     return tuple(_day(day, setting.charging, setting.n_cars) for day in setting.days)
 
 
@@ -322,7 +328,12 @@ def _day(day: date, charging: Charging, n_cars: int) -> FeederDay:
         site, world = job.actors.site, job.actors.world
         cars_kw = np.zeros((STEPS_PER_DAY, site.n_regions))
         if charging != "no cars":
-            grid = job.simulate().tables["grid"]
+            simulated = job.simulate()
+            if simulated.figures["fallbacks"]:
+                raise UnsolvedError(
+                    f"{day}: no plan of {n_cars} cars that charge {charging}: a decision failed"
+                )
+            grid = simulated.tables["grid"]
             net = np.asarray(grid["ev_charge_kw"]) - np.asarray(grid["ev_discharge_kw"])
             cars_kw = net.astype(np.float64).reshape(STEPS_PER_DAY, -1)
     network = site.network

@@ -79,7 +79,9 @@ def _policies(rows: pd.DataFrame, parts: Mapping[str, Study], extent: Extent, pi
             "forecasts miss. With perfect forecasts one plan is made for the whole day, all else is decided anew "
             "every 15 minutes; prices of the day are known to all. Cars and storage begin the day full. Costs are "
             "compared with the plan with foresight within the limits; no plan heeds the losses that it adds, so that "
-            "others may cost some cents less."
+            "others may cost some cents less. A decision whose program has no usable answer lets every car charge at "
+            "full power: such fallbacks are counted, and a day on which the plan with foresight has one measures "
+            "nothing."
         ),
         tables=(
             Shown(
@@ -185,14 +187,15 @@ def _hosting(rows: pd.DataFrame, extent: Extent, pictures: Path) -> Section:
             "On the study's first day, which respects every limit without cars: the largest fleet before the first "
             "quarter-hour with a voltage, a line or a driver out of bounds, by way of charging. Fleets grow car by "
             f"car; the search halves, to {extent.hosting_step} cars, and ends at {extent.hosting_most:,} cars that "
-            f"charge when they come and at {extent.coordinated_most:,} others."
+            f"charge when they come and at {extent.coordinated_most:,} others. A decision that failed ends a search "
+            "too, and is not taken as the feeder's limit."
         ),
         tables=(
             Shown(
                 name="hosting",
-                caption="Cars that the feeder takes, mean over fleets (n) with 95 % intervals; a lower bound where "
-                "a fleet "
-                "reached the search's end",
+                caption="Cars that the feeder takes, mean over fleets (n) with 95 % intervals. Counts are floors in "
+                f"steps of {extent.hosting_step:,} cars; at least: a search ended without a violation, and the mean is "
+                "a lower bound without an interval (as there is none of fewer than three fleets, or of equal ones)",
                 frame=table,
             ),
         ),
