@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from dispatch.planning import hosting as hosting_module
 from dispatch.planning import planner as planner_module
 from dispatch.planning.day import (
     Capital,
@@ -22,8 +23,8 @@ from dispatch.planning.day import (
 )
 from dispatch.planning.front import front, grid
 from dispatch.planning.hosting import hosting, scaled
-from dispatch.planning.judging import judge, taken_kw
-from dispatch.planning.planner import LimitsError, Planner, UnsolvedError, best_plan
+from dispatch.planning.judging import Violation, judge, taken_kw
+from dispatch.planning.planner import LimitsError, Planned, Planner, UnsolvedError, best_plan
 from dispatch.planning.program import (
     COLUMN_UNITS,
     UNBOUNDED,
@@ -305,19 +306,38 @@ def test_objectives_of_several_days_are_what_ac_power_flow_reaches() -> None:
     assert planner.plan(bounds=tighter).judged.reached.peak_valley_kw <= 0.9 * reached[1] * (1.0 + 2e-4)
 
 
-def test_charging_beside_discharging_gets_binaries() -> None:
-    """Paid to take energy, the relaxation burns it in storage; with binaries it does not, at a bound of their own."""
+def paid_case() -> Case:
+    """A night in which taking energy is paid for."""
     made = day(network(4), 4)
     paid = replace(
         made, buy_per_kwh=np.array([-0.2, -0.1, -0.2, 0.1]), sell_per_kwh=np.array([-0.3, -0.2, -0.3, 0.0])
     )
-    case = one_day(paid, BATTERY, fixed_sizes([3], [100.0], [50.0]))
+    return one_day(paid, BATTERY, fixed_sizes([3], [100.0], [50.0]))
+
+
+def test_charging_beside_discharging_gets_binaries() -> None:
+    """Paid to take energy, the relaxation burns it in storage; with binaries it does not, at a bound of their own."""
+    case = paid_case()
     loose, strict = (best_plan(case, COST, node_limit=nodes) for nodes in (0, 1000))
     assert strict.n_binaries > 0
     assert max(loose.overlap_kw, strict.overlap_kw) < 1e-5
     assert strict.bound > loose.bound + 0.1
     assert strict.value <= loose.value + 1e-6
     assert strict.gap < 5e-3
+
+
+def test_charging_beside_discharging_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no program with one way has an answer, the plan says so, a grid leaves it out, and binaries help."""
+    monkeypatch.setattr(planner_module, "_REPAIRS", 0)
+    loose, strict = (best_plan(paid_case(), COST, relative_gap=3e-3, node_limit=nodes) for nodes in (0, 1000))
+    assert loose.is_within
+    assert loose.gap < 3e-3
+    assert not loose.is_found
+    assert strict.is_found
+    assert strict.n_binaries > 0
+    plans = grid(paid_case(), "wear_kwh", "loss_kwh", n_points=3).plans
+    assert plans
+    assert all(one.is_one_way for one in plans)
 
 
 @pytest.mark.parametrize("b_pu", [0.0, 0.01])
@@ -350,6 +370,54 @@ def test_limits_that_cannot_be_kept_are_named() -> None:
     assert any(one.what == "bus d" for one in priced.judged.violations)
     assert priced.value > priced.judged.reached.cost
     assert priced.gap < 1e-3
+
+
+KINDS_OF_BRANCH = [(0.0, False), (0.0, True), (0.01, False), (0.01, True)]
+
+
+def overloaded(b_pu: float, is_transformer: bool, share: float) -> Case:
+    """A first branch, line, cable or transformer, rated for a share of the largest exchange without storage."""
+    free = network(b_pu=b_pu)
+    most = day(free).demand_kw.sum(axis=1).max()
+    feeder = replace(
+        free.feeder,
+        rating_kva=np.array([share * most, np.inf, np.inf, np.inf]),
+        is_transformer=np.full(4, is_transformer),
+    )
+    return one_day(day(replace(free, feeder=feeder)), BATTERY, fixed_sizes([2], [200.0], [50.0]))
+
+
+@pytest.mark.parametrize(("b_pu", "is_transformer"), KINDS_OF_BRANCH)
+def test_ratings_that_cannot_be_kept_are_named_or_paid_for(b_pu: float, is_transformer: bool) -> None:
+    """Whatever branch is overloaded is named; with a price, what is paid for is what the busier end exceeds."""
+    case, price = overloaded(b_pu, is_transformer, 0.5), 0.3
+    with pytest.raises(LimitsError, match="cannot keep: branch L0 above its rating$"):
+        best_plan(case, COST)
+    planned = best_plan(case, COST, Options(beyond_price=price))
+    made, feeder = case.days[0], case.network.feeder
+    assert [one.what for one in planned.judged.violations] == ["branch L0"]
+    flow = ac_power_flow(feeder, taken_kw(case, planned.plan), made.demand_kvar, source_pu=1.0)
+    sent = flow.sent_kw[:, 0] ** 2 + flow.sent_kvar[:, 0] ** 2
+    lost_kw, lost_kvar = flow.loss_kw[:, 0], flow.loss_kvar[:, 0]
+    got = (flow.sent_kw[:, 0] - lost_kw) ** 2 + (flow.sent_kvar[:, 0] - lost_kvar) ** 2
+    room = feeder.rating_kva[0] ** 2
+    at_child = room if is_transformer else room * flow.voltage_pu[:, 1] ** 2
+    beyond_kva = np.maximum(np.maximum(sent - room, got - at_child), 0.0) / 1000.0
+    paid = price * made.step_h * beyond_kva.sum()
+    assert paid > 1.0
+    assert planned.value == pytest.approx(planned.judged.reached.cost + paid, rel=1e-9)
+    assert -1e-7 < planned.gap < 1e-4
+
+
+@pytest.mark.parametrize(("b_pu", "is_transformer"), KINDS_OF_BRANCH)
+def test_a_high_price_keeps_ratings_that_can_be_kept(b_pu: float, is_transformer: bool) -> None:
+    """Where beyond a rating costs more than to stay below it, a plan costs what it does with hard limits."""
+    case = overloaded(b_pu, is_transformer, 1.03)
+    free = best_plan(overloaded(b_pu, is_transformer, 2.0), COST)
+    hard, priced = best_plan(case, COST), best_plan(case, COST, Options(beyond_price=10.0))
+    assert hard.bound > free.value
+    assert hard.is_found
+    assert priced.value == pytest.approx(hard.value, rel=1e-4)
 
 
 def test_a_solver_without_an_answer_says_nothing_of_limits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,6 +536,71 @@ def test_every_place_alone() -> None:
     assert (np.ptp(found.yearly_cost[:, 1:], axis=0) > 1.0).all()
 
 
+def in_band(case: Case, lowest: float) -> Case:
+    """The same days within a narrower band."""
+    net = replace(case.network, voltage_min_pu=lowest)
+    return replace(case, days=tuple(replace(one, network=net) for one in case.days))
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, *spoilt: tuple[int, ...]) -> None:
+    """Let plans with storage at just these sites leave a limit by AC power flow."""
+    honest = Planner.plan
+
+    def plan(self: Planner, case: Case) -> Planned:
+        planned = honest(self, case)
+        if tuple(np.flatnonzero(case.design.kwh_upper > 0.0).tolist()) not in spoilt:
+            return planned
+        left = Violation(what="bus b", day=0, step=0, excess=0.01)
+        return replace(planned, judged=replace(planned.judged, violations=(left,)))
+
+    monkeypatch.setattr(Planner, "plan", plan)
+
+
+@pytest.mark.parametrize("none_too", [False, True])
+def test_a_site_whose_plan_leaves_a_limit_gives_way_to_the_next(
+    monkeypatch: pytest.MonkeyPatch, none_too: bool
+) -> None:
+    """The search takes the best of those that have a plan, whether or not there is one without storage."""
+    case = siting_case(most_sites=1)
+    planner = Planner(case, COST)
+    costs = np.array(
+        [planner.plan(replace(case, design=case.design.only([site]))).value for site in range(4)]
+    )
+    first, second = costs.argsort()[:2].tolist()
+    assert greedy_sites(case).bus.tolist() == [case.design.bus[first]]
+    spoil(monkeypatch, (first,), *([()] if none_too else []))
+    found = greedy_sites(case)
+    assert found.bus.tolist() == [case.design.bus[second]]
+    assert found.yearly_cost == pytest.approx(costs[second], rel=1e-4)
+
+
+def test_no_single_site_is_proven_or_merely_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only two sites together keep the band, it is proven; where plans leave a limit, it is not."""
+    narrow = in_band(siting_case(), 0.978)
+    assert len(exact_sites(narrow).bus) == 2
+    with pytest.raises(LimitsError, match="no single site lets"):
+        greedy_sites(narrow)
+    spoil(monkeypatch, (), (0,), (1,), (2,), (3,))
+    with pytest.raises(UnsolvedError, match="no single site was found"):
+        greedy_sites(siting_case())
+
+
+def test_a_sweep_tells_impossible_from_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes too small for the band are impossible; those whose plan leaves a limit have no cost either."""
+    case = in_band(siting_case(), 0.974)
+    sizes = [0.0, 100.0, 300.0]
+    before = sweep(case, sizes, kw_per_kwh=0.25)
+    assert (before.is_impossible == np.isnan(before.yearly_cost)).all()
+    assert before.is_impossible[:, 0].all()
+    assert not before.is_impossible[:2, 2].any()
+    spoil(monkeypatch, (0,))
+    after = sweep(case, sizes, kw_per_kwh=0.25)
+    assert (after.is_impossible == before.is_impossible).all()
+    assert np.isnan(after.yearly_cost[0]).all()
+    assert np.isnan(after.bound[0]).all()
+    assert after.yearly_cost[1:] == pytest.approx(before.yearly_cost[1:], nan_ok=True)
+
+
 @pytest.mark.parametrize(
     "second", ["peak_valley_kw", "loss_kwh", "voltage_deviation_pu", "wear_kwh", "emission_kg"]
 )
@@ -570,6 +703,29 @@ def test_storage_makes_room_for_sun() -> None:
     share, profile = np.array([0.0, 0.0, 1.0, 2.0, 0.0]), np.ones(12) * (np.arange(12) == 6)
     still, free = (hosting(case, share, profile, most_kw=5000.0, is_idle=idle_) for idle_ in (True, False))
     assert free.kw > still.bound_kw
+
+
+def test_no_sun_is_hosted_by_charging_beside_discharging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no program with one way has an answer, storage burns sun by none of the plans that are told."""
+    net = network(band=(0.9, 1.04))
+    case = one_day(day(net, 12), BATTERY, fixed_sizes([3], [400.0], [100.0]))
+    share, profile = np.array([0.0, 0.0, 1.0, 2.0, 0.0]), np.ones(12)
+    monkeypatch.setattr(planner_module, "_REPAIRS", 0)
+    found = hosting(case, share, profile, most_kw=5000.0)
+    assert found.plan.overlap_kw < 1e-5
+    assert found.judged.keeps_limits
+    assert found.kw > 100.0
+
+
+def test_no_schedule_found_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits that the relaxation keeps, and no plan that was tried, are told to be impossible of idle storage alone."""
+    case = one_day(day(network()), BATTERY, fixed_sizes([3], [400.0], [100.0]))
+    share, profile = np.array([0.0, 0.0, 1.0, 2.0, 0.0]), np.ones(6)
+    monkeypatch.setattr(hosting_module, "keeps", lambda _case, _plan: False)
+    with pytest.raises(UnsolvedError, match="no schedule was found"):
+        hosting(case, share, profile, most_kw=5000.0)
+    with pytest.raises(LimitsError, match="even without further sun"):
+        hosting(case, share, profile, most_kw=5000.0, is_idle=True)
 
 
 def test_inputs_that_cannot_be_are_refused() -> None:

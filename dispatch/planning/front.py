@@ -21,7 +21,11 @@ _SLACK: Final = 2e-5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Front:
-    """Plans of least cost under bounds on other objectives; ``points`` (n, objectives), the cost first."""
+    """Plans of least cost under bounds on other objectives; ``points`` (n, objectives), the cost first.
+
+    A point of ``front`` that no better plan replaces may leave a limit, or charge beside discharging:
+    `Planned.is_found` tells.
+    """
 
     names: tuple[Objective, ...]
     plans: tuple[Planned, ...]
@@ -78,6 +82,8 @@ def grid(
 ) -> Front:
     """Least cost under a grid of bounds on two objectives, without those that no plan keeps and dominated plans.
 
+    A plan that leaves a limit without a price, or charges beside discharging, is none, whatever it reaches.
+
     Parameters
     ----------
     n_points
@@ -91,9 +97,11 @@ def grid(
     plans = []
     for one, other in product(*ends):
         try:
-            plans.append(planner.plan(bounds=_bounds({second: float(one), third: float(other)})))
+            planned = planner.plan(bounds=_bounds({second: float(one), third: float(other)}))
         except LimitsError:
             continue
+        if planned.is_one_way and not planned.left:
+            plans.append(planned)
     found = Front(names=("cost", second, third), plans=tuple(plans))
     points = found.points
     stays = [

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from dispatch.planning.day import Case
-from dispatch.planning.judging import Judged, Plan, judge
-from dispatch.planning.planner import LimitsError, Planner
+from dispatch.planning.judging import OVERLAP_KW, Judged, Plan, judge
+from dispatch.planning.planner import LimitsError, Planner, UnsolvedError
 from dispatch.planning.program import Amounts, Hosts, Options
 from sim.arrays import FloatArray
 
@@ -37,7 +37,8 @@ def hosting(
     The relaxation tells a size that cannot be exceeded; flows that go no farther make its chords tighter, so that it is
     asked again a few times. Its plan, with currents held to their expansion, is put to AC power flow; where a limit is
     left all the same, the size is bisected down with the schedule as it is; where that schedule makes room for sun that
-    is not there, it is planned again for a little less of it, and at last storage stands still.
+    is not there, or by charging beside discharging, it is planned again for a little less of it, and at last storage
+    stands still.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ def hosting(
     ------
     LimitsError
         When the limits cannot be kept even without further sun.
+    UnsolvedError
+        When no schedule is found that keeps them; with another one they might be kept.
     """
     now = replace(case, design=case.design.only([])) if is_idle else case
     per_kw = np.outer(profile, share / share.sum())
@@ -71,9 +74,16 @@ def hosting(
     found = _bisected(now, plan, size) or _smaller(now, per_kw, bound)
     if found is None and not is_idle:
         found = _bisected(now, idle(plan), size)
-    if found is None:
+    if found is None and is_idle:
         raise LimitsError("the limits cannot be kept even without further sun")
+    if found is None:
+        raise UnsolvedError("no schedule was found that keeps the limits by AC power flow, with whatever sun")
     return Hosted(kw=found[0], bound_kw=bound, plan=found[1], judged=judge(now, found[1], Options()))
+
+
+def keeps(case: Case, plan: Plan) -> bool:
+    """Whether a plan keeps all limits by AC power flow, and no storage charges beside discharging."""
+    return plan.overlap_kw <= OVERLAP_KW and judge(case, plan, Options()).keeps_limits
 
 
 def idle(plan: Plan) -> Plan:
@@ -92,21 +102,21 @@ def _smaller(case: Case, per_kw: FloatArray, bound: float) -> tuple[float, Plan]
     for share in _SHARES:
         options = Options(hosts=Hosts(per_kw=per_kw, most_kw=share * bound))
         plan = Planner(case, Amounts(), options).plan().plan
-        if judge(case, plan, Options()).keeps_limits:
+        if keeps(case, plan):
             return float(plan.hosted_kw.max() / max(per_kw.max(), 1e-12)), plan
     return None
 
 
 def _bisected(case: Case, plan: Plan, size: float) -> tuple[float, Plan] | None:
     """The largest part of a plan's sun that keeps the limits, and the plan with it."""
-    if judge(case, plan, Options()).keeps_limits:
+    if keeps(case, plan):
         return size, plan
     low, high = 0.0, 1.0
-    if not judge(case, scaled(plan, low), Options()).keeps_limits:
+    if not keeps(case, scaled(plan, low)):
         return None
     for _ in range(_BISECTED):
         middle = (low + high) / 2.0
-        if judge(case, scaled(plan, middle), Options()).keeps_limits:
+        if keeps(case, scaled(plan, middle)):
             low = middle
         else:
             high = middle

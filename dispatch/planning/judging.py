@@ -16,8 +16,8 @@ from sim.feeder.ac import PowerFlow, ac_power_flow
 from sim.feeder.model import BASE_KVA
 
 _DUST_KW: Final = 1e-6
-
-
+OVERLAP_KW: Final = 1e-5
+"""Power charged beside discharging up to which storage goes one way."""
 _KEPT_PU: Final = 1e-5
 """A state no farther outside the band, or above a rating, is what rounding of a large program leaves."""
 
@@ -40,6 +40,11 @@ class Plan:
     def __post_init__(self) -> None:
         freeze(self)
 
+    @property
+    def overlap_kw(self) -> float:
+        """Largest power charged beside discharging: above ``OVERLAP_KW`` no storage can do it."""
+        return float(np.minimum(self.charge_kw, self.discharge_kw).max(initial=0.0))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
@@ -49,6 +54,11 @@ class Violation:
     day: int
     step: int
     excess: float  # [p.u.] of voltage or rating; kW of export
+
+    @property
+    def may_have_price(self) -> bool:
+        """Whether ``Options.beyond_price`` can be paid for it."""
+        return self.what.startswith(("bus ", "branch "))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -19,7 +19,7 @@ from scipy.sparse import coo_array, csc_array, vstack
 from dispatch.highs import Basis, Outcome, Solver
 from dispatch.network import MILLI
 from dispatch.planning.day import Case
-from dispatch.planning.judging import Judged, Plan, judge, plan_of
+from dispatch.planning.judging import OVERLAP_KW, Judged, Plan, Violation, judge, plan_of
 from dispatch.planning.program import (
     UNBOUNDED,
     Amounts,
@@ -27,8 +27,8 @@ from dispatch.planning.program import (
     Layout,
     Options,
     States,
+    beyond_rating_kva,
     build,
-    current_limit,
     least_current_kva,
     rating_tangents,
     states_of,
@@ -46,7 +46,6 @@ _WARM_ITERATIONS: Final = 40_000
 _ITERATIONS: Final = 10_000_000
 _REPAIR_ITERATIONS: Final = 30_000
 _ROUNDS: Final = 25
-_OVERLAP_KW: Final = 1e-5
 _UNDER_KVA: Final = 1e-6
 """Squared current [kVA] by which a program may be below the truth without a further tangent."""
 _OVER_KVA: Final = 1e-3
@@ -79,6 +78,7 @@ class Planned:
     overlap_kw: float  # largest power charged beside discharging
     n_binaries: int  # steps and candidates that needed one
     is_repaired: bool  # whether the relaxation pretended currents
+    has_price: bool  # whether band and ratings may be left for a price, which is in the value
 
     @property
     def gap(self) -> float:
@@ -101,9 +101,24 @@ class Planned:
         return most if most > _KEPT_SHARE else 0.0
 
     @property
+    def left(self) -> tuple[Violation, ...]:
+        """Limits that it leaves and does not pay for."""
+        return tuple(one for one in self.judged.violations if not (self.has_price and one.may_have_price))
+
+    @property
+    def is_one_way(self) -> bool:
+        """Whether no storage charges beside discharging, which none can."""
+        return self.overlap_kw <= OVERLAP_KW
+
+    @property
     def is_found(self) -> bool:
-        """Whether it keeps all limits and bounds."""
-        return self.judged.keeps_limits and self.exceeds == 0.0
+        """Whether it keeps all limits and bounds, or pays for what it leaves, and can be carried out."""
+        return self.is_within and self.is_one_way
+
+    @property
+    def is_within(self) -> bool:
+        """Whether it keeps all limits and bounds, or pays for what it leaves, be it by charging beside discharging."""
+        return not self.left and self.exceeds == 0.0
 
     @property
     def sites(self) -> IntArray:
@@ -116,7 +131,7 @@ class LimitsError(ArithmeticError):
 
 
 class UnsolvedError(ArithmeticError):
-    """A solver ended without an answer: whether a plan keeps the limits is not known."""
+    """Whether a plan keeps the limits is not known: a solver ended without an answer, or no plan tried keeps them."""
 
 
 class Planner:
@@ -125,11 +140,12 @@ class Planner:
     Parameters
     ----------
     options
-        Of the program; limits are hard unless they have a price.
+        Of the program; band and ratings are hard unless they have a price.
     relative_gap
         At which a plan counts as found.
     node_limit
-        Of a program with binaries; 0: none is solved, and the bound is that without them.
+        Of a program with binaries; 0: none is solved, and the bound is that without them. Where storage cannot be kept
+        to one way without, the plan is not found.
     """
 
     def __init__(
@@ -201,15 +217,15 @@ class Planner:
             outcome = self.relaxed(case, bounds)
             slopes = self._program.slopes(outcome.reduced_costs)
             found = self._judged(now, bounds, outcome.values, outcome.bound, slopes, rounds)
-            best = found if found.overlap_kw > _OVERLAP_KW else _better(best, found)
-            if found.gap < self.relative_gap and found.is_found:
-                break
+            best = _better(best, found) if found.is_one_way else found
+            if found.gap < self.relative_gap and found.is_within:
+                break  # more rounds do not part charging from discharging
             stands = outcome.bound - bound < _BOUND_STANDS * self.relative_gap * abs(outcome.bound)
             bound = outcome.bound
-            if (stands and found.is_found) or not self.tighten(outcome.values):
+            if (stands and found.is_within) or not self.tighten(outcome.values):
                 break
         assert best is not None
-        if best.overlap_kw > _OVERLAP_KW:
+        if not best.is_one_way:
             best = self._exclusive(now, bounds, best, outcome.values)
         elif best.gap >= self.relative_gap or not best.is_found:
             best = self._repaired(now, bounds, best)
@@ -230,7 +246,8 @@ class Planner:
         feeder, layout = self.case.network.feeder, self._program.layout
         states = states_of(layout, values)
         found = [_below(feeder, layout, states)]
-        ratings = rating_tangents(feeder, layout, states)
+        paid_kva = 0.0 if self.options.beyond_price is None else values[layout.over]
+        ratings = rating_tangents(feeder, layout, states, paid_kva)
         if ratings is not None:
             found.append(ratings)
             self._bare = self._bare.with_rows(*ratings)
@@ -281,9 +298,10 @@ class Planner:
             limits=limits,
             slopes=slopes,
             rounds=rounds,
-            overlap_kw=float(np.minimum(plan.charge_kw, plan.discharge_kw).max(initial=0.0)),
+            overlap_kw=plan.overlap_kw,
             n_binaries=n_binaries,
             is_repaired=is_repaired,
+            has_price=self.options.beyond_price is not None,
         )
 
     def _priced(self, judged: Judged, values: FloatArray) -> float:
@@ -295,7 +313,7 @@ class Planner:
         low = np.maximum(MILLI * net.voltage_min_pu**2 - squared, 0.0)
         high = np.maximum(squared - MILLI * net.voltage_max_pu**2, 0.0)
         low[:, net.feeder.source_index] = high[:, net.feeder.source_index] = 0.0
-        over = np.maximum(judged.states.current_kva - current_limit(net.feeder), 0.0)
+        over = beyond_rating_kva(net.feeder, judged.states)
         beyond = low.sum(axis=1) + high.sum(axis=1) + over.sum(axis=1)
         return self.options.beyond_price * float(self.case.step_weight @ beyond) - size
 
@@ -312,7 +330,7 @@ class Planner:
         for _ in range(_BRANCHED):
             if (best.gap < self.relative_gap and best.is_found) or self.node_limit == 0:
                 break
-            did_both = np.minimum(last.plan.charge_kw, last.plan.discharge_kw) > _OVERLAP_KW
+            did_both = np.minimum(last.plan.charge_kw, last.plan.discharge_kw) > OVERLAP_KW
             if not did_both.any() and not self.tighten(values):
                 break
             strict |= did_both
@@ -329,7 +347,7 @@ class Planner:
             values = outcome.values[: self._program.layout.n_columns]
             bound = max(outcome.bound / self._program.cost_scale, best.bound)
             last = self._judged(case, bounds, values, bound, np.zeros(6), before.rounds, int(strict.sum()))
-            if last.overlap_kw > _OVERLAP_KW:
+            if not last.is_one_way:
                 continue
             best = _better(best, last)
             if best.gap > self.relative_gap or not best.is_found:
@@ -369,7 +387,7 @@ class Planner:
     def _nearest(self, case: Case, bounds: Amounts) -> str:
         """Which limits the nearest plan leaves."""
         if self.options.beyond_price is not None:
-            return "bounds on the objectives or on exports cannot be kept"
+            return "bounds on the objectives, exports or sizes cannot be kept, or no power flow exists"
         elastic = Planner(case, Amounts(), replace(self.options, beyond_price=_ELASTIC))
         layout = elastic.program.layout
         try:
@@ -390,7 +408,7 @@ class Planner:
             [outcome.values[part] for part in (layout.low, layout.high, layout.over)], axis=1
         )
         named = [limited[place] for place in np.flatnonzero(slack.max(axis=0) > 1e-6)]
-        return "cannot keep: " + (", ".join(named) or "ratings of transformers and cables")
+        return "cannot keep: " + (", ".join(named) or "all limits at once, of which none stands out")
 
 
 def with_ways(program: FeederProgram, case: Case, strict: NDArray[np.bool_]) -> FeederProgram:
@@ -480,8 +498,8 @@ def _better(one: Planned | None, other: Planned) -> Planned:
 
 
 def _rank(planned: Planned) -> tuple[float, float, float, float]:
-    excess = max((one.excess for one in planned.judged.violations), default=0.0)
-    return max(planned.overlap_kw - _OVERLAP_KW, 0.0), excess, planned.exceeds, planned.gap
+    excess = max((one.excess for one in planned.left), default=0.0)
+    return max(planned.overlap_kw - OVERLAP_KW, 0.0), excess, planned.exceeds, planned.gap
 
 
 def best_plan(

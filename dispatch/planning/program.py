@@ -20,6 +20,7 @@ bound on l; of other branches by tangents of P^2 + Q^2 <= rating^2 v^2 at both e
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -31,7 +32,7 @@ from dispatch.highs import BASIC, Basis, LinearProgram
 from dispatch.network import KAPPA, MILLI
 from dispatch.planning.day import Case
 from dispatch.rows import Rows, with_rows_below
-from sim.arrays import FloatArray, freeze
+from sim.arrays import FloatArray, IntArray, freeze
 from sim.feeder.model import BASE_KVA, Feeder
 
 Columns = NDArray[np.intp]
@@ -101,8 +102,8 @@ class Options:
 
     has_deviation: bool = False  # whether the deviation of voltages may be bounded or minimised
     beyond_price: float | None = None
-    """Cost of a thousandth of squared voltage outside the band, or of a kVA of squared current above a rating, for an
-    hour; none: the limits are hard."""
+    """Cost of a thousandth of squared voltage outside the band, or of a kVA above a rating (`beyond_rating_kva`), for
+    an hour; none: the limits are hard. Bounds on exports always are."""
     reserve: Reserve | None = None
     hosts: Hosts | None = None
 
@@ -503,36 +504,81 @@ def tangents(feeder: Feeder, layout: Layout, around: States, where: NDArray[np.b
     )
 
 
-def rating_tangents(feeder: Feeder, layout: Layout, around: States) -> tuple[csc_array, FloatArray] | None:
-    """Tangents of those ratings that states exceed and that no bound on a current tells: rows and upper bounds."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _End:
+    """One end of each branch: what goes through it by some states, and what may."""
+
+    bus: IntArray  # (M,)
+    share: float  # of the branch's loss that goes through
+    own_kvar: FloatArray  # (M,) of the charging there that goes through, at rated voltage
+    p_kw: FloatArray  # (T, M)
+    q_kvar: FloatArray  # (T, M)
+    room: FloatArray  # (T, M), the most that P^2 + Q^2 may be [kVA^2]
+
+
+def _ends(feeder: Feeder, states: States) -> Iterator[_End]:
+    half_kvar = feeder.b_pu / 2.0 * BASE_KVA
+    for share, bus in ((0.0, feeder.child_index), (1.0, feeder.parent_index)):
+        # the child's half adds to what arrives, the parent's is part of what leaves
+        own_kvar, squared = (1.0 - 2.0 * share) * half_kvar, states.squared_pu[:, bus]
+        q_kvar = states.flow_kvar + share * feeder.x_pu * states.current_kva
+        yield _End(
+            bus=bus,
+            share=share,
+            own_kvar=own_kvar,
+            p_kw=states.flow_kw + share * feeder.r_pu * states.current_kva,
+            q_kvar=q_kvar + own_kvar * squared,
+            room=feeder.rating_kva**2 * np.where(feeder.is_transformer, 1.0, squared),
+        )
+
+
+def beyond_rating_kva(feeder: Feeder, states: States) -> FloatArray:
+    """What lies above each branch's rating [kVA], (T, M): what `Options.beyond_price` is paid for.
+
+    Of a line without charging l - rating^2 / base; of others the larger, at their ends, of (P^2 + Q^2 - rating^2 v^2) /
+    base, with v = 1 for transformers.
+    """
+    beyond = states.current_kva - current_limit(feeder)
+    is_by_end = np.isinf(current_limit(feeder))
+    for end in _ends(feeder, states):
+        above = (end.p_kw**2 + end.q_kvar**2 - end.room) / BASE_KVA
+        beyond = np.maximum(beyond, np.where(is_by_end, above, -np.inf))
+    return np.maximum(beyond, 0.0)
+
+
+def rating_tangents(
+    feeder: Feeder, layout: Layout, around: States, beyond_kva: FloatArray | float = 0.0
+) -> tuple[csc_array, FloatArray] | None:
+    """Tangents of those ratings that states exceed and that no bound on a current tells: rows and upper bounds.
+
+    Parameters
+    ----------
+    beyond_kva : ndarray, shape (T, M)
+        What is paid for already where limits have a price; the rows then leave room for what is paid for.
+    """
     checked = np.isfinite(feeder.rating_kva) & np.isinf(current_limit(feeder))
     if not checked.any():
         return None
     blocks, limits = [], []
-    half_kvar = feeder.b_pu / 2.0 * BASE_KVA  # at each end, at rated voltage
-    at_rated = feeder.is_transformer
-    for share, ends in ((0.0, feeder.child_index), (1.0, feeder.parent_index)):
-        sign = 1.0 - 2.0 * share  # the child's half adds to what arrives, the parent's is part of what leaves
-        p = around.flow_kw + share * feeder.r_pu * around.current_kva
-        q = around.flow_kvar + share * feeder.x_pu * around.current_kva
-        q = q + sign * half_kvar * around.squared_pu[:, ends]
-        room = feeder.rating_kva**2 * np.where(at_rated, 1.0, around.squared_pu[:, ends])
-        step, branch = np.nonzero(checked & (p**2 + q**2 > room * (1.0 + 1e-7)))
+    at_rated, has_price = feeder.is_transformer, layout.over.size > 0
+    for end in _ends(feeder, around):
+        paid = BASE_KVA * beyond_kva
+        step, branch = np.nonzero(checked & (end.p_kw**2 + end.q_kvar**2 > end.room * (1.0 + 1e-7) + paid))
         rating = feeder.rating_kva[branch]
-        p, q = p[step, branch] / rating, q[step, branch] / rating
-        of_v = (2.0 * q * sign * half_kvar[branch] - np.where(at_rated[branch], 0.0, rating)) / MILLI
-        blocks.append(
-            sparse_rows(
-                layout.n_columns,
-                (layout.flow[step, branch], 2.0 * p),
-                (layout.kvar[step, branch], 2.0 * q),
-                (
-                    layout.current[step, branch],
-                    2.0 * share * (p * feeder.r_pu[branch] + q * feeder.x_pu[branch]),
-                ),
-                (layout.voltage[step, ends[branch]], of_v),
-            )
-        )
+        p, q = end.p_kw[step, branch] / rating, end.q_kvar[step, branch] / rating
+        of_v = (2.0 * q * end.own_kvar[branch] - np.where(at_rated[branch], 0.0, rating)) / MILLI
+        terms = [
+            (layout.flow[step, branch], 2.0 * p),
+            (layout.kvar[step, branch], 2.0 * q),
+            (
+                layout.current[step, branch],
+                2.0 * end.share * (p * feeder.r_pu[branch] + q * feeder.x_pu[branch]),
+            ),
+            (layout.voltage[step, end.bus[branch]], of_v),
+        ]
+        if has_price:
+            terms.append((layout.over[step, branch], -BASE_KVA / rating))
+        blocks.append(sparse_rows(layout.n_columns, *terms))
         limits.append(rating * (p**2 + q**2 + np.where(at_rated[branch], 1.0, 0.0)))
     return csc_array(vstack(blocks, format="csc")), np.concatenate(limits)
 

@@ -12,7 +12,7 @@ from dispatch.highs import Solver
 from dispatch.planning.day import Case
 from dispatch.planning.planner import FEASIBILITY, RELATIVE_GAP, LimitsError, Planned, Planner, UnsolvedError
 from dispatch.planning.program import Amounts
-from sim.arrays import FloatArray, IntArray, freeze
+from sim.arrays import BoolArray, FloatArray, IntArray, freeze
 
 _ROUNDS: Final = 6
 _LP_ROUNDS: Final = 12
@@ -44,12 +44,16 @@ class Sited:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sweep:
-    """Every candidate alone at every size; cost and bound have shape (C, sizes). NaN: no plan keeps the limits."""
+    """Every candidate alone at every size; all but places and sizes have shape (C, sizes).
+
+    Cost and bound are NaN where there is no plan: it is impossible to keep the limits, or no plan was found that does.
+    """
 
     bus: IntArray
     kwh: FloatArray
     yearly_cost: FloatArray
     bound: FloatArray
+    is_impossible: BoolArray  # whether the relaxation proves that no plan keeps the limits
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -65,6 +69,13 @@ def exact_sites(case: Case, *, relative_gap: float = RELATIVE_GAP, node_limit: i
     ----------
     node_limit
         Of one program; where it stops early, the gap tells.
+
+    Raises
+    ------
+    LimitsError
+        When no sites let the limits be kept.
+    UnsolvedError
+        When none are found that do, which is no proof.
     """
     planner = Planner(case, Amounts(cost=1.0), relative_gap=relative_gap)
     bound = _settle(planner)
@@ -102,32 +113,43 @@ def exact_sites(case: Case, *, relative_gap: float = RELATIVE_GAP, node_limit: i
         if best.value - bound <= relative_gap * abs(best.value) or not planner.tighten(outcome.values):
             break
     if best is None:
-        raise LimitsError("no sites: none that the relaxation finds let the limits be kept by AC power flow")
+        raise UnsolvedError(
+            "no sites: none that the relaxation finds let the limits be kept by AC power flow"
+        )
     return _sited(case, best, bound)
 
 
 def greedy_sites(case: Case, *, relative_gap: float = RELATIVE_GAP) -> Sited:
     """Add the site that lowers the cost most, one at a time, while one does; sizes are free at every stage.
 
-    The bound is that of all candidates at once, with sites relaxed to shares.
+    A site counts by its relaxation, and where its plan leaves a limit by AC power flow the next one is tried. The bound
+    is that of all candidates at once, with sites relaxed to shares.
+
+    Raises
+    ------
+    LimitsError
+        When no single site lets the limits be kept; several together might.
+    UnsolvedError
+        When none is found that does, which is no proof.
     """
     planner = Planner(case, Amounts(cost=1.0), relative_gap=relative_gap)
     bound = _settle(planner)
     most = case.design.n if case.design.most_sites is None else case.design.most_sites
     chosen: list[int] = []
-    best = _feasible(planner, _at_sites(case, chosen))
+    best, is_open = _tried(planner, _at_sites(case, chosen))
     while len(chosen) < most:
-        ranked = sorted(
-            (cost, site)
-            for site in range(case.design.n)
-            if site not in chosen
-            for cost in [_relaxed_cost(planner, _at_sites(case, [*chosen, site]))]
-        )
-        planned = _feasible(planner, _at_sites(case, [*chosen, ranked[0][1]])) if ranked else None
+        planned = None
+        for added in _promising(planner, case, chosen, below=np.inf if best is None else best.value):
+            planned, is_unknown = _tried(planner, _at_sites(case, [*chosen, added]))
+            is_open |= is_unknown
+            if planned is not None:
+                break
         if planned is None or (best is not None and planned.value >= best.value):
             break
-        chosen.append(ranked[0][1])
+        chosen.append(added)
         best = planned
+    if best is None and is_open:
+        raise UnsolvedError("no plan: no single site was found whose plan keeps the limits by AC power flow")
     if best is None:
         raise LimitsError("no plan: no single site lets the limits be kept")
     return _sited(case, best, bound)
@@ -139,16 +161,23 @@ def sweep(
     """Cost of every candidate alone at a grid of sizes, power in proportion."""
     planner = Planner(case, Amounts(cost=1.0), relative_gap=relative_gap)
     cost = np.full((case.design.n, len(kwh)), np.nan)
-    bound = cost.copy()
+    bound, is_impossible = cost.copy(), np.zeros(cost.shape, dtype=np.bool_)
     for site in range(case.design.n):
         for place, size in enumerate(kwh):
             here = np.arange(case.design.n) == site
             energy, power = np.where(here, size, 0.0), np.where(here, size * kw_per_kwh, 0.0)
             design = replace(case.design, kwh_lower=energy, kwh_upper=energy, kw_lower=power, kw_upper=power)
-            planned = _feasible(planner, replace(case, design=design))
+            planned, is_open = _tried(planner, replace(case, design=design))
             if planned is not None:
                 cost[site, place], bound[site, place] = planned.value, planned.bound
-    return Sweep(bus=case.design.bus, kwh=np.array(kwh, dtype=np.float64), yearly_cost=cost, bound=bound)
+            is_impossible[site, place] = planned is None and not is_open
+    return Sweep(
+        bus=case.design.bus,
+        kwh=np.array(kwh, dtype=np.float64),
+        yearly_cost=cost,
+        bound=bound,
+        is_impossible=is_impossible,
+    )
 
 
 def _settle(planner: Planner) -> float:
@@ -167,6 +196,16 @@ def _at_sites(case: Case, sites: Sequence[int]) -> Case:
     return replace(case, design=case.design.only(sites))
 
 
+def _promising(planner: Planner, case: Case, chosen: Sequence[int], *, below: float) -> list[int]:
+    """Further sites that the relaxation makes cheaper than some cost, the cheapest first."""
+    costs = {
+        site: _relaxed_cost(planner, _at_sites(case, [*chosen, site]))
+        for site in range(case.design.n)
+        if site not in chosen
+    }
+    return [site for site in sorted(costs, key=costs.__getitem__) if costs[site] < below]
+
+
 def _relaxed_cost(planner: Planner, case: Case) -> float:
     try:
         return planner.relaxed(case).objective
@@ -176,11 +215,16 @@ def _relaxed_cost(planner: Planner, case: Case) -> float:
 
 def _feasible(planner: Planner, case: Case) -> Planned | None:
     """A plan that keeps all limits by AC power flow, or none."""
+    return _tried(planner, case)[0]
+
+
+def _tried(planner: Planner, case: Case) -> tuple[Planned | None, bool]:
+    """A plan that keeps all limits by AC power flow, or none; and whether one may be that was not found."""
     try:
         planned = planner.plan(case)
-    except LimitsError:
-        return None
-    return planned if planned.is_found else None
+    except LimitsError:  # of the relaxation: no plan keeps them
+        return None, False
+    return (planned, False) if planned.is_found else (None, True)
 
 
 def _sited(case: Case, planned: Planned, bound: float) -> Sited:
