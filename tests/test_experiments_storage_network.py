@@ -218,6 +218,27 @@ def test_failed_decisions_are_told_and_measure_nothing() -> None:
     assert table.loc[days.ORDER[0], ["above foresight [EUR]", "n"]].tolist() == [3.0, 1.0]
 
 
+def test_pairs_are_of_the_same_day() -> None:
+    """Each policy under both forecasts, the margin under each, the rows with foresight; failed days are left out."""
+    kept, margin = (days.NAMES[part] for part in ("kept", "margin"))
+    told = [
+        rows(kept, "perfect", [90.0, 190.0], [0, 0]),
+        rows(days.NAMES["pooled"], "perfect", [100.0, 206.0], [4, 6]).iloc[::-1],
+        rows(kept, "persistence", [100.0, 200.0], [4, 4]),
+        rows(kept, "learned", [101.0, 203.0], [2, 4]),
+        rows(margin, "persistence", [100.5, 200.5], [1, 0]).assign(fallbacks=[0, 1]),
+        rows(days.ORDER[0], "persistence", [110.0, 210.0], [0, 0]),
+    ]
+    table = days.pairs(pd.concat(told, ignore_index=True))
+    found = table.set_index(["of", "less"])[["more EUR", "more quarter-hours", "n"]].T.to_dict("list")
+    assert found == {
+        (f"{kept}, learned", f"{kept}, persistence"): [2.0, -1.0, 2.0],
+        (f"{margin}, persistence", f"{kept}, persistence"): [0.5, -3.0, 1.0],
+        (f"{days.NAMES['pooled']}, perfect", f"{kept}, perfect"): [13.0, 5.0, 2.0],
+    }
+    assert table["EUR high"].iloc[0] == pytest.approx(2.0 + 12.7062, abs=1e-3), "Student's of 1 and 3"
+
+
 def study_of(costs: dict[tuple[str, ...], float], kinds: tuple[str, ...] = ()) -> SimpleNamespace:
     """Results of two days for each set of known parts (or forecaster); the second day costs 1 more."""
     levels = [{plan.KNOWN: list(known)} for known in costs]
@@ -464,6 +485,7 @@ def test_a_small_experiment_runs_resumes_and_repeats(tmp_path: Path, monkeypatch
     assert first.n_audit_findings == 0
     assert set(first.tables) == {
         "policies",
+        "pairs",
         "uses",
         "reactive",
         "markets",

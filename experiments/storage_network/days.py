@@ -118,6 +118,46 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
+def pairs(rows: pd.DataFrame) -> pd.DataFrame:
+    """What forecasts, the margin and the network rows change, paired by day.
+
+    Intervals of two policies may overlap though they differ on every day: days differ more than policies.
+
+    Parameters
+    ----------
+    rows
+        Of `rows_of`.
+
+    Returns
+    -------
+    DataFrame
+        A row per pair: learned less persistence forecasts under each policy, a margin less none under each forecaster,
+        no network rows less network rows with foresight; differences of net cost and of quarter-hours with a violation
+        with their 95 % intervals over n days, those left out on which a decision of either failed.
+    """
+    there = _pairs(rows)
+    kept, margin, pooled = (NAMES[part] for part in ("kept", "margin", "pooled"))
+    asked = [((policy, "learned"), (policy, "persistence")) for policy in ORDER]
+    asked += [((margin, kind), (kept, kind)) for kind in ("persistence", "learned")]
+    asked.append(((pooled, "perfect"), (BASELINE, "perfect")))
+    table = []
+    for one, other in asked:
+        if one not in there or other not in there:
+            continue
+        ours, theirs = _of(rows, *one), _of(rows, *other)
+        is_solved = (ours[FAILED] == 0) & (theirs[FAILED] == 0)
+        row: dict[str, object] = {"of": ", ".join(one), "less": ", ".join(other)}
+        for name, words in ((COST, "EUR"), (STEPS, "quarter-hours")):
+            more = mean_row((ours[name] - theirs[name])[is_solved])
+            row |= {
+                f"more {words}": more["mean"],
+                f"{words} low": more["ci_low"],
+                f"{words} high": more["ci_high"],
+            }
+        table.append({**row, "n": float(is_solved.sum())})
+    return pd.DataFrame(table)
+
+
 def uses(rows: pd.DataFrame, parts: Mapping[str, Study]) -> pd.DataFrame:
     """What the grid, the storage and the sun are used for, by policy under its forecasts.
 

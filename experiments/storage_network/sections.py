@@ -94,6 +94,14 @@ def _policies(rows: pd.DataFrame, parts: Mapping[str, Study], extent: Extent, pi
                 frame=table,
             ),
             Shown(
+                name="pairs",
+                caption=(
+                    "What learned forecasts, the margin and leaving the feeder's limits out change: differences of a "
+                    "day, paired by day, with 95 % intervals over days (n) on which no decision of either failed"
+                ),
+                frame=days.pairs(rows),
+            ),
+            Shown(
                 name="decision_times",
                 caption="Seconds of single decisions of coordinated charging within the limits",
                 frame=decision_seconds(parts["kept"], KIND),
