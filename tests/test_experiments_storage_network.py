@@ -12,6 +12,7 @@ import pytest
 
 from dispatch.planning.day import FeederDay
 from dispatch.planning.reserve import draw_activations
+from dispatch.planning.siting import Sweep
 from experiments import run
 from experiments.experiment.conduct import conduct
 from experiments.experiment.drawing import bars_figure
@@ -289,10 +290,12 @@ def test_planning_tables() -> None:
             "value": [100.0, 60.0, 50.0],
             "gap": 1e-6,
             "keeps_limits": True,
+            "is_one_way": [True, True, False],
         }
     )
     front = fronts_table(points).iloc[0]
     assert front[["change [%]", "costs [EUR a day]", "knee costs [EUR a day]"]].tolist() == [-50.0, 10.0, 1.0]
+    assert front["keep the limits"] == 2
     draws = pd.DataFrame(
         {
             "keeps_energy": [True, True, False],
@@ -314,6 +317,7 @@ def test_planning_tables() -> None:
         40.0,
         0.0,
     ]
+    assert told[["energy low", "activations high"]].isna().all(axis=None), "equal draws have no interval"
     sun = pd.DataFrame(
         {
             "day": ["a", "a", "b", "b"],
@@ -328,6 +332,55 @@ def test_planning_tables() -> None:
     assert told["no more on every day than [kW]"].tolist()[:2] == [2.0, 5.0]
     assert told["least day"].tolist() == ["b", "a", "a"]
     assert told["mean [kW]"].tolist() == [1.5, 4.5, 3.0]
+
+
+def test_delivered_shares_have_intervals_over_draws() -> None:
+    """As of a ratio of means: a draw that asks for much counts for more than one that asks for little."""
+    draws = pd.DataFrame(
+        {
+            "keeps_energy": True,
+            "call_h": 1.0,
+            "day": ["a", "a", "b", "b"],
+            "up_kw": 10.0,
+            "down_kw": 5.0,
+            "cost": 1.0,
+            "gap": 0.0,
+            "asked_kwh": [10.0, 30.0, 40.0, 0.0],
+            "delivered_kwh": [10.0, 18.0, 36.0, 0.0],
+            "activations": [1, 3, 4, 0],
+            "in_full": [1, 1, 2, 0],
+        }
+    )
+    row = reserve_table(draws).iloc[0]
+    missed = np.array([10.0 - 8.0, 18.0 - 24.0, 36.0 - 32.0, 0.0]) / 20.0
+    half = 100.0 * 3.18245 * missed.std(ddof=1) / 2.0
+    assert row["energy delivered [%]"] == pytest.approx(80.0)
+    assert row["energy low"] == pytest.approx(80.0 - half, abs=1e-3)
+    assert row["energy high"] == 100.0, "no more than all"
+    assert row["least day [%]"] == pytest.approx(70.0)
+    assert row["activations in full [%]"] == pytest.approx(50.0)
+    assert row["n"] == 4
+
+
+@pytest.mark.parametrize("is_impossible", [True, False])
+def test_a_sweep_tells_what_cannot_be_from_what_was_not_found(
+    monkeypatch: pytest.MonkeyPatch, is_impossible: bool
+) -> None:
+    """Only what the relaxation proves is said to be impossible."""
+    shape = (len(planning.CANDIDATES), len(planning.SWEPT_KWH))
+    none = np.full(shape, np.nan)
+
+    def swept(case: Any, kwh: Any, **_: Any) -> Sweep:
+        impossible = np.full(shape, is_impossible)
+        return Sweep(
+            bus=case.design.bus, kwh=np.array(kwh), yearly_cost=none, bound=none, is_impossible=impossible
+        )
+
+    monkeypatch.setattr(planning, "sweep", swept)
+    setting = Setting(days=(date(2019, 5, 4),), charging="no cars", n_cars=1)
+    found = planning.sited(planning.Siting(setting=setting, method="sweep"))
+    assert found["fault"].str.contains("cannot be kept").all() == is_impossible
+    assert (found["fault"] != "").all()
 
 
 def further_kw() -> tuple[float, float]:

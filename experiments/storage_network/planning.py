@@ -20,7 +20,7 @@ from dispatch.planning.judging import Plan
 from dispatch.planning.planner import LimitsError, UnsolvedError
 from dispatch.planning.program import OBJECTIVES, Objective, Reserve
 from dispatch.planning.reserve import draw_activations, execute, reserve_plan
-from dispatch.planning.siting import Sited, exact_sites, greedy_sites, sweep
+from dispatch.planning.siting import Sited, Sweep, exact_sites, greedy_sites, sweep
 from dispatch.station.sizing import Asset
 from experiments.job import Job
 from experiments.running import resolve
@@ -119,7 +119,7 @@ def sited(asked: Siting) -> pd.DataFrame:
     -------
     DataFrame
         ``cars``, ``method``, ``sites`` (buses with kWh and kW), ``kwh``, ``kw``, ``cost`` and ``bound`` [EUR a
-        year], ``gap``; ``fault`` where no sites let the limits be kept, or a solver ended without an answer.
+        year], ``gap``; ``fault`` where no sites let the limits be kept, or none were found that do, which is no proof.
     """
     case = _case(asked.setting)
     head = {"cars": asked.setting.n_cars, "method": asked.method}
@@ -136,7 +136,7 @@ def sited(asked: Siting) -> pd.DataFrame:
                     "cost": swept.yearly_cost[place, column],
                     "bound": swept.bound[place, column],
                     "gap": _gap(swept.yearly_cost[place, column], swept.bound[place, column]),
-                    "fault": "" if np.isfinite(swept.yearly_cost[place, column]) else "limits cannot be kept",
+                    "fault": _fault(swept, place, column),
                 }
                 for place, bus in enumerate(swept.bus)
                 for column, size in enumerate(swept.kwh)
@@ -160,6 +160,7 @@ def traded(asked: Trade) -> pd.DataFrame:
             "value": value,
             "gap": gap,
             "keeps_limits": plan.judged.keeps_limits,
+            "is_one_way": plan.is_one_way,
             **{name: float(getattr(plan.judged.reached, name)) for name in OBJECTIVES[1:]},
             **_schedule(plan.plan, plan.judged.exchange_kw),
         }
@@ -438,6 +439,14 @@ def _told(found: Sited, names: Sequence[str]) -> dict[str, object]:
         "bound": found.bound,
         "gap": found.gap,
     }
+
+
+def _fault(swept: Sweep, place: int, column: int) -> str:
+    if np.isfinite(swept.yearly_cost[place, column]):
+        return ""
+    if swept.is_impossible[place, column]:
+        return "limits cannot be kept"
+    return "no plan was found that keeps the limits by AC power flow"
 
 
 def _gap(cost: float, bound: float) -> float:

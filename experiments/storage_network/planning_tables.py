@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pandas as pd
 
 from dispatch.planning.program import OBJECTIVES
 from dispatch.station.front import knee
 from experiments.experiment.sums import mean_row
 from experiments.storage_network.figures import LABELS
+
+_DUST: Final = 1e-9
 
 
 def siting_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +55,7 @@ def fronts_table(rows: pd.DataFrame) -> pd.DataFrame:
                 "at the knee": middle[1],
                 "knee costs [EUR a day]": middle[0] - points[0, 0],
                 "largest gap": float(own["gap"].max()),
-                "keep the limits": int(own["keeps_limits"].sum()),
+                "keep the limits": int((own["keeps_limits"] & own["is_one_way"]).sum()),
                 "points": len(own),
             }
         )
@@ -110,6 +114,9 @@ def above_table(rows: pd.DataFrame) -> pd.DataFrame:
 def reserve_table(rows: pd.DataFrame) -> pd.DataFrame:
     """What is held and what is delivered, with and without the energy to back it.
 
+    Intervals are over draws of calls, each draw of each day one observation: days that stand for a year are chosen, not
+    drawn, and are too few for an interval over days. How much days differ is told by the least of them.
+
     Parameters
     ----------
     rows
@@ -118,6 +125,9 @@ def reserve_table(rows: pd.DataFrame) -> pd.DataFrame:
     table = []
     for (keeps, call_h), own in rows.groupby(["keeps_energy", "call_h"], sort=False):
         days = own.drop_duplicates("day")
+        energy, low, high = _share(own["delivered_kwh"], own["asked_kwh"])
+        calls, calls_low, calls_high = _share(own["in_full"], own["activations"])
+        by_day = own.groupby("day")[["delivered_kwh", "asked_kwh"]].sum()
         table.append(
             {
                 "schedule": "energy kept" if keeps else "power alone",
@@ -126,13 +136,41 @@ def reserve_table(rows: pd.DataFrame) -> pd.DataFrame:
                 "down [kW]": float(days["down_kw"].mean()),
                 "planned cost of a day [EUR]": float(days["cost"].mean()),
                 "largest gap": float(days["gap"].max()),
-                "energy delivered [%]": 100.0 * float(own["delivered_kwh"].sum() / own["asked_kwh"].sum()),
-                "activations in full [%]": 100.0 * float(own["in_full"].sum() / own["activations"].sum()),
+                "energy delivered [%]": 100.0 * energy,
+                "energy low": 100.0 * low,
+                "energy high": 100.0 * high,
+                "least day [%]": 100.0 * float((by_day["delivered_kwh"] / by_day["asked_kwh"]).min()),
+                "activations in full [%]": 100.0 * calls,
+                "activations low": 100.0 * calls_low,
+                "activations high": 100.0 * calls_high,
                 "activations": int(own["activations"].sum()),
                 "days": len(days),
+                "n": len(own),
             }
         )
     return pd.DataFrame(table)
+
+
+def _share(part: pd.Series[float], whole: pd.Series[float]) -> tuple[float, float, float]:
+    """Share of a sum, and its 95 % interval: that of a ratio of two means, from what each pair misses it by.
+
+    Shares of single pairs would count a draw that asks for little as much as one that asks for all. NaN: nothing
+    asked; no interval where all pairs have the same share, which says that the others are rare, not that there are
+    none.
+
+    >>> half = _share(pd.Series([1.0, 2.0, 3.0]), pd.Series([4.0, 4.0, 4.0]))
+    >>> [round(float(value), 3) for value in half]
+    [0.5, 0.0, 1.0]
+    """
+    asked = float(whole.sum())
+    if asked == 0.0:
+        return float("nan"), float("nan"), float("nan")
+    share = float(part.sum()) / asked
+    missed = (part - share * whole) / float(whole.mean())
+    if float(missed.abs().max()) < _DUST:
+        return share, float("nan"), float("nan")
+    spread = mean_row(missed)
+    return share, max(share + spread["ci_low"], 0.0), min(share + spread["ci_high"], 1.0)
 
 
 def sun_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -258,7 +258,8 @@ def _sites(rows: pd.DataFrame) -> Section:
             ),
             Shown(
                 name="sweep",
-                caption="Every place alone at every size; empty: no plan keeps the limits",
+                caption="Every place alone at every size; empty: no plan keeps the limits, or none was found, as the "
+                "fault tells",
                 frame=rows[rows["method"] == "sweep"].drop(columns=["method"]),
                 is_folded=True,
             ),
@@ -277,12 +278,15 @@ def _fronts(rows: pd.DataFrame, pictures: Path) -> Section:
         ),
         tables=(
             Shown(
-                name="fronts", caption="Ends and knees of the fronts, largest gap", frame=fronts_table(rows)
+                name="fronts",
+                caption="Ends and knees of the fronts, largest gap, points that keep the limits with storage that "
+                "never charges beside discharging",
+                frame=fronts_table(rows),
             ),
             Shown(
                 name="front_points",
                 caption="All points",
-                frame=rows[["second", "cost", "value", "gap", "keeps_limits"]],
+                frame=rows[["second", "cost", "value", "gap", "keeps_limits", "is_one_way"]],
                 is_folded=True,
             ),
         ),
@@ -330,12 +334,15 @@ def _reserve(rows: pd.DataFrame) -> Section:
             f"only the power; both are then called at random (in a free hour with {CALLED:.0%}), for an hour or for "
             f"two "
             "in the mean, and go back to their schedule in between. Costs are planned ones, reserve's income taken "
-            "off and nothing paid for what is missed."
+            "off and nothing paid for what is missed. Each day has calls of its own, the same for both schedules."
         ),
         tables=(
             Shown(
                 name="reserve",
-                caption="Reserve held, cost of the day, share of called energy and of activations delivered; all draws",
+                caption="Reserve held, cost of the day, share of called energy and of activations delivered, with 95 % "
+                "intervals over draws (n), each draw of each day one: they tell what chance of calls does on these "
+                "days, which are chosen to stand for a year and too few for an interval over days; the least day "
+                "stands beside. None where every draw has the same share",
                 frame=reserve_table(rows),
             ),
         ),
