@@ -7,8 +7,9 @@ With V the squared voltage in thousandths of a per unit, P what arrives at a bra
       V_c - V_p + kappa r P = -kappa (r loss / 2 + x (Q + loss_q / 2))
 - band of a bus, with a price on what lies beyond it:
       min^2 <= V + low - high <= max^2
-- rating of a branch, as a bound of its flow:
-      |P| + loss <= sqrt((rating v)^2 - Q^2), v = 1 for transformers
+- rating of a branch, at both of its ends, as bounds of its flow; c is what half a cable gives at that end,
+  v = 1 for transformers:
+      P^2 + (Q + c_c)^2 <= (rating v_c)^2,   (P + loss)^2 + (Q + loss_q - c_p)^2 <= (rating v_p)^2
 
 Reactive power is that of the loads, which no decision moves, and where batteries' or chargers' inverters can give some
 theirs, which is decided (``dispatch.reactive``: branches that carry it have a polygon instead of that bound). Losses
@@ -23,12 +24,12 @@ from typing import Final
 
 import numpy as np
 
-from dispatch.reactive import rating_upper, reach_kvar
+from dispatch.reactive import BranchEnds, rating_upper, reach_kvar
 from sim.arrays import FloatArray, freeze
 from sim.contracts import Site
 from sim.feeder.ac import PowerFlow, ac_power_flow
 from sim.feeder.linear import reactive_flow_kvar
-from sim.feeder.model import BASE_KVA, Network
+from sim.feeder.model import BASE_KVA, Feeder, Network
 
 MILLI: Final = 1000.0
 KAPPA: Final = 2.0 * MILLI / BASE_KVA
@@ -58,7 +59,8 @@ class NetworkNumbers:
     load_kvar: FloatArray  # (K, N)
     loss_at_bus_kw: FloatArray  # (K, N), fed from the parent's end of each branch
     drop: FloatArray  # (K, M), right-hand sides, thousandths of squared per unit
-    flow_limit_kw: FloatArray  # (K, M)
+    forth_limit_kw: FloatArray  # (K, M), of what arrives at the child
+    back_limit_kw: FloatArray  # (K, M), of what leaves it towards the parent
     rating_upper: FloatArray | None = None  # (K, M, sides) of the polygons, where reactive power is decided
 
     def __post_init__(self) -> None:
@@ -98,26 +100,45 @@ def network_numbers(
     charged_kvar = feeder.charging_kvar * (expansion.voltage_pu**2 - 1.0)  # beyond that of rated voltage
     arriving_kvar = reactive_flow_kvar(feeder, load_kvar - charged_kvar, loss_kvar)
     middle_kvar = arriving_kvar + loss_kvar / 2.0
-    largest_kvar = np.maximum(np.abs(arriving_kvar), np.abs(arriving_kvar + loss_kvar))
-    ends_pu = np.minimum(
-        expansion.voltage_pu[:, feeder.parent_index], expansion.voltage_pu[:, feeder.child_index]
-    )
-    rating_kva = feeder.rating_kva * np.where(feeder.is_transformer, 1.0, ends_pu)
-    room = np.maximum(rating_kva**2 - largest_kvar**2, 0.0)
+    child, parent = _ends(feeder, arriving_kvar, expansion)
     at_bus = np.zeros_like(load_kvar)
     np.add.at(at_bus.T, feeder.parent_index, loss_kw.T)
-    flow_limit_kw = np.maximum(np.sqrt(room) - loss_kw, 0.0)
+    arrives_kw, is_sent_kw = child.room_kw, parent.room_kw
+    forth_limit_kw = np.maximum(np.minimum(arrives_kw, is_sent_kw - loss_kw), 0.0)
+    back_limit_kw = np.minimum(arrives_kw, is_sent_kw + loss_kw)
     sides = None
     if inverters is not None:
-        sides = rating_upper(inverters, rating_kva, arriving_kvar, loss_kw, loss_kvar, charger_room_kvar)
+        sides = rating_upper(inverters, (child, parent), charger_room_kvar)
         carries = reach_kvar(inverters, charger_room_kvar) > 0.0
-        flow_limit_kw = np.where(carries, rating_kva, flow_limit_kw)
+        largest_kva = np.maximum(child.rating_kva, parent.rating_kva)
+        forth_limit_kw = np.where(carries, largest_kva, forth_limit_kw)
+        back_limit_kw = np.where(carries, largest_kva + loss_kw, back_limit_kw)
     return NetworkNumbers(
         load_kvar=load_kvar,
         loss_at_bus_kw=at_bus,
         drop=-KAPPA * (feeder.r_pu * loss_kw / 2.0 + feeder.x_pu * middle_kvar),
-        flow_limit_kw=flow_limit_kw,
+        forth_limit_kw=forth_limit_kw,
+        back_limit_kw=back_limit_kw,
         rating_upper=sides,
+    )
+
+
+def _ends(feeder: Feeder, arriving_kvar: FloatArray, expansion: Expansion) -> tuple[BranchEnds, BranchEnds]:
+    """Both ends of each branch, at the child and at the parent, where half of a cable's charging is its own."""
+    rated = feeder.is_transformer
+    child_pu, parent_pu = (expansion.voltage_pu[:, bus] for bus in (feeder.child_index, feeder.parent_index))
+    half_kvar = BASE_KVA * feeder.b_pu / 2.0
+    return (
+        BranchEnds(
+            rating_kva=feeder.rating_kva * np.where(rated, 1.0, child_pu),
+            known_kvar=arriving_kvar + half_kvar * child_pu**2,
+            loss_kw=np.zeros_like(expansion.loss_kw),
+        ),
+        BranchEnds(
+            rating_kva=feeder.rating_kva * np.where(rated, 1.0, parent_pu),
+            known_kvar=arriving_kvar + expansion.loss_kvar - half_kvar * parent_pu**2,
+            loss_kw=expansion.loss_kw,
+        ),
     )
 
 

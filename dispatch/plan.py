@@ -334,7 +334,8 @@ def _network_violation(problem: Problem, plan: Plan) -> float:
         float(np.abs(at_source).max(initial=0.0)),
         _outside(held, lower, upper),
         _outside(np.stack([plan.voltage_low, plan.voltage_high]), 0.0, np.inf),
-        _outside(np.stack([plan.tie_forth_kw, plan.tie_back_kw]), 0.0, numbers.flow_limit_kw),
+        _outside(plan.tie_forth_kw, 0.0, numbers.forth_limit_kw),
+        _outside(plan.tie_back_kw, 0.0, numbers.back_limit_kw),
     )
 
 

@@ -224,9 +224,12 @@ class Program:
         last_resort = h * site.unserved_price_per_kwh
         self._put(slots, at.unserved, last_resort, 0.0, np.maximum(load, 0.0), True)
         self._put(slots, at.spilled, last_resort, 0.0, np.inf, True)
-        carries = tie_bounds_kw(problem) if problem.network is None else problem.network.flow_limit_kw
-        self._put(slots, at.tie_forth, 0.0, 0.0, carries, True)
-        self._put(slots, at.tie_back, 0.0, 0.0, carries, True)
+        if problem.network is None:
+            forth = back = tie_bounds_kw(problem)
+        else:
+            forth, back = problem.network.forth_limit_kw, problem.network.back_limit_kw
+        self._put(slots, at.tie_forth, 0.0, 0.0, forth, True)
+        self._put(slots, at.tie_back, 0.0, 0.0, back, True)
         self._put_row(slots, self.layout.rows.balance, load - supply, load - supply, True)
 
     def _write_turbines(self, problem: Problem, slots: IntArray) -> None:

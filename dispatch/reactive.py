@@ -10,8 +10,8 @@ With q what an inverter takes (taken - given) and S its rating, t_i the middles 
       |q| <= f sum of the limits
 - what inverters below a branch take, flows through it beside the loads' reactive power Q0:
       D_m = sum of q at the child + sum of D of the branches below
-- rating of such a branch, at both of its ends, with the losses l:
-      cos(t_i) P + sin(t_i) (Q0 + D) + max(0, cos(t_i) l_p + sin(t_i) l_q) <= S cos(pi / SIDES)
+- rating of such a branch, at each of its ends, with l_p what flows there beside P, and Q0 what flows there:
+      cos(t_i) (P + l_p) + sin(t_i) (Q0 + D) <= S cos(pi / SIDES)
 
 Sides that nothing within reach can touch are left out. Where the loads alone are beyond a rating, a plan without
 flow stays possible, as with the exact bound of the branches that carry no inverter's reactive power.
@@ -19,13 +19,14 @@ flow stays possible, as with the exact bound of the branches that carry no inver
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
 from dispatch.itinerary import Itinerary
-from sim.arrays import BoolArray, FloatArray
+from sim.arrays import BoolArray, FloatArray, freeze
 from sim.contracts import Cars, Site
 from sim.microgrid import charger_room_kvar
 
@@ -119,33 +120,43 @@ def capability_upper(site: Site) -> FloatArray:
     return np.where(touched & (rating > 0.0), rating * (1.0 - GIVEN_AWAY), np.inf)
 
 
-def rating_upper(  # noqa: PLR0917 - the terms of the branches' polygons
-    site: Site,
-    rating_kva: FloatArray,
-    known_kvar: FloatArray,
-    loss_kw: FloatArray,
-    loss_kvar: FloatArray,
-    room_kvar: FloatArray | None = None,
-) -> FloatArray:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BranchEnds:
+    """One end of every branch in each step, as its rating is held there."""
+
+    rating_kva: FloatArray  # (K, M), at the voltage of the step; inf where there is none
+    known_kvar: FloatArray  # (K, M), what flows there without the inverters
+    loss_kw: FloatArray  # (K, M), what flows there beside what arrives at the child
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    @property
+    def room_kw(self) -> FloatArray:
+        """Most active power that the rating leaves beside the known reactive power, (K, M)."""
+        return np.asarray(np.sqrt(np.maximum(self.rating_kva**2 - self.known_kvar**2, 0.0)))
+
+
+def rating_upper(site: Site, ends: tuple[BranchEnds, ...], room_kvar: FloatArray | None = None) -> FloatArray:
     """Right-hand sides of the branches' polygons over P and D, (K, M, SIDES); inf where a side cannot be touched.
 
     Parameters
     ----------
-    rating_kva : ndarray, shape (K, M)
-        At the voltage of the step; inf where there is none.
-    known_kvar : ndarray, shape (K, M)
-        What arrives at each branch's end without the inverters.
+    ends
+        At which the rating is held.
     room_kvar : ndarray, shape (K, R)
         As for ``reach_kvar``.
     """
     reach = reach_kvar(site, room_kvar)[..., np.newaxis]
-    rating, known = rating_kva[..., np.newaxis], known_kvar[..., np.newaxis]
-    sent_kvar = known + loss_kvar[..., np.newaxis]
+    return np.asarray(np.min([_end_upper(end, reach) for end in ends], axis=0))
+
+
+def _end_upper(end: BranchEnds, reach: FloatArray) -> FloatArray:
+    rating, known = end.rating_kva[..., np.newaxis], end.known_kvar[..., np.newaxis]
     least, most = _spans(np.sin(_CORNER), np.where(np.isfinite(rating), rating, 1.0))
-    low, high = np.minimum(known, sent_kvar) - reach, np.maximum(known, sent_kvar) + reach
-    touched = (least <= np.maximum(high, -rating)) & (most >= np.minimum(low, rating))
-    of_losses = np.maximum(ACTIVE * loss_kw[..., np.newaxis] + REACTIVE * loss_kvar[..., np.newaxis], 0.0)
-    room = np.maximum(rating * (1.0 - GIVEN_AWAY) - REACTIVE * known - of_losses, 0.0)
+    touched = (least <= np.maximum(known + reach, -rating)) & (most >= np.minimum(known - reach, rating))
+    beside = ACTIVE * end.loss_kw[..., np.newaxis] + REACTIVE * known
+    room = np.maximum(rating * (1.0 - GIVEN_AWAY) - beside, 0.0)
     return np.where(touched & (reach > 0.0) & np.isfinite(rating), room, np.inf)
 
 

@@ -61,7 +61,6 @@ class Settled:
     over_limit_kw: FloatArray  # import or export above its limit; 0 when the cars kept to their caps
     battery_kvar: FloatArray  # (B,), reactive power taken from the feeder
     charger_kvar: FloatArray  # the same of the cars' chargers
-    has_power_flow: bool = True  # false: no state of the feeder carries this, losses are left out
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -84,6 +83,9 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
 ) -> Settled:
     """Balance one step.
 
+    What a feeder loses is fed in at its source. Where no state of it carries the balance, or import limits and losses
+    find none together, losses are left out: the tables of voltages and branches tell that there is no state.
+
     Parameters
     ----------
     truth
@@ -104,14 +106,14 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
     of_chargers = np.zeros(site.n_regions) if charger_kvar is None else charger_kvar
     settled = _balanced(site, truth, car_kw, battery_kw, turbine_kw)
     settled = replace(settled, battery_kvar=of_batteries, charger_kvar=of_chargers)
-    network = site.network
+    network, without_losses = site.network, settled
     if network is None:
         return settled
     loss_kw, source = 0.0, network.feeder.source_index
     for _ in range(_LOSS_ROUNDS):
         state = exact_flow(network, settled.tie_kw, reactive_demand_kvar(site, truth, settled))
         if state is None:
-            return replace(settled, has_power_flow=False)
+            return without_losses
         before_kw, loss_kw = loss_kw, float(state.loss_kw.sum())
         more_kw = loss_kw - before_kw
         now_kw = float(settled.import_kw[source])
@@ -126,7 +128,7 @@ def settle(  # noqa: PLR0917 - the order of the simulation's facts
         lost_kw[source] = loss_kw
         again = _balanced(site, truth, car_kw + lost_kw, battery_kw, turbine_kw)
         settled = replace(again, battery_kvar=of_batteries, charger_kvar=of_chargers)
-    return replace(settled, has_power_flow=False)
+    return without_losses
 
 
 def reactive_demand_kvar(site: Site, truth: StepTruth, settled: Settled) -> FloatArray:

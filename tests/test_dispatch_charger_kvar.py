@@ -270,8 +270,10 @@ def test_a_branch_without_cars_below_it_keeps_its_exact_bound() -> None:
     assert numbers.rating_upper is not None
     below = site.network.feeder.below @ room[1] > 0.0
     assert 0 < below.sum() < carries_reactive(site).sum()
-    assert (numbers.flow_limit_kw[0] == alone.flow_limit_kw[0]).all()
-    assert (numbers.flow_limit_kw[1] > alone.flow_limit_kw[1]).tolist() == below.tolist()
+    for name in ("forth_limit_kw", "back_limit_kw"):
+        limit_kw, alone_kw = getattr(numbers, name), getattr(alone, name)
+        assert (limit_kw[0] == alone_kw[0]).all()
+        assert (limit_kw[1] > alone_kw[1]).tolist() == below.tolist()
     assert np.isfinite(numbers.rating_upper).any(axis=2).tolist() == [[False] * len(below), below.tolist()]
 
 

@@ -17,6 +17,7 @@ from experiments.assemble import assemble, dispatcher_for
 from experiments.shipped import load_scenario
 from sim.contracts import Schedule
 from sim.errors import PolicyError
+from sim.feeder.ac import ac_power_flow
 from sim.feeder.linear import linear_flow, losses_kw_kvar
 from sim.feeder.model import Network
 from sim.feeder.reading import FeederFiles, read_feeder
@@ -71,8 +72,8 @@ def test_numbers_are_those_of_the_linear_flow() -> None:
     assert np.abs(received - flow.flow_kw).max() < 1e-9
 
 
-def test_cables_charge_by_the_voltage_that_they_have() -> None:
-    """Around its own AC power flow the program has its voltages, also where cables give reactive power."""
+def cables() -> Network:
+    """A feeder with cables at 20 kV and a street behind a transformer."""
     files = FeederFiles(
         buses=CABLES / "mv_lv_buses.csv",
         lines=CABLES / "mv_lv_lines.csv",
@@ -80,9 +81,15 @@ def test_cables_charge_by_the_voltage_that_they_have() -> None:
     )
     feeder = read_feeder(files, "station")
     nothing = np.zeros(feeder.n_buses)
-    net = Network(
+    return Network(
         feeder=feeder, source_pu=1.02, voltage_min_pu=0.9, voltage_max_pu=1.1, load_kvar_per_kw=nothing
     )
+
+
+def test_cables_charge_by_the_voltage_that_they_have() -> None:
+    """Around its own AC power flow the program has its voltages, also where cables give reactive power."""
+    net = cables()
+    feeder = net.feeder
     rng = np.random.default_rng(6)
     rated_kw = np.array([0.0, 900.0, 0.0, 110.0, 60.0, 120.0])
     demand_kw = rated_kw * rng.uniform(-1.0, 1.2, (6, feeder.n_buses))
@@ -95,20 +102,27 @@ def test_cables_charge_by_the_voltage_that_they_have() -> None:
     assert np.abs(np.sqrt(squared / MILLI) - state.voltage_pu).max() < 1e-9
 
 
-def test_a_flow_at_its_limit_is_a_branch_at_its_rating() -> None:
-    """What the program allows through a branch is what loads it fully by AC power flow, to the losses' change."""
-    net = network()
-    feeder = replace(net.feeder, rating_kva=np.where(np.arange(32) == 0, 3000.0, np.inf))
-    net = replace(net, feeder=feeder)
-    load_kvar = 0.5 * feeder.load_kvar[np.newaxis]
-    demand_kw = 0.6 * feeder.load_kw[np.newaxis]
-    for _ in range(6):  # scale the demand until the first branch carries just what is allowed
-        state = judged(net, demand_kw, load_kvar)
-        limit_kw = network_numbers(net, load_kvar, state.expansion).flow_limit_kw[0, 0]
-        loss_kw = state.expansion.loss_kw[0, 1:].sum()
-        demand_kw = demand_kw * (limit_kw - loss_kw) / demand_kw.sum()
-    assert judged(net, demand_kw, load_kvar).beyond == pytest.approx(0.0, abs=2e-4)
-    assert judged(net, 1.01 * demand_kw, load_kvar).beyond > 0.005
+@pytest.mark.parametrize("charging", [0.0, 1.0, 20.0])
+@pytest.mark.parametrize("towards", [1.0, -1.0])
+def test_a_flow_at_its_limit_is_a_branch_at_its_rating(charging: float, towards: float) -> None:
+    """Around its own AC power flow the program's bound of a branch is its rating at the busier end, either way."""
+    net = cables()
+    feeder = replace(net.feeder, b_pu=charging * net.feeder.b_pu)
+    rng = np.random.default_rng(8)
+    rated_kw = np.array([0.0, 900.0, 0.0, 110.0, 60.0, 120.0])
+    demand_kw = towards * rated_kw * rng.uniform(0.5, 1.2, (1, feeder.n_buses))
+    demand_kvar = rated_kw * rng.uniform(-0.4, 0.4, (1, feeder.n_buses))
+    free = replace(net, feeder=replace(feeder, rating_kva=np.full(feeder.n_branches, np.inf)))
+    state = judged(free, demand_kw, demand_kvar).expansion
+    flow_kw = (demand_kw @ feeder.below.T + state.loss_kw @ feeder.above.T)[0]
+    unit = replace(feeder, rating_kva=np.ones(feeder.n_branches))
+    loading = ac_power_flow(unit, demand_kw, demand_kvar, source_pu=net.source_pu).loading[0]
+    full = replace(net, feeder=replace(feeder, rating_kva=loading), voltage_min_pu=0.5, voltage_max_pu=1.5)
+    numbers = network_numbers(full, demand_kvar, state)
+    limit_kw = (numbers.forth_limit_kw if towards > 0.0 else numbers.back_limit_kw)[0]
+    assert judged(full, demand_kw, demand_kvar).beyond < 1e-9
+    assert (towards * flow_kw > 0.0).all()
+    assert limit_kw == pytest.approx(np.abs(flow_kw), rel=1e-7)
 
 
 def test_states_move_on_with_the_window() -> None:

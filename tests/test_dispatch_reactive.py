@@ -29,6 +29,7 @@ from dispatch.reactive import (
     GIVEN_AWAY,
     REACTIVE,
     SIDES,
+    BranchEnds,
     capability_upper,
     carries_reactive,
     rating_upper,
@@ -90,7 +91,11 @@ def test_a_branchs_polygon_lies_in_its_circle_at_both_ends() -> None:
     rng = np.random.default_rng(2)
     rating, known = np.full((40, n), 500.0), rng.uniform(-600.0, 600.0, (40, n))
     loss_kw, loss_kvar = rng.uniform(0.0, 20.0, (40, n)), rng.uniform(0.0, 20.0, (40, n))
-    upper = rating_upper(at, rating, known, loss_kw, loss_kvar)
+    ends = (
+        BranchEnds(rating_kva=rating, known_kvar=known, loss_kw=np.zeros_like(loss_kw)),
+        BranchEnds(rating_kva=1.02 * rating, known_kvar=known + loss_kvar, loss_kw=loss_kw),
+    )
+    upper = rating_upper(at, ends)
     assert np.isinf(upper[:, ~carries]).all()
     assert np.isfinite(upper[:, carries]).any(axis=2).all()
     m = int(np.flatnonzero(carries)[0])
@@ -100,9 +105,9 @@ def test_a_branchs_polygon_lies_in_its_circle_at_both_ends() -> None:
         assert allowed(np.zeros(1), np.zeros(1), upper[k, m]).all()  # a plan without flow always is
         if abs(known[k, m]) + loss_kvar[k, m] > 480.0:
             continue  # the loads alone are at the rating
-        for p, q in ((0.0, 0.0), (loss_kw[k, m], loss_kvar[k, m])):
+        for most, p, q in ((500.0, 0.0, 0.0), (510.0, loss_kw[k, m], loss_kvar[k, m])):
             apparent = np.hypot(flow + p, known[k, m] + decided + q)
-            assert (apparent[inside] <= 500.0 + 1e-6).all()
+            assert (apparent[inside] <= most + 1e-6).all()
         near = np.hypot(np.abs(flow) + loss_kw[k, m], np.abs(known[k, m] + decided) + loss_kvar[k, m])
         assert inside[near <= 500.0 * (1.0 - GIVEN_AWAY)].all()
 

@@ -11,6 +11,7 @@ from scipy.optimize import linprog
 
 from sim.arrays import FloatArray
 from sim.contracts import Site
+from sim.feeder.model import Feeder, Network
 from sim.settlement import Settled, StepTruth, charging_caps, settle
 
 INF = np.inf
@@ -216,6 +217,33 @@ def test_free_pooling_shares_a_surplus() -> None:
     assert done.tie_flow_kw[0] == pytest.approx(50.0)
     np.testing.assert_allclose(done.import_kw, [0.0, 30.0], atol=1e-9)
     assert done.pv_curtailed_kw.sum() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_what_a_feeder_cannot_carry_is_balanced_without_losses() -> None:
+    """At 500 kW a state with losses exists; at a hundredfold none does, and nothing is fed in for its losses."""
+    feeder = Feeder(
+        bus_names=("source", "end"),
+        load_kw=np.zeros(2),
+        load_kvar=np.zeros(2),
+        source_index=0,
+        branch_names=("line",),
+        parent_index=np.array([0]),
+        child_index=np.array([1]),
+        r_pu=np.array([0.05]),
+        x_pu=np.array([0.05]),
+        b_pu=np.zeros(1),
+        rating_kva=np.array([INF]),
+        is_transformer=np.zeros(1, dtype=np.bool_),
+    )
+    network = Network(
+        feeder=feeder, source_pu=1.0, voltage_min_pu=0.9, voltage_max_pu=1.1, load_kvar_per_kw=np.zeros(2)
+    )
+    at = replace(site([INF, 0.0], [INF, 0.0], ties=[(0, 1, INF, 0.0)]), network=network)
+    for load_kw, loses in ((500.0, True), (50_000.0, False)):
+        step = truth([0.0, load_kw], [0.0, 0.0])
+        done = settle(at, step, np.zeros(2), np.zeros(2), np.zeros(0), np.zeros(2))
+        assert done.import_kw.sum() == pytest.approx(load_kw + done.tie_loss_kw.sum())
+        assert (done.tie_loss_kw.sum() > 10.0) == loses
 
 
 def test_loss_is_borne_at_the_receiving_end() -> None:
