@@ -55,6 +55,9 @@ SUSTAINED_H: Final = 1.0
 """How long a full activation lasts that reserve must be able to sustain."""
 MOST_SUN_KW: Final = 20_000.0
 """Largest power of further sun in any hour that is asked about."""
+CARS_MARGIN: Final = 0.001
+"""Share of each rating that coordinated cars leave free: where they are planned onto a rating, by rounding above it, no
+storage elsewhere on the feeder could bring the line back."""
 _DAYS_A_YEAR: Final = 365.0
 
 
@@ -362,6 +365,7 @@ def _scenario(day: date, charging: Charging, n_cars: int) -> Scenario:
             "dispatch.policy=day-ahead",
             "forecast.kind=perfect",
             "dispatch.feeder_limits=keep",
+            f"dispatch.feeder_rating_margin={CARS_MARGIN}",
         ),
     }
     return single_day(
