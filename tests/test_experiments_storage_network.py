@@ -15,7 +15,6 @@ from dispatch.planning.reserve import draw_activations
 from dispatch.planning.siting import Sweep
 from experiments import run
 from experiments.experiment.conduct import conduct
-from experiments.experiment.drawing import bars_figure
 from experiments.experiment.kept import audit_section
 from experiments.running import resolve
 from experiments.shipped import locate
@@ -129,29 +128,26 @@ def test_fallbacks_are_found_whatever_breaks(monkeypatch: pytest.MonkeyPatch) ->
 def test_hosting_has_intervals_where_they_say_something(tmp_path: Path) -> None:
     """Not where a search ended before a violation, fleets are alike or fewer than three; the figure is drawn."""
     cars = {"known": [100, 200, 300], "open": [100, 200, 300], "alike": [200, 200, 200], "two": [100, 200]}
-    table = hosting.hosting_table(
-        pd.concat(
-            pd.DataFrame(
-                {
-                    "mode": mode,
-                    "cars": found,
-                    "is_at_least": [mode == "open"] + [False] * (len(found) - 1),
-                    "breaks": [hosting.SOLVER if mode == "open" else "overloads"]
-                    + ["overloads"] * (len(found) - 1),
-                }
-            )
-            for mode, found in cars.items()
+    found = pd.concat(
+        pd.DataFrame(
+            {
+                "mode": mode,
+                "cars": counts,
+                "is_at_least": [mode == "open"] + [False] * (len(counts) - 1),
+                "breaks": [hosting.SOLVER if mode == "open" else "overloads"]
+                + ["overloads"] * (len(counts) - 1),
+            }
         )
-    ).set_index("charging")
+        for mode, counts in cars.items()
+    )
+    table = hosting.hosting_table(found).set_index("charging")
     assert table["low"].notna().to_dict() == {"known": True, "open": False, "alike": False, "two": False}
     assert table.loc["known", "high"] == pytest.approx(200.0 + 248.4, abs=0.1)
     assert table.loc["open", "reading"] == "at least"
     assert table["searches ended by a failed decision"].tolist() == [0, 1, 0, 0]
     assert table["searches ended without a violation"].tolist() == [0, 0, 0, 0]
-    figure = bars_figure(
-        table.reset_index(), label="charging", value="cars", low="low", high="high", axis_label="cars"
-    )
-    figure.savefig(tmp_path / "bars.png")
+    section = sections._hosting(found, plan.QUICK, tmp_path)
+    assert all(file.stat().st_size > 0 for file in section.figures.values())
 
 
 def test_cars_planned_by_a_fallback_are_none(monkeypatch: pytest.MonkeyPatch) -> None:

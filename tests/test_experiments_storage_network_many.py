@@ -13,7 +13,6 @@ import pytest
 from dispatch.planning.program import OBJECTIVES
 from experiments.experiment.page import Explorer, Point, Section, render
 from experiments.storage_network.explorer import explorer
-from experiments.storage_network.plan import FULL, QUICK, planning_sheets
 from experiments.storage_network.planning import HOURS, storage_names
 from experiments.storage_network.planning_tables import above_table, ends_table
 
@@ -109,12 +108,3 @@ def test_pages_without_points_carry_no_library() -> None:
     made = Explorer(caption="c", axes=("x [kW]",), points=(named,), step_h=1.0)
     page = render("title", "lead", [Section(title="t", question="q", explorer=made)])
     assert data_of(page)["explorers"][0]["points"][0]["group"] == "</script>"
-
-
-@pytest.mark.parametrize("extent", [FULL, QUICK])
-def test_the_study_has_the_sheet(extent: Any) -> None:
-    """Its search is seeded and within its directions."""
-    (sheet,) = [sheet for sheet in planning_sheets(extent) if sheet.name == "many"]
-    (asked,) = sheet.inputs
-    assert asked.search.seed == 1
-    assert asked.n_compared == extent.n_compared
