@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 
 from dispatch.planning.day import FeederDay
+from dispatch.planning.planner import UnsolvedError
 from dispatch.planning.reserve import draw_activations
 from dispatch.planning.siting import Sweep
 from experiments import run
 from experiments.experiment.conduct import conduct
 from experiments.experiment.kept import audit_section
+from experiments.job import Job
 from experiments.running import resolve
 from experiments.shipped import locate
 from experiments.storage_network import days, hosting, plan, planning, sections, study
@@ -28,6 +30,7 @@ from experiments.storage_network.forecast_scores import (
 from experiments.storage_network.linear_error import run_errors, taken
 from experiments.storage_network.planning import Setting, feeder_days
 from experiments.storage_network.planning_tables import fronts_table, reserve_table, siting_table, sun_table
+from experiments.storage_network.single_day import single_day
 from sim.feeder.placing import build_network
 
 FIVE = plan.Extent(
@@ -152,14 +155,14 @@ def test_hosting_has_intervals_where_they_say_something(tmp_path: Path) -> None:
 
 def test_cars_planned_by_a_fallback_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """No day is made of charging that a failed decision left to its fallback."""
-    whole = planning.Job.simulate
+    whole = Job.simulate
 
-    def failed(job: planning.Job) -> Any:
+    def failed(job: Job) -> Any:
         told = whole(job)
         return replace(told, figures={**told.figures, "fallbacks": 96})
 
-    monkeypatch.setattr(planning.Job, "simulate", failed)
-    with pytest.raises(planning.UnsolvedError, match="2019-05-04"):
+    monkeypatch.setattr(Job, "simulate", failed)
+    with pytest.raises(UnsolvedError, match="2019-05-04"):
         feeder_days(Setting(days=(date(2019, 5, 4),), charging="uncontrolled", n_cars=1))
 
 
@@ -390,7 +393,7 @@ def test_further_sun_is_installed_power(monkeypatch: pytest.MonkeyPatch) -> None
     """A sky takes so much sun in all, however much of it is there already; half the light, twice the installed kW."""
     there_kw, more_kw = further_kw()
     assert there_kw == 1250.0
-    whole, shone = planning.single_day, planning._day
+    whole, shone = single_day, planning._day
     halves = [
         f"regions.{region.name}.pv.rated_kw={region.pv.rated_kw / 2.0}"
         for region in whole(1).regions
@@ -483,8 +486,6 @@ def test_hours_of_the_feeder_hold_the_energy_of_its_quarters() -> None:
         "output.report=false",
     ]
     scenario = resolve("storage-network", overrides=overrides, policy="uncontrolled")
-    from experiments.job import Job
-
     figures = Job.prepare(scenario, None, None).simulate().figures
     charged = (one.demand_kw - none.demand_kw).sum()
     assert charged == pytest.approx(figures["ev_charged_kwh"])

@@ -117,9 +117,9 @@ def test_all_that_is_planned_is_shown(sheets: dict[str, pd.DataFrame], tmp_path:
     assert (tables["siting"]["above exact"] >= -1.0).all()
     assert tables["fronts"]["keep the limits"].tolist() == [QUICK.n_points]
     assert tables["many_above"]["below their bound"].tolist() == [0]
-    reserve = tables["reserve"].set_index(["schedule", "calls last [h]"])
+    reserve = tables["reserve"]
     assert len(reserve) == 4
-    told = reserve.loc[("power alone", 1.0)]
+    told = reserve[(reserve["schedule"] == "power alone") & (reserve["calls last [h]"] == 1.0)].iloc[0]
     assert told["energy low"] < told["energy delivered [%]"] < told["energy high"]
     sun = tables["sun"].set_index("storage")
     assert (
