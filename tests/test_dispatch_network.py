@@ -8,7 +8,7 @@ import pytest
 from dispatch_oracle import optimum
 from simulation_cases import Kept
 
-from dispatch.network import KAPPA, MILLI, judged, lossless, network_numbers, shifted
+from dispatch.network import KAPPA, KEPT_PU, MILLI, judged, lossless, network_numbers, shifted
 from dispatch.options import DispatchOptions
 from dispatch.plan import bus_demand_kw
 from dispatch.rolling_horizon import RollingHorizon
@@ -28,7 +28,6 @@ SHORT = ["dispatch.horizon_steps=24", "fleet.size=120", "dispatch.feeder_limits=
 UNRATED = ["feeder.line_ampacity_a=unlimited", "feeder.line_ampacities_a={}"]
 WIDE = ["feeder.voltage_min_pu=0.8", "feeder.voltage_max_pu=1.2", *UNRATED]
 NARROW = ["feeder.voltage_min_pu=0.995", "feeder.source_pu=1.0", "feeder.voltage_max_pu=1.0"]
-TIGHT = ["feeder.voltage_min_pu=0.985", "feeder.source_pu=1.02", "feeder.voltage_max_pu=1.025"]
 
 
 def network() -> Network:
@@ -164,9 +163,9 @@ def _first_only(kept: Kept):
 
 
 @pytest.mark.slow
-def test_plans_have_the_voltages_that_they_say() -> None:
-    """After its rounds a plan's voltages are those of its own AC power flow, and keep the band."""
-    overrides = [*SHORT, *TIGHT, "dispatch.feeder_rounds=6", "fleet.size=60"]
+def test_a_plan_keeps_the_limits_by_ac_or_says_where_it_does_not() -> None:
+    """Within half of what a run counts, or priced, and then at the very voltages that it says."""
+    overrides = [*SHORT, "feeder.voltage_min_pu=0.985", "dispatch.feeder_rounds=6", "fleet.size=60"]
     scenario = load_scenario("storage-network", overrides)
     policy = FirstPlans(DispatchOptions.from_scenario(scenario))
     simulation, actors = assemble(scenario, dispatcher=policy)
@@ -174,15 +173,21 @@ def test_plans_have_the_voltages_that_they_say() -> None:
     net = actors.site.network
     assert net is not None
     assert len(policy.solved) == 96
-    misses = []
-    for solved in policy.solved[::8]:
+    n_kept, n_priced = 0, 0
+    for solved in policy.solved[::4]:
         problem, plan = solved.problem, solved.plan
         assert problem.network is not None
         state = judged(net, bus_demand_kw(problem, plan), problem.network.load_kvar)
-        misses.append(np.abs(np.sqrt(plan.voltage / MILLI) - state.expansion.voltage_pu).max())
-        if plan.voltage_low.max() + plan.voltage_high.max() < 1e-6:
-            assert state.beyond < 1e-3
-    assert max(misses) < 1e-3
+        planned_pu = np.sqrt(plan.voltage / MILLI)
+        slack_pu = (np.sqrt((plan.voltage + plan.voltage_low) / MILLI) - planned_pu).max()
+        if slack_pu < KEPT_PU:
+            n_kept += 1
+            assert state.beyond <= KEPT_PU
+        else:
+            n_priced += 1
+            assert state.beyond == pytest.approx(slack_pu, rel=1e-4)
+            assert np.abs(planned_pu - state.expansion.voltage_pu).max() < 1e-8
+    assert min(n_kept, n_priced) > 2
 
 
 @pytest.mark.slow
@@ -198,7 +203,7 @@ def test_with_foresight_no_step_leaves_the_limits() -> None:
         loading = np.asarray(tables["branches"]["loading"])
         net = actors.site.network
         assert net is not None
-        outside = (pu > net.voltage_max_pu + 2e-5) | (pu < net.voltage_min_pu - 2e-5)
-        days[limits] = int(outside.sum() + (loading > 1.0 + 2e-5).sum())
+        outside = (pu > net.voltage_max_pu + KEPT_PU) | (pu < net.voltage_min_pu - KEPT_PU)
+        days[limits] = int(outside.sum() + (loading > 1.0 + KEPT_PU).sum())
     assert days["keep"] == 0
     assert days["ignore"] > 0
