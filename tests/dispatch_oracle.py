@@ -256,7 +256,8 @@ def _feeder(
         [q for bus in paths if m in paths[bus] for q in inverters.get(bus, [])] for m in range(len(flows))
     ]
     for m, (forth, back) in enumerate(flows):
-        rating = feeder.rating_kva[m] * (1.0 if feeder.is_transformer[m] else network.source_pu)
+        held = (1.0 - 2e-4) * feeder.rating_kva[m]  # of GUARD
+        rating = held * (1.0 if feeder.is_transformer[m] else network.source_pu)
         if not below[m]:
             model.upper[forth] = model.upper[back] = math.sqrt(max(rating**2 - kvar[m] ** 2, 0.0))
         elif math.isfinite(rating):

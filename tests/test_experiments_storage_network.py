@@ -1,5 +1,6 @@
 """The study of the feeder: what it runs, what its tables say, and that a small one resumes and repeats."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -389,7 +390,18 @@ def further_kw() -> tuple[float, float]:
     return float(row["there_kw"]), float(row["further_kw"])
 
 
-def test_further_sun_is_installed_power(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def forgotten() -> Iterator[Callable[[], None]]:
+    """Days that a process has remembered are forgotten, also those of other skies."""
+    forget = planning._day.cache_clear
+    forget()
+    yield forget
+    forget()
+
+
+def test_further_sun_is_installed_power(
+    monkeypatch: pytest.MonkeyPatch, forgotten: Callable[[], None]
+) -> None:
     """A sky takes so much sun in all, however much of it is there already; half the light, twice the installed kW."""
     there_kw, more_kw = further_kw()
     assert there_kw == 1250.0
@@ -400,10 +412,12 @@ def test_further_sun_is_installed_power(monkeypatch: pytest.MonkeyPatch) -> None
         if region.pv is not None
     ]
     monkeypatch.setattr(planning, "single_day", lambda n, *overrides: whole(n, *overrides, *halves))
+    forgotten()
     half_kw, beyond_half_kw = further_kw()
     assert half_kw == 625.0
     assert half_kw + beyond_half_kw == pytest.approx(there_kw + more_kw, abs=0.1)
     monkeypatch.setattr(planning, "single_day", whole)
+    forgotten()
 
     def dimmed(*asked: Any) -> FeederDay:
         day = shone(*asked)

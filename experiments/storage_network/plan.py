@@ -181,7 +181,8 @@ def day_cells(extent: Extent) -> list[dict[str, Level]]:
 def parts(extent: Extent) -> Iterator[Part]:
     """All parts, in the order in which they are run.
 
-    Under perfect forecasts one plan for the whole day is the optimum; it is not made again every 15 minutes.
+    Under perfect forecasts one plan for the whole day is the optimum; it is not made again every 15 minutes. Stations
+    that are alone are run under the first of the forecasters.
     """
     days = day_cells(extent)
     keep = 'dispatch.feeder_limits="keep"'
@@ -190,7 +191,7 @@ def parts(extent: Extent) -> Iterator[Part]:
     yield _part("optimum", base(extent, keep, perfect), ("day-ahead",), days)
     yield _part("pooled", base(extent, perfect), ("day-ahead",), days)
     yield _part("uncontrolled", base(extent), ("uncontrolled",), days)
-    yield _part("alone", base(extent), ("each-alone",), by_forecaster(days, extent.forecasters))
+    yield _part("alone", base(extent), ("each-alone",), by_forecaster(days, extent.forecasters[:1]))
     yield _part("ignored", base(extent), ("rolling",), by_forecaster(days, extent.forecasters))
     yield _part("kept", base(extent, keep), ("rolling",), by_forecaster(days, extent.forecasters))
     yield _part("margin", base(extent, keep, margin), ("rolling",), by_forecaster(days, extent.forecasters))

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from typing import Final, Literal, cast
 
 import numpy as np
@@ -325,6 +326,7 @@ def feeder_days(setting: Setting) -> tuple[FeederDay, ...]:
     return tuple(_day(day, setting.charging, setting.n_cars) for day in setting.days)
 
 
+@lru_cache(maxsize=64)
 def _day(day: date, charging: Charging, n_cars: int) -> FeederDay:
     scenario = _scenario(day, charging, n_cars)
     with threadpool_limits(limits=1):
