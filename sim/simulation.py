@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -262,6 +262,9 @@ class Simulation:
         charge, discharge = requests_kw(cars, car_power_kw, n_regions)
         charge = charge + actors.fleet.unmanaged_request_kw(now_s)
         charge_cap_kw, discharge_cap_kw = charging_caps(*self._units(step), charge, discharge)
+        if ((charge > charge_cap_kw) | (discharge > discharge_cap_kw)).any():
+            units = self._losing_units(step, charge, discharge)
+            charge_cap_kw, discharge_cap_kw = charging_caps(*units, charge, discharge)
         # What fits now needs no watching within the step, unless charging ends early: ``_fit_discharging``.
         binding_kw = np.where(discharge <= discharge_cap_kw, np.inf, discharge_cap_kw)
         self._car_caps_kw = charge_cap_kw, binding_kw
@@ -295,7 +298,7 @@ class Simulation:
                 break
             charge_kw, discharge_kw = fleet.given_kw(now_s)
             left_kw = np.where(is_cut, np.maximum(discharge_kw - excess_kwh / rest_h, 0.0), discharge_kw)
-            room_kw, _ = charging_caps(*self._units(step), charge_kw, left_kw)
+            room_kw, _ = charging_caps(*self._losing_units(step, charge_kw, left_kw), charge_kw, left_kw)
             charge_cap_kw, binding_kw = self._car_caps_kw
             self._car_caps_kw = (
                 np.minimum(charge_cap_kw, np.maximum(room_kw, charge_kw)),
@@ -309,16 +312,34 @@ class Simulation:
     def _excess_kwh(self, step: int) -> FloatArray:
         """Energy that the cars of each region would give in a step beyond what takes it, if all go on as they do."""
         charge_kwh, discharge_kwh = self._actors.fleet.step_energy((step + 1) * STEP_S)
-        mean_kw = discharge_kwh / STEP_H
-        return (
-            np.maximum(mean_kw - discharge_caps(*self._units(step), charge_kwh / STEP_H, mean_kw), 0.0)
-            * STEP_H
-        )
+        charge_kw, discharge_kw = charge_kwh / STEP_H, discharge_kwh / STEP_H
+        cap_kw = discharge_caps(*self._units(step), charge_kw, discharge_kw)
+        if (discharge_kw > cap_kw).any():
+            units = self._losing_units(step, charge_kw, discharge_kw)
+            cap_kw = discharge_caps(*units, charge_kw, discharge_kw)
+        return np.maximum(discharge_kw - cap_kw, 0.0) * STEP_H
 
     def _units(self, step: int) -> tuple[Site, StepTruth, FloatArray, FloatArray]:
         """Site, truth and set-points of a step."""
         plant = self._plant
         return self._actors.site, self._truth(step), plant.battery_set_kw, plant.turbine_set_kw
+
+    def _losing_units(
+        self, step: int, charge_kw: FloatArray, discharge_kw: FloatArray
+    ) -> tuple[Site, StepTruth, FloatArray, FloatArray]:
+        """As `_units`, with what a feeder loses beside these car powers as load at its source.
+
+        What cars give may serve it, and what they take must leave room for it. It takes a settlement to know, so that
+        it is asked only where a cap binds.
+        """
+        site, truth, battery_kw, turbine_kw = self._units(step)
+        if site.network is None:
+            return site, truth, battery_kw, turbine_kw
+        plant, load_kw = self._plant, truth.load_kw.copy()
+        kvar = plant.battery_set_kvar, plant.charger_set_kvar
+        settled = settle(site, truth, charge_kw, discharge_kw, battery_kw, turbine_kw, *kvar)
+        load_kw[site.network.feeder.source_index] += settled.tie_loss_kw.sum()
+        return site, replace(truth, load_kw=load_kw), battery_kw, turbine_kw
 
     def _close(self, step: int) -> None:
         """Settle the step that ends now."""

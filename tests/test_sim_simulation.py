@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from experiments.assemble import assemble
+from experiments.shipped import load_scenario
 from sim.clock import NEVER_S, STEP_S
 from sim.contracts import Cars, Forecast, Schedule, Site, Snapshot
 from sim.settlement import StepTruth, charging_caps, discharge_caps
@@ -158,3 +160,28 @@ def test_cuts_within_a_step_are_of_its_mean(monkeypatch: pytest.MonkeyPatch) -> 
     cut_steps = grid["ev_discharge_kw"] >= grid["ev_charge_kw"] - 1e-6
     assert cut_steps[grid["ev_discharge_kw"] > 1e-6].sum() > 10
     np.testing.assert_allclose(grid["ev_discharge_kw"][cut_steps], grid["ev_charge_kw"][cut_steps], atol=1e-6)
+
+
+class Givers(Swap):
+    """All cars give what they can."""
+
+    def decide(self, snapshot: Snapshot, forecast: Forecast) -> Schedule:
+        """As the other."""
+        schedule = super().decide(snapshot, forecast)
+        return replace(schedule, car_power_kw=-snapshot.cars.discharge_limit_kw)
+
+
+def test_what_cars_give_serves_what_a_feeder_loses() -> None:
+    """Where no export is allowed, cars carry loads and losses: nothing is imported for these while giving is cut."""
+    scenario = load_scenario("storage-network", ["fleet.size=400"])
+    recorder = assemble(scenario, dispatcher=Givers(1.0))[0].run()
+    grid, branches = recorder.grid_columns(), recorder.network_columns()["branches"]
+    n_steps = 96
+    imported, given = (
+        np.asarray(grid[name]).reshape(n_steps, -1).sum(axis=1) for name in ("import_kw", "ev_discharge_kw")
+    )
+    lost = np.asarray(branches["loss_kw"]).reshape(n_steps, -1).sum(axis=1)
+    assert recorder.cut_kwh > 100.0
+    serves_all = (given > 100.0) & (imported < 0.1)
+    assert serves_all.sum() > 10
+    assert lost[serves_all].min() > 1.0
