@@ -58,13 +58,19 @@ def statistics_table(frame: pd.DataFrame, *, title: str) -> Table:
     return table
 
 
-def frame_texts(frame: pd.DataFrame) -> list[list[str]]:
-    """Texts of a frame's cells, row by row; numbers of a column have the same decimals.
+def frame_texts(frame: pd.DataFrame, *, is_mixed: bool = False) -> list[list[str]]:
+    """Texts of a frame's cells, row by row; numbers of a column have the same decimals, or each its own.
+
+    Parameters
+    ----------
+    is_mixed
+        Whether the rows are figures of different kinds.
 
     >>> frame_texts(pd.DataFrame({"a": ["x", "y"], "b": [1234.5, 0.25], "n": [20.0, float("nan")]}))
     [['x', '1,234.5', '20'], ['y', '0.2', '']]
     """
-    columns = [column_texts(frame.iloc[:, index]) for index in range(frame.shape[1])]
+    texts = mixed_texts if is_mixed else column_texts
+    columns = [texts(frame.iloc[:, index]) for index in range(frame.shape[1])]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -80,6 +86,18 @@ def column_texts(column: pd.Series[Any]) -> list[str]:
     floats = [value for value in values if isinstance(value, float) and np.isfinite(value)]
     decimals = _decimals(floats)
     return [_text(value, decimals) for value in values]
+
+
+def mixed_texts(column: pd.Series[Any]) -> list[str]:
+    """Texts of a column whose numbers are of different kinds: each for itself.
+
+    >>> mixed_texts(pd.Series([0.98366, 3160.9242, float("nan")]))
+    ['0.9837', '3,160.92', '']
+    """
+    return [
+        readable(value) if isinstance(value, float) and np.isfinite(value) else _text(value, 0)
+        for value in column.tolist()
+    ]
 
 
 def _decimals(values: Sequence[float]) -> int:

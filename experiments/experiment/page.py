@@ -27,6 +27,7 @@ class Shown:
     frame: pd.DataFrame
     is_folded: bool = False  # a long one, opened by a click
     is_of_machine: bool = False
+    is_mixed: bool = False  # rows are figures of different kinds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,7 +99,7 @@ def _table(shown: Shown) -> dict[str, object]:
         "caption": shown.caption,
         "is_folded": shown.is_folded,
         "head": [str(name) for name in table.columns],
-        "rows": frame_texts(table),
+        "rows": frame_texts(table, is_mixed=shown.is_mixed),
         "numeric": [pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes],
     }
 

@@ -231,6 +231,7 @@ def _reactive(parts: Mapping[str, Study]) -> Section:
                 name="reactive",
                 caption="Voltages outside the narrower band, cost and losses, means over days (n); paired differences "
                 "with 95 % intervals",
+                is_mixed=True,
                 frame=days.reactive(
                     parts["tight"],
                     {"storage": parts["tight-reactive"], "storage, chargers": parts["tight-chargers"]},
@@ -254,6 +255,7 @@ def _sites(rows: pd.DataFrame) -> Section:
             Shown(
                 name="siting",
                 caption="Sites and sizes, cost and bound [EUR a year], gap; cost includes all energy of the feeder",
+                is_mixed=True,
                 frame=siting_table(rows),
             ),
             Shown(
@@ -281,6 +283,7 @@ def _fronts(rows: pd.DataFrame, pictures: Path) -> Section:
                 name="fronts",
                 caption="Ends and knees of the fronts, largest gap, points that keep the limits with storage that "
                 "never charges beside discharging",
+                is_mixed=True,
                 frame=fronts_table(rows),
             ),
             Shown(
@@ -313,6 +316,7 @@ def _many(rows: pd.DataFrame, fronts: pd.DataFrame, extent: Extent) -> Section:
             Shown(
                 name="many_ends",
                 caption="Best of NSGA-III in each objective, exact end, and the bound that no plan undercuts",
+                is_mixed=True,
                 frame=ends_table(rows),
             ),
             Shown(
