@@ -406,6 +406,7 @@ def _forecasts(sheets: Mapping[str, pd.DataFrame]) -> Section:
             Shown(
                 name="forecasts",
                 caption="Errors by quantity (kW, EUR/kWh), means over days (n), the MAE with its 95 % interval",
+                is_mixed=True,
                 frame=scores_table(scores),
             ),
         ),
