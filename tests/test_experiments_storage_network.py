@@ -192,6 +192,7 @@ def rows(policy: str, forecasts: str, costs: list[float], steps: list[int]) -> p
             "max_gap": [1e-5, 1e-4],
             "unserved_kwh": 0.0,
             "late_departures": 0,
+            "clipped_kwh": 0.0,
         }
     )
 

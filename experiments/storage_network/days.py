@@ -76,8 +76,8 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
         A row per policy and forecaster, n days: mean net cost of a day, what it is above the plan with foresight with
         its 95 % interval over days, quarter-hours of a day with a violation and lines overloaded in them with theirs,
         on how many days there was any, highest loading and lowest voltage of all, losses, energy that cars lacked and
-        load not served, trips begun late on all days; decisions of all days that failed, so that the scenario's
-        fallback took them, and the largest gap of all others.
+        load not served, trips begun late on all days, energy of set-points that the simulation cut; decisions of all
+        days that failed, so that the scenario's fallback took them, and the largest gap of all others.
     """
     best = _solved_cost(_of(rows, BASELINE, "perfect"))
     table = []
@@ -110,6 +110,7 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
                 "cars lack [kWh]": float(at["unmet_kwh"].mean()),
                 "load unserved [kWh]": float(at["unserved_kwh"].mean()),
                 "late, all days": int(at["late_departures"].sum()),
+                "set-points cut [kWh]": float(at["clipped_kwh"].mean()),
                 "fallbacks, all days": int(at[FAILED].sum()),
                 "largest gap of all": float(at["max_gap"].max()),
                 "n": regret["n"],
