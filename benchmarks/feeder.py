@@ -70,7 +70,10 @@ def _days() -> Iterator[str]:
 
 
 def _sites() -> Iterator[str]:
-    yield "\n| sites among 8 buses, 4 days of hours, 1,600 cars uncontrolled, the first with the days' simulation | seconds | gap |\n|---|---:|---:|"
+    yield (
+        "\n| sites among 8 buses, 4 days of hours, 1,600 cars uncontrolled, the first with the days' simulation "
+        "| seconds | gap |\n|---|---:|---:|"
+    )
     setting = Setting(days=YEAR, charging="uncontrolled", n_cars=1600)
     for method in METHODS:
         begin = time.perf_counter()
