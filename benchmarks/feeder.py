@@ -76,10 +76,8 @@ def _sites() -> Iterator[str]:
     )
     setting = Setting(days=YEAR, charging="uncontrolled", n_cars=1600)
     for method in METHODS:
-        begin = time.perf_counter()
-        rows = sited(Siting(setting=setting, method=method))
-        gap = rows["gap"].max()
-        yield f"| {method} | {time.perf_counter() - begin:.1f} | {gap:.1e} |"
+        seconds, rows = _timed(sited, Siting(setting=setting, method=method))
+        yield f"| {method} | {seconds:.1f} | {rows['gap'].max():.1e} |"
 
 
 def _plans() -> Iterator[str]:

@@ -262,7 +262,8 @@ class Simulation:
         charge, discharge = requests_kw(cars, car_power_kw, n_regions)
         charge = charge + actors.fleet.unmanaged_request_kw(now_s)
         charge_cap_kw, discharge_cap_kw = charging_caps(*self._units(step), charge, discharge)
-        if ((charge > charge_cap_kw) | (discharge > discharge_cap_kw)).any():
+        binds = (charge > charge_cap_kw) | (discharge > discharge_cap_kw)
+        if actors.site.network is not None and binds.any():
             units = self._losing_units(step, charge, discharge)
             charge_cap_kw, discharge_cap_kw = charging_caps(*units, charge, discharge)
         # What fits now needs no watching within the step, unless charging ends early: ``_fit_discharging``.
@@ -314,7 +315,7 @@ class Simulation:
         charge_kwh, discharge_kwh = self._actors.fleet.step_energy((step + 1) * STEP_S)
         charge_kw, discharge_kw = charge_kwh / STEP_H, discharge_kwh / STEP_H
         cap_kw = discharge_caps(*self._units(step), charge_kw, discharge_kw)
-        if (discharge_kw > cap_kw).any():
+        if self._actors.site.network is not None and (discharge_kw > cap_kw).any():
             units = self._losing_units(step, charge_kw, discharge_kw)
             cap_kw = discharge_caps(*units, charge_kw, discharge_kw)
         return np.maximum(discharge_kw - cap_kw, 0.0) * STEP_H

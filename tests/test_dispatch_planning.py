@@ -214,7 +214,7 @@ def test_a_plan_is_what_it_says(b_pu: float) -> None:
     planned = best_plan(case, COST)
     plan, made = planned.plan, case.days[0]
     assert planned.gap < 1e-4
-    assert planned.overlap_kw < 1e-5
+    assert planned.plan.overlap_kw < 1e-5
     assert np.abs(np.sqrt(plan.squared_pu) - planned.judged.voltage_pu).max() < 1e-4
     before = np.vstack([BATTERY.initial_soc * plan.kwh, plan.stored_kwh[:-1]])
     gained = made.step_h * (0.95 * plan.charge_kw - plan.discharge_kw / 0.95)
@@ -320,7 +320,7 @@ def test_charging_beside_discharging_gets_binaries() -> None:
     case = paid_case()
     loose, strict = (best_plan(case, COST, node_limit=nodes) for nodes in (0, 1000))
     assert strict.n_binaries > 0
-    assert max(loose.overlap_kw, strict.overlap_kw) < 1e-5
+    assert max(loose.plan.overlap_kw, strict.plan.overlap_kw) < 1e-5
     assert strict.bound > loose.bound + 0.1
     assert strict.value <= loose.value + 1e-6
     assert strict.gap < 5e-3
@@ -614,7 +614,7 @@ def test_fronts_fall(second) -> None:
     assert (np.diff(other) <= 1e-4 * max(abs(other[0]), 1e-6)).all()
     assert other[-1] < other[0]
     assert all(one.judged.keeps_limits and one.exceeds == 0.0 for one in found.plans)
-    assert all(one.overlap_kw < 1e-5 for one in found.plans)
+    assert all(one.plan.overlap_kw < 1e-5 for one in found.plans)
     assert (found.gaps[:-1] < 2e-3).all()
     assert found.gaps[-1] < 2e-2
 

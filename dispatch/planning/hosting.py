@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from dispatch.planning.day import Case
-from dispatch.planning.judging import OVERLAP_KW, Judged, Plan, judge
+from dispatch.planning.judging import Judged, Plan, judge
 from dispatch.planning.planner import LimitsError, Planner, UnsolvedError
 from dispatch.planning.program import Amounts, Hosts, Options
 from sim.arrays import FloatArray
@@ -83,7 +83,7 @@ def hosting(
 
 def keeps(case: Case, plan: Plan) -> bool:
     """Whether a plan keeps all limits by AC power flow, and no storage charges beside discharging."""
-    return plan.overlap_kw <= OVERLAP_KW and judge(case, plan, Options()).keeps_limits
+    return plan.is_one_way and judge(case, plan, Options()).keeps_limits
 
 
 def idle(plan: Plan) -> Plan:

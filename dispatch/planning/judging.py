@@ -45,6 +45,11 @@ class Plan:
         """Largest power charged beside discharging: above ``OVERLAP_KW`` no storage can do it."""
         return float(np.minimum(self.charge_kw, self.discharge_kw).max(initial=0.0))
 
+    @property
+    def is_one_way(self) -> bool:
+        """Whether no storage charges beside discharging."""
+        return self.overlap_kw <= OVERLAP_KW
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:

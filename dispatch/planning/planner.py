@@ -75,7 +75,6 @@ class Planned:
         FloatArray  # (6,), by how much the bound changes, at least, per unit of each objective's own bound
     )
     rounds: int
-    overlap_kw: float  # largest power charged beside discharging
     n_binaries: int  # steps and candidates that needed one
     is_repaired: bool  # whether the relaxation pretended currents
     has_price: bool  # whether band and ratings may be left for a price, which is in the value
@@ -108,7 +107,7 @@ class Planned:
     @property
     def is_one_way(self) -> bool:
         """Whether no storage charges beside discharging, which none can."""
-        return self.overlap_kw <= OVERLAP_KW
+        return self.plan.is_one_way
 
     @property
     def is_found(self) -> bool:
@@ -298,7 +297,6 @@ class Planner:
             limits=limits,
             slopes=slopes,
             rounds=rounds,
-            overlap_kw=plan.overlap_kw,
             n_binaries=n_binaries,
             is_repaired=is_repaired,
             has_price=self.options.beyond_price is not None,
@@ -499,7 +497,7 @@ def _better(one: Planned | None, other: Planned) -> Planned:
 
 def _rank(planned: Planned) -> tuple[float, float, float, float]:
     excess = max((one.excess for one in planned.left), default=0.0)
-    return max(planned.overlap_kw - OVERLAP_KW, 0.0), excess, planned.exceeds, planned.gap
+    return max(planned.plan.overlap_kw - OVERLAP_KW, 0.0), excess, planned.exceeds, planned.gap
 
 
 def best_plan(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ def run_sheets(
         When the disk refuses, or a file is damaged.
     """
     tasks = {sheet.name: _tasks(folder / "sheets" / sheet.name, sheet) for sheet in sheets}
-    missing = [(name, task) for name, own in tasks.items() for task in own if not task.file.exists()]
-    done = each_in_processes(_make, [task for _, task in missing], workers=workers)
+    missing = {name: [task for task in own if not task.file.exists()] for name, own in tasks.items()}
+    done = each_in_processes(_make, chain.from_iterable(missing.values()), workers=workers)
     made: dict[str, pd.DataFrame] = {}
     with closing(done):  # one pool for all: the last call of a sheet leaves no core idle
         try:
@@ -60,7 +61,7 @@ def run_sheets(
                 (folder / "sheets" / name).mkdir(parents=True, exist_ok=True)
             for name, own in tasks.items():
                 on_sheet(name)
-                for _ in range(sum(of == name for of, _ in missing)):
+                for _ in missing[name]:
                     next(done)
                 made[name] = pd.concat([_read(task.file) for task in own], ignore_index=True)
         except OSError as error:

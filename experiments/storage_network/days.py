@@ -149,12 +149,7 @@ def pairs(rows: pd.DataFrame) -> pd.DataFrame:
         is_solved = (ours[FAILED] == 0) & (theirs[FAILED] == 0)
         row: dict[str, object] = {"of": ", ".join(one), "less": ", ".join(other)}
         for name, words in ((COST, "EUR"), (STEPS, "quarter-hours")):
-            more = mean_row((ours[name] - theirs[name])[is_solved])
-            row |= {
-                f"more {words}": more["mean"],
-                f"{words} low": more["ci_low"],
-                f"{words} high": more["ci_high"],
-            }
+            row |= _more((ours[name] - theirs[name])[is_solved], words)
         table.append({**row, "n": float(is_solved.sum())})
     return pd.DataFrame(table)
 
@@ -239,13 +234,8 @@ def forecast_parts(kept: Study, known: Study) -> pd.DataFrame:
         foreseen = foreseen.loc[other.index]
         row: dict[str, object] = {"forecast of": part}
         for name, words in ((COST, "EUR"), (STEPS, "quarter-hours"), (OVERLOADS, "lines")):
-            more = mean_row((foreseen[name] - better[name]).dropna())
-            row |= {
-                words: float(foreseen[name].mean()),
-                f"more {words}": more["mean"],
-                f"{words} low": more["ci_low"],
-                f"{words} high": more["ci_high"],
-            }
+            row |= {words: float(foreseen[name].mean())}
+            row |= _more((foreseen[name] - better[name]).dropna(), words)
         failed = int(foreseen[FAILED].sum() + better[FAILED].loc[foreseen.index].sum())
         table.append({**row, "fallbacks, both": failed, "n": float(len(other))})
     return pd.DataFrame(table)
@@ -349,6 +339,16 @@ def _pairs(rows: pd.DataFrame) -> list[tuple[str, str]]:
 def _of(rows: pd.DataFrame, policy: str, kind: str) -> pd.DataFrame:
     own = rows[(rows["policy"] == policy) & (rows["forecasts"] == kind)]
     return own.set_index("day").sort_index()
+
+
+def _more(differences: pd.Series[float], words: str) -> dict[str, float]:
+    """Columns of a difference: its mean, and the ends of its 95 % interval."""
+    more = mean_row(differences)
+    return {
+        f"more {words}": more["mean"],
+        f"{words} low": more["ci_low"],
+        f"{words} high": more["ci_high"],
+    }
 
 
 def _solved_cost(at: pd.DataFrame) -> pd.Series[float]:
