@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -72,6 +73,20 @@ def frame_texts(frame: pd.DataFrame, *, is_mixed: bool = False) -> list[list[str
     texts = mixed_texts if is_mixed else column_texts
     columns = [texts(frame.iloc[:, index]) for index in range(frame.shape[1])]
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def interval_columns(names: Sequence[str]) -> dict[int, int]:
+    """Columns of figures whose interval stands in the two columns after, to the first of these two.
+
+    >>> interval_columns(["of", "saved [EUR]", "low", "high", "gain", "ci_low", "ci_high", "low"])
+    {1: 2, 4: 5}
+    """
+    ends = (re.fullmatch(r"(.*[ _])?low", name) for name in names)
+    return {
+        index - 1: index
+        for index, low in enumerate(ends)
+        if low and index and names[index + 1 : index + 2] == [f"{low[1] or ''}high"]
+    }
 
 
 def column_texts(column: pd.Series[Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -384,6 +385,17 @@ def test_the_page_escapes_folds_and_shows(tmp_path: Path) -> None:
     assert "1,234.5" in text
     assert text.count("<details>") == 1
     assert "http" not in text.replace("http-equiv", "")
+
+
+def test_an_interval_stands_beside_its_figure() -> None:
+    """In one cell, without columns of its own; nothing where there is none."""
+    frame = pd.DataFrame({"saved": [1.5, 2.5], "low": [0.25, np.nan], "high": [2.75, np.nan], "n": [9, 1]})
+    text = render(
+        "T", "", [Section(title="t", question="", tables=(Shown(name="a", caption="c", frame=frame),))]
+    )
+    assert re.findall(r"<th(?: [^>]*)?>([^<]*)", text) == ["saved", "n"]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", text)
+    assert cells == ['1.5000 <span class="interval">(0.2500, 2.7500)</span>', "9", "2.5000", "1"]
 
 
 def test_a_folder_belongs_to_one_experiment(tmp_path: Path) -> None:

@@ -550,8 +550,10 @@ def test_a_small_experiment_runs_resumes_and_repeats(tmp_path: Path, monkeypatch
     assert first.n_audit_findings == 0
     assert set(first.tables) == {
         "policies",
+        "policies_served",
         "pairs",
         "uses",
+        "uses_storage",
         "reactive",
         "markets",
         "forecast_parts",

@@ -12,7 +12,7 @@ import pandas as pd
 
 from experiments.page import TEMPLATES, plotly_source, script_json, source
 from experiments.palette import REGIONS
-from experiments.tables import frame_texts
+from experiments.tables import frame_texts, interval_columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,14 +94,27 @@ def render(title: str, lead: str, sections: Sequence[Section]) -> str:
 
 
 def _table(shown: Shown) -> dict[str, object]:
-    table = shown.frame
+    """A table as it is told: an interval stands beside its figure, in one cell."""
+    names = [str(name) for name in shown.frame.columns]
+    is_numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in shown.frame.dtypes]
+    lows = interval_columns(names)
+    ends = {end for low in lows.values() for end in (low, low + 1)}
+    told = [index for index in range(len(names)) if index not in ends]
     return {
         "caption": shown.caption,
         "is_folded": shown.is_folded,
-        "head": [str(name) for name in table.columns],
-        "rows": frame_texts(table, is_mixed=shown.is_mixed),
-        "numeric": [pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes],
+        "columns": [{"name": names[index], "is_number": is_numeric[index]} for index in told],
+        "rows": [
+            [{"text": row[index], "interval": _interval(row, lows.get(index))} for index in told]
+            for row in frame_texts(shown.frame, is_mixed=shown.is_mixed)
+        ],
     }
+
+
+def _interval(row: Sequence[str], low: int | None) -> str:
+    if low is None or not row[low]:
+        return ""
+    return f"({row[low]}, {row[low + 1]})"
 
 
 def _explorer(explorer: Explorer) -> dict[str, object]:

@@ -38,6 +38,19 @@ BASELINE: Final = NAMES["optimum"]
 ORDER: Final = tuple(
     dict.fromkeys(NAMES[part] for part in ("uncontrolled", "alone", "ignored", "kept", "margin"))
 )
+SERVED: Final = (
+    "highest loading of all",
+    "lowest voltage of all",
+    "losses [kWh]",
+    "cars lack [kWh]",
+    "load unserved [kWh]",
+    "late, all days",
+    "set-points cut [kWh]",
+    "largest gap of all",
+)
+"""Columns of `compared` that stand apart from costs and violations."""
+STORED: Final = ("storage cycles", "storage moves [%]", "storage ageing [EUR]", "of cycles [%]", "V2G [kWh]")
+"""Columns of `uses` that tell of storage."""
 _PERFECT: Final = ("optimum", "pooled")
 _MOVES_KW: Final = 1e-6
 
@@ -117,6 +130,11 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(table)
+
+
+def halves(table: pd.DataFrame, columns: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A table by policy and forecasts without some columns, and these alone: both fit a page."""
+    return table.drop(columns=list(columns)), table[["policy", "forecasts", *columns, "n"]]
 
 
 def pairs(rows: pd.DataFrame) -> pd.DataFrame:

@@ -68,7 +68,7 @@ def sections(ran: Ran, extent: Extent, pictures: Path) -> Iterator[Section]:
 
 
 def _policies(rows: pd.DataFrame, parts: Mapping[str, Study], extent: Extent, pictures: Path) -> Section:
-    table = days.compared(rows)
+    table, served = days.halves(days.compared(rows), days.SERVED)
     bars = table.assign(label=table["policy"] + ", " + table["forecasts"])
     return Section(
         title="Policies and forecasts",
@@ -88,10 +88,17 @@ def _policies(rows: pd.DataFrame, parts: Mapping[str, Study], extent: Extent, pi
                 name="policies",
                 caption=(
                     "Net cost and violations by policy and forecasts, means over days (n) with 95 % intervals but "
-                    "where a "
-                    "column says all; violations by AC power flow, lines and buses counted in each quarter-hour"
+                    "where a column says all; violations by AC power flow, lines and buses counted in each quarter-hour"
                 ),
                 frame=table,
+            ),
+            Shown(
+                name="policies_served",
+                caption=(
+                    "Loading, voltages, losses, what was not served and what the simulation cut of plans, by policy "
+                    "and forecasts, means over days (n) but where a column says all"
+                ),
+                frame=served,
             ),
             Shown(
                 name="pairs",
@@ -169,6 +176,7 @@ def _day_figures(run: Run, words: str, pictures: Path, part: str) -> dict[str, P
 
 
 def _uses(rows: pd.DataFrame, parts: Mapping[str, Study]) -> Section:
+    used, stored = days.halves(days.uses(rows, parts), days.STORED)
     return Section(
         title="Peaks, storage and sun",
         question=(
@@ -178,10 +186,16 @@ def _uses(rows: pd.DataFrame, parts: Mapping[str, Study]) -> Section:
         tables=(
             Shown(
                 name="uses",
-                caption="Peaks, use of storage, self-consumption of the community (of the sums over the days), by "
-                "policy "
-                "and forecasts; means over days (n)",
-                frame=days.uses(rows, parts),
+                caption=(
+                    "Peaks, self-consumption of the community (of the sums over the days), voltages and emissions, by "
+                    "policy and forecasts; means over days (n)"
+                ),
+                frame=used,
+            ),
+            Shown(
+                name="uses_storage",
+                caption="Use of storage and of cars as storage, by policy and forecasts; means over days (n)",
+                frame=stored,
             ),
         ),
     )
