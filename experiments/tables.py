@@ -69,10 +69,18 @@ def frame_texts(frame: pd.DataFrame, *, is_mixed: bool = False) -> list[list[str
 
     >>> frame_texts(pd.DataFrame({"a": ["x", "y"], "b": [1234.5, 0.25], "n": [20.0, float("nan")]}))
     [['x', '1,234.5', '20'], ['y', '0.2', '']]
+    >>> frame_texts(pd.DataFrame({"saved": [9.5], "low": [-0.25], "high": [19.25]}))  # an interval as its figure
+    [['9.500', '-0.250', '19.250']]
     """
-    texts = mixed_texts if is_mixed else column_texts
-    columns = [texts(frame.iloc[:, index]) for index in range(frame.shape[1])]
-    return [list(row) for row in zip(*columns, strict=True)]
+    columns = [frame.iloc[:, index] for index in range(frame.shape[1])]
+    if is_mixed:
+        texts = [mixed_texts(column) for column in columns]
+    else:
+        alike = {index: [column] for index, column in enumerate(columns)}
+        for figure, low in interval_columns([str(name) for name in frame.columns]).items():
+            alike[figure] = alike[low] = alike[low + 1] = [columns[figure], *columns[low : low + 2]]
+        texts = [column_texts(column, alike[index]) for index, column in enumerate(columns)]
+    return [list(row) for row in zip(*texts, strict=True)]
 
 
 def interval_columns(names: Sequence[str]) -> dict[int, int]:
@@ -89,18 +97,22 @@ def interval_columns(names: Sequence[str]) -> dict[int, int]:
     }
 
 
-def column_texts(column: pd.Series[Any]) -> list[str]:
+def column_texts(column: pd.Series[Any], alike: Sequence[pd.Series[Any]] = ()) -> list[str]:
     """Texts of a column: numbers with five figures of the largest; nothing where there is no number.
+
+    Parameters
+    ----------
+    alike
+        Columns whose largest number counts, by default the column itself.
 
     >>> column_texts(pd.Series([0.0001527, 3.227])), column_texts(pd.Series([True, False]))
     (['0.0002', '3.2270'], ['yes', 'no'])
     >>> column_texts(pd.Series([-4e-11, float("inf"), 62549.0])), column_texts(pd.Series([12, 5000]))
     (['0', 'inf', '62,549'], ['12', '5,000'])
     """
-    values = column.tolist()
-    floats = [value for value in values if isinstance(value, float) and np.isfinite(value)]
-    decimals = _decimals(floats)
-    return [_text(value, decimals) for value in values]
+    values = [value for one in alike or (column,) for value in one.tolist()]
+    decimals = _decimals([value for value in values if isinstance(value, float) and np.isfinite(value)])
+    return [_text(value, decimals) for value in column.tolist()]
 
 
 def mixed_texts(column: pd.Series[Any]) -> list[str]:
