@@ -150,10 +150,12 @@ def map_figure(
 
 
 def _draw_limit(axis: Axes, value: float, words: str, *, is_above: bool) -> None:
+    """Draw a limit; its words stand on white above all curves, which cross the limit when it matters."""
     axis.axhline(value, color=OVER, linewidth=1.2, linestyle=(0, (5, 3)))
     axis.annotate(
         words, (1.0, value), xycoords=("axes fraction", "data"), xytext=(-3, 2 if is_above else -2),
         textcoords="offset points", ha="right", va="bottom" if is_above else "top", color=OVER, fontsize="small",
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": "#ffffff", "edgecolor": "none"}, zorder=5,
     )  # fmt: skip
 
 
@@ -231,8 +233,8 @@ def _name_buses(axis: Axes, buses: pd.DataFrame, at: Places, size: float) -> Non
     """Name buses above them, and their regions below where those say more; of very many only the latter."""
     offset = 2.0 + np.sqrt(size) / 2.0
     words: dict[str, Any] = {
-        "textcoords": "offset points", "fontsize": 7.5, "color": _INK, "zorder": 3,
-        "path_effects": [withStroke(linewidth=2.0, foreground="#ffffff")],
+        "textcoords": "offset points", "fontsize": 7.5, "color": _INK, "zorder": 5,
+        "path_effects": [withStroke(linewidth=3.0, foreground="#ffffff")],  # they may run over a branch
     }  # fmt: skip
     for bus, region in buses["region"].items():
         place, is_named = at[str(bus)], bus_label(str(bus), str(region)) != str(bus)

@@ -189,6 +189,29 @@ def test_loading_over_the_day() -> None:
     assert (above.get_ylabel(), below.get_ylabel()) == ("loading [%]", "losses [kW]")
 
 
+def test_words_are_not_covered() -> None:
+    """Limits are crossed by curves just where it matters: their words stand above, on white; so do names on the map."""
+    voltages, branches = tables()
+    for axis, words in (
+        (voltage_figure(voltages, BAND).axes[0], ("limit 0.95", "limit 1.05")),
+        (loading_figure(voltages, branches).axes[0], ("rating",)),
+    ):
+        told = [text for text in axis.texts if text.get_text() in words]
+        assert len(told) == len(words)
+        for text in told:
+            assert text.get_zorder() > max(line.get_zorder() for line in axis.lines)
+            box = text.get_bbox_patch()
+            assert box is not None
+            assert to_hex(box.get_facecolor()) == "#ffffff"
+    axis = map_figure(voltages, branches, BAND).axes[0]
+    drawn = [*axis.collections, *axis.lines]
+    for text in axis.texts:
+        assert text.get_zorder() > max(artist.get_zorder() for artist in drawn)
+        assert [effect._gc for effect in text.get_path_effects()] == [
+            {"linewidth": 3.0, "foreground": "#ffffff"}
+        ]
+
+
 def crossings(tree: nx.DiGraph, places: dict[str, tuple[float, float]]) -> int:
     """Pairs of branches without a common bus that touch each other."""
 

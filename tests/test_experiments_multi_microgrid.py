@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from experiments.cli import main
-from experiments.experiment.conduct import conduct
+from experiments.experiment.conduct import Experiment, conduct
 from experiments.experiment.folder import open_experiment
 from experiments.experiment.kept import audit_section
 from experiments.experiment.page import Section, Shown, render
@@ -411,6 +411,21 @@ def test_a_folder_belongs_to_one_experiment(tmp_path: Path) -> None:
     other.mkdir()
     with pytest.raises((StudyError, RunFolderError), match="other"):
         open_experiment(other, "multi-microgrid", "quick", resume=True)
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(StudyError, match=r"file: is a file, not a folder; name another one with --out$"):
+        open_experiment(file, "multi-microgrid", "quick", resume=True)
+
+
+def test_workers_that_cannot_be_leave_no_folder(tmp_path: Path) -> None:
+    """A mistake at the command line is told before anything is made: the corrected command begins anew."""
+    empty = Experiment(
+        name="empty", title="Empty", lead="Nothing.", extent="quick", parts=list, sheets=list,
+        sections=lambda *_: [], headlines={},
+    )  # fmt: skip
+    with pytest.raises(StudyError, match="--workers -1: must be 0"):
+        conduct(empty, tmp_path / "x", workers=-1)
+    assert not (tmp_path / "x").exists()
 
 
 def test_an_unknown_experiment_is_told(

@@ -324,6 +324,24 @@ def test_what_the_model_cannot_hold_is_told_at_once_and_left_out_on_demand(writt
     assert feeder.x_pu.tolist() == same.x_pu.tolist()
 
 
+def test_loads_that_are_none_are_beyond_the_model(written) -> None:
+    """Regions of buses take active power: what feeds in, or is reactive alone, is refused or left out."""
+    text = SMALL.replace("2 1 0.3 0.1 ", "2 1 -0.3 0.1 ").replace("7 1 0.1 0.03", "7 1 0   0.03")
+    text = text.replace("1 3 0   0 ", "1 3 -1  0 ")
+    assert faults_of(written, text) == [
+        "case.m: cannot be held: loads that feed in (regions have pv, wind and batteries): line 10 bus 2",
+        "case.m: cannot be held: loads of reactive power alone: line 11 bus 7",
+        "case.m: --leave-out converts it without what cannot be held",
+    ]
+    converted = written(text, leave_out=True)
+    assert "# left out: loads of reactive power alone: line 11 bus 7" in converted.text
+    assert (converted.folder / "buses.csv").read_text().splitlines()[1:] == [
+        "1,20,-1000,0",
+        "2,20,0,0",
+        "7,0.4,0,0",
+    ]
+
+
 def test_rating_and_reactance_that_are_none(written) -> None:
     """A rating is given from outside; a transformer of resistance alone is read though digits are cut."""
     text = SMALL.replace("0.24 ...\n    0.32 0 0.4", "0.123456789123 ...\n 0 0 0")
@@ -427,6 +445,12 @@ def test_pandapower_network_by_hand(written) -> None:
         "# the case has no band of voltages; 0.9 to 1.1 is a start",
     ):
         assert remark in converted.text.splitlines(), converted.text
+
+
+def test_a_line_and_a_transformer_of_one_name_get_their_indices(written) -> None:
+    """A pandapower network tells them apart by table, a feeder by name."""
+    converted = written(network().replace('\\"T\\"', '\\"A\\"'), "net.json")
+    assert tables_of(converted)[0].branch_names == ("line 0", "trafo 0")
 
 
 def test_pandapower_network_has_the_voltages_that_pandapower_finds(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A feeder is read with all its faults told, and its power flow is that of other solvers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from experiments.shipped import locate
 from sim.errors import ScenarioError
 from sim.feeder.ac import ac_power_flow
+from sim.feeder.exact import exact_flow
 from sim.feeder.linear import linear_flow, losses_kw_kvar
-from sim.feeder.model import Feeder
+from sim.feeder.model import Feeder, Network
 from sim.feeder.reading import FeederFiles, read_feeder
 
 GOLDEN = Path(__file__).parent / "golden" / "feeder_pandapower"
@@ -269,6 +271,84 @@ def test_loops_and_islands_are_told_beside_faults_of_rows(written) -> None:
         "no bus is called 'roof'; did you mean 'root'?",
         "closes a loop; a feeder is radial",
     ]
+
+
+def test_rows_at_fault_have_no_followers(written) -> None:
+    """A row of which it is not known what it joins says nothing about loops, nor about buses behind it."""
+    lines = LINES.replace("\n", ",\n").replace("_a,", "_a,in_service", 1) + "C,left,right,0.1,0.1,,no\n"
+    with pytest.raises(ScenarioError) as caught:
+        written(lines=lines)
+    assert list(caught.value.faults) == [
+        "lines.csv row 4: line 'C': in_service 'no' is neither true nor false"
+    ]
+    with pytest.raises(ScenarioError) as caught:
+        written(lines=LINES.replace("right,root", "right,right"))
+    assert list(caught.value.faults) == ["lines.csv row 3: line 'B': both ends are bus 'right'"]
+
+
+def test_a_transformer_has_no_lines_name(written) -> None:
+    """Branches are told apart by name, whatever they are; told with every other fault."""
+    with pytest.raises(ScenarioError) as caught:
+        written(lines=LINES.replace("0.4,200", "-1,200"), transformers=TRANSFORMERS.replace("T,", "B,"))
+    assert list(caught.value.faults) == [
+        "lines.csv row 2: line 'A': x_ohm '-1' is not a number of at least 0",
+        "transformers.csv row 2: transformer 'B': is the name of a line too, lines.csv row 3; "
+        "each branch needs its own",
+    ]
+
+
+def test_branches_too_short_for_power_flow_are_told(written) -> None:
+    """A switch or a busbar far from the source is refused, beside other faults; a little more of it works."""
+    buses = BUSES + "end,10,1,0\n"
+    text = LINES + "switch,end,left,{},{},\nD,root,end,-1,1,\n"
+    with pytest.raises(ScenarioError) as caught:
+        written(buses, text.format(1e-7, 1e-7), TRANSFORMERS.replace("100,4,1.5", "1e9,1e-4,0"))
+    assert list(caught.value.faults) == [
+        "lines.csv row 5: line 'D': r_ohm '-1' is not a number of at least 0",
+        "lines.csv row 5: line 'D': closes a loop; a feeder is radial",
+        "lines.csv row 4: line 'switch': the impedance of r_ohm and x_ohm must be at least 1.92e-05 ohm this far from "
+        "the source, with less power flow cannot tell the voltages of its ends apart; merge buses 'left' and 'end' "
+        "into one",
+        "transformers.csv row 2: transformer 'T': short_circuit_percent must be at least 22.8 % this far from the "
+        "source, with less power flow cannot tell the voltages of its ends apart; merge buses 'right' and 'low' "
+        "into one",
+    ]
+    feeder = written(buses, text.format(2e-5, 0.0).partition("D,")[0])
+    scale = np.array([[0.0], [0.1], [1.0], [-1.0]])
+    assert ac_power_flow(
+        feeder, feeder.load_kw * scale, feeder.load_kvar * scale, source_pu=1.0
+    ).converged.all()
+    with pytest.raises(
+        ScenarioError, match=r"row 2: line 'A': .* at least 1e-06 ohm .* buses 'root' and 'left'"
+    ):
+        written(lines=LINES.replace("0.5,0.4", "1e-7,1e-7"))
+    first = written(lines=LINES.replace("0.5,0.4", "1e-6,1e-7"))
+    state = ac_power_flow(first, first.load_kw[np.newaxis], first.load_kvar[np.newaxis], source_pu=1.0)
+    assert state.sent_kw[0, 0] == pytest.approx(300.0, abs=1e-3)
+
+
+def test_absurd_charging_is_told(written) -> None:
+    """Susceptance in other units would raise the voltage beyond anything; the most that is possible is told."""
+    lines = LINES.replace("ampacity_a", "ampacity_a,b_us").replace("0.4,200", "0.4,200,480")
+    lines = lines.replace("0.3,", "0.3,,4e7")
+    with pytest.raises(ScenarioError) as caught:
+        written(lines=lines)
+    assert list(caught.value.faults) == [
+        "lines.csv row 3: line 'B': b_us must be at most 2.63e+05 this far from the source, more would raise the "
+        "voltage of bus 'right' by over 20% when nothing is drawn"
+    ]
+    feeder = written(lines=lines.replace("4e7", "2.6e5"))
+    rated = feeder.load_kw[np.newaxis], feeder.load_kvar[np.newaxis]
+    assert ac_power_flow(feeder, *rated, source_pu=1.0).converged.all()
+
+
+def test_losses_that_grow_without_end_are_none(ieee33: Feeder) -> None:
+    """Cables that charge more than the feeder carries have no exact flow, and no warning of numbers too large."""
+    charged = replace(ieee33, b_pu=np.full(32, 500.0))
+    network = Network(
+        feeder=charged, source_pu=1.0, voltage_min_pu=0.9, voltage_max_pu=1.1, load_kvar_per_kw=np.zeros(33)
+    )
+    assert exact_flow(network, ieee33.load_kw, ieee33.load_kvar) is None
 
 
 def test_order_of_rows_does_not_matter(ieee33: Feeder, tmp_path: Path) -> None:

@@ -162,6 +162,33 @@ def test_faults_of_the_feeders_tables_are_told_with_the_others(scenario, tmp_pat
     assert any("fleet.sise" in fault for fault in caught.value.faults)
 
 
+def test_regions_named_like_those_of_other_buses_are_told(scenario) -> None:
+    """A bus without a region gets one called by it: no other region may have that name."""
+    path = scenario(regions=SOURCE + PLACES.replace('name = "mill"', 'name = "bus village"'))
+    expected = (
+        "regions[2].name: 'bus village' is also the name of the region that feeder.other_buses makes of bus "
+        "'village' (mv_lv_buses.csv row 3); name one of them otherwise"
+    )
+    assert faults(path) == (expected,)
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(path)
+    assert caught.value.faults == (expected,)
+
+
+def test_loads_that_are_none_are_told_with_their_row(scenario, tmp_path: Path) -> None:
+    """What feeds in, or takes reactive power alone, is no load of a bus that no region names."""
+    (tmp_path / "buses.csv").write_text(
+        "bus,rated_kv,load_kw,load_kvar\nstation,20,-1,\nvillage,20,-120,40\nvillage-lv,0.4,,5\n"
+        "street,0.4,-1,\nyard,0.4,,\nmill,20,,\n"
+    )
+    told = faults(scenario(FEEDER.replace(f"{GOLDEN}/mv_lv_buses.csv", "buses.csv")))
+    rest = "are no load for feeder.other_buses, which takes active power; give the bus a region of its own"
+    assert told == (
+        f"buses.csv row 3: bus 'village': load_kw -120 and load_kvar 40 {rest}",
+        f"buses.csv row 4: bus 'village-lv': load_kw 0 and load_kvar 5 {rest}",
+    )
+
+
 @pytest.mark.slow
 def test_a_village_behind_a_transformer_runs_and_passes_its_audit(scenario, tmp_path: Path) -> None:
     """Two voltages, a transformer, cables with charging, cars at three buses."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from experiments.experiment.kept import audit_findings
 from experiments.experiment.page import Section, render
 from experiments.experiment.parts import Hooks, Part, run_parts
 from experiments.experiment.sheets import Sheet, run_sheets
+from experiments.monte_carlo.engines.choice import engine_for
 from experiments.monte_carlo.interrupt import ends_at_once
 from experiments.monte_carlo.reading import Study
 from sim.errors import StudyError
@@ -85,8 +87,11 @@ def conduct(
         After Ctrl-C or SIGTERM; what was done is written.
     """
     folder, told = Path(out), hooks or Hooks()
-    open_experiment(folder, experiment.name, experiment.extent, resume=resume)
-    parts = run_parts(folder, experiment.parts(), workers=workers, hooks=told)
+    # a number of workers that cannot be is told before there is a folder; processes start with the first part, and
+    # load the simulator once for all of them
+    with closing(engine_for(workers=workers)) as engine:
+        open_experiment(folder, experiment.name, experiment.extent, resume=resume)
+        parts = run_parts(folder, experiment.parts(), engine=engine, hooks=told)
     with ends_at_once(folder):
         sheets = run_sheets(folder, experiment.sheets(), workers=workers, on_sheet=told.on_part)
         told.on_part("audit")

@@ -23,7 +23,7 @@ def open_experiment(folder: Path, name: str, extent: str, *, resume: bool) -> No
     Raises
     ------
     StudyError, RunFolderError
-        When it is something else, another extent or code version, or exists without ``resume``.
+        When it is a file or something else, another extent or code version, or exists without ``resume``.
     """
     mark = folder / MARK
     own = {"experiment": name, "extent": extent, "code_version": code_version()}
@@ -35,6 +35,8 @@ def open_experiment(folder: Path, name: str, extent: str, *, resume: bool) -> No
             raise StudyError(f"{folder}: {error.strerror or error}") from error
         write_whole(mark, json_bytes(own))
         return
+    if not folder.is_dir():
+        raise StudyError(f"{folder}: is a file, not a folder; name another one with --out")
     there = _read(mark)
     differing = [
         f"{key} is {there.get(key)}, not {value}" for key, value in own.items() if there.get(key) != value

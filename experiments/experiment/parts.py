@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.monte_carlo.conduct import Progress
 from experiments.monte_carlo.contracts import Engine
 from experiments.monte_carlo.design.factors import Factors
-from experiments.monte_carlo.engines.choice import engine_for
 from experiments.monte_carlo.reading import Study
 from experiments.monte_carlo.studying import study
 from sim.errors import StudyError
@@ -37,7 +35,7 @@ class Hooks:
     on_progress: Callable[[Progress], None] = lambda _: None
 
 
-def run_parts(folder: Path, parts: Iterable[Part], *, workers: int | None, hooks: Hooks) -> dict[str, Study]:
+def run_parts(folder: Path, parts: Iterable[Part], *, engine: Engine, hooks: Hooks) -> dict[str, Study]:
     """Run what is not done yet of every part, in the folder ``parts`` of an experiment's.
 
     Raises
@@ -49,12 +47,9 @@ def run_parts(folder: Path, parts: Iterable[Part], *, workers: int | None, hooks
     """
     (folder / "parts").mkdir(exist_ok=True)
     done: dict[str, Study] = {}
-    with closing(
-        engine_for(workers=workers)
-    ) as engine:  # its processes load the simulator once for all parts
-        for part in parts:
-            hooks.on_part(part.name)
-            done[part.name] = _run(folder / "parts" / part.name, part, engine, hooks)
+    for part in parts:
+        hooks.on_part(part.name)
+        done[part.name] = _run(folder / "parts" / part.name, part, engine, hooks)
     return done
 
 

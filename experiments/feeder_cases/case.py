@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sim.errors import ScenarioError
@@ -144,6 +144,26 @@ def check_values(case: FeederCase, findings: Findings) -> None:
             findings.alike("a transformer without impedance", transformer.place)
     if case.source_pu <= 0.0:
         findings.fault("", f"voltage of the source, {case.source_pu:g} p.u., is not above 0")
+
+
+def without_what_feeds_in(case: FeederCase, findings: Findings) -> FeederCase:
+    """Tell loads that are none, and return the case without them: buses become regions with loads of active power.
+
+    The source's bus always has a region of its own.
+    """
+    feeding = "loads that feed in (regions have pv, wind and batteries)"
+    reactive = "loads of reactive power alone"
+    buses = []
+    for bus in case.buses:
+        if bus.name != case.source_bus and (
+            bus.load_kw < 0.0
+            or (bus.load_kw == 0.0 and bus.load_kvar != 0.0 and not math.isnan(bus.load_kvar))
+        ):
+            findings.beyond_model(feeding if bus.load_kw < 0.0 else reactive, bus.place)
+            buses.append(replace(bus, load_kw=0.0, load_kvar=0.0))
+        else:
+            buses.append(bus)
+    return replace(case, buses=buses)
 
 
 def check_tree(case: FeederCase, findings: Findings) -> None:

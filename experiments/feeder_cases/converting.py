@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 import tomli_w
 
-from experiments.feeder_cases.case import FeederCase, Findings, check_tree, check_values, counted
+from experiments.feeder_cases.case import (
+    FeederCase,
+    Findings,
+    check_tree,
+    check_values,
+    counted,
+    without_what_feeds_in,
+)
 from experiments.feeder_cases.matpower import read_matpower
 from experiments.feeder_cases.pandapower_json import read_pandapower
 from experiments.run_folder import check_free, whole_folder
@@ -69,6 +76,7 @@ def convert(
     if case is not None:
         check_values(case, findings)
         check_tree(case, findings)
+        case = without_what_feeds_in(case, findings)
     findings.settle(leave_out=leave_out)
     assert case is not None, "a case of which nothing is known has a fault"
     with whole_folder(out) as partial:

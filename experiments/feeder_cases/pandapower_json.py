@@ -129,8 +129,7 @@ class _Network:
         self.findings = findings
         self.bus_rows = {row.index: row for row in self._in_service("bus")}
         self.names = _own_names(self.bus_rows, "")
-        self.line_names = _own_names({row.index: row for row in tables.get("line", ())}, "line ")
-        self.transformer_names = _own_names({row.index: row for row in tables.get("trafo", ())}, "trafo ")
+        self.line_names, self.transformer_names = _branch_names(tables)
         self.fused: nx.utils.UnionFind[int] = nx.utils.UnionFind(sorted(self.bus_rows))
         self.opened: dict[str, dict[int, set[int]]] = {"l": {}, "t": {}}  # buses at which branches are open
         self._switches()
@@ -388,6 +387,15 @@ class _Network:
             return None
         low, high = float(max(lows)), float(min(highs))
         return (low, high) if 0.0 < low < high else None
+
+
+def _branch_names(tables: Mapping[str, Sequence[_Row]]) -> tuple[dict[int, str], dict[int, str]]:
+    """Names of lines and of transformers; a feeder tells both apart by one name."""
+    lines, transformers = ({row.index: row for row in tables.get(name, ())} for name in ("line", "trafo"))
+    names = _own_names(lines, "line "), _own_names(transformers, "trafo ")
+    if set(names[0].values()).isdisjoint(names[1].values()):
+        return names
+    return {index: f"line {index}" for index in lines}, {index: f"trafo {index}" for index in transformers}
 
 
 def _own_names(rows: Mapping[int, _Row], prefix: str) -> dict[int, str]:

@@ -47,19 +47,21 @@ def exact_flow(network: Network, demand_kw: FloatArray, demand_kvar: FloatArray)
     charged_kvar = np.zeros(feeder.n_buses)  # beyond that of rated voltage, which the linear form takes
     for _ in range(_ROUNDS):
         try:
-            flow = linear_flow(
-                feeder,
-                demand_kw[np.newaxis],
-                (demand_kvar - charged_kvar)[np.newaxis],
-                source_pu=network.source_pu,
-                loss_kw=loss_kw,
-                loss_kvar=loss_kvar,
-            )
+            # too much charging makes each round larger than the last until it is no number, which is no voltage either
+            with np.errstate(over="ignore", invalid="ignore"):
+                flow = linear_flow(
+                    feeder,
+                    demand_kw[np.newaxis],
+                    (demand_kvar - charged_kvar)[np.newaxis],
+                    source_pu=network.source_pu,
+                    loss_kw=loss_kw,
+                    loss_kvar=loss_kvar,
+                )
+                before = loss_kw
+                loss_kw, loss_kvar = losses_kw_kvar(feeder, flow)
+                charged_kvar = feeder.charging_kvar * (flow.voltage_pu[0] ** 2 - 1.0)
         except ArithmeticError:
             return None
-        before = loss_kw
-        loss_kw, loss_kvar = losses_kw_kvar(feeder, flow)
-        charged_kvar = feeder.charging_kvar * (flow.voltage_pu[0] ** 2 - 1.0)
         if np.abs(loss_kw - before).sum() < _TOLERANCE_KW:
             return ExactFlow(received_kw=flow.flow_kw[0], loss_kw=loss_kw[0])
     return None

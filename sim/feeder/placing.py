@@ -44,7 +44,7 @@ def feeder_faults(scenario: Scenario, locate: Locate) -> list[str]:
     if part is None or not hasattr(scenario, "regions"):
         return []
     try:
-        return _place_faults(scenario, part, read_part(part, locate))
+        return _place_faults(scenario, part, read_part(part, locate), locate(part.buses).name)
     except ScenarioError as error:
         return list(error.faults)
 
@@ -61,7 +61,7 @@ def with_other_buses(scenario: Scenario, locate: Locate) -> Scenario:
     if part is None:
         return scenario
     feeder = read_part(part, locate)
-    if faults := _place_faults(scenario, part, feeder):
+    if faults := _place_faults(scenario, part, feeder, locate(part.buses).name):
         raise ScenarioError(faults)
     if part.other_buses is None:
         return scenario
@@ -100,7 +100,8 @@ def build_network(scenario: Scenario, locate: Locate) -> Network | None:
     )
 
 
-def _place_faults(scenario: Scenario, part: FeederPart, feeder: Feeder) -> list[str]:
+def _place_faults(scenario: Scenario, part: FeederPart, feeder: Feeder, file: str) -> list[str]:
+    """One line per fault; ``file`` is the table of the feeder's buses, one row after its header for each."""
     faults = []
     for index, region in enumerate(scenario.regions):
         if region.bus is not None and region.bus not in feeder.bus_names:
@@ -112,13 +113,27 @@ def _place_faults(scenario: Scenario, part: FeederPart, feeder: Feeder) -> list[
         named = ", ".join(feeder.bus_names[bus] for bus in bare)
         faults.append(f"feeder.other_buses: is missing, no region stands at bus {named}")
     if part.other_buses is not None:
-        faults += [
-            f"feeder.other_buses: bus {feeder.bus_names[bus]} has {feeder.load_kvar[bus]:g} kvar "
-            f"and {feeder.load_kw[bus]:g} kW; a load takes active power"
-            for bus in bare
-            if feeder.load_kw[bus] < 0.0 or (feeder.load_kw[bus] == 0.0 and feeder.load_kvar[bus] != 0.0)
-        ]
+        index_by_name = {region.name: index for index, region in enumerate(scenario.regions)}
+        for bus in bare:
+            name, place = feeder.bus_names[bus], f"{file} row {bus + 2}: bus {feeder.bus_names[bus]!r}"
+            kw, kvar = feeder.load_kw[bus], feeder.load_kvar[bus]
+            if kw < 0.0 or (kw == 0.0 and kvar != 0.0):
+                faults.append(
+                    f"{place}: load_kw {kw:g} and load_kvar {kvar:g} are no load for feeder.other_buses, which takes "
+                    "active power; give the bus a region of its own"
+                )
+            if _other_name(name) in index_by_name:
+                faults.append(
+                    f"regions[{index_by_name[_other_name(name)]}].name: {_other_name(name)!r} is also the name of the "
+                    f"region that feeder.other_buses makes of bus {name!r} ({file} row {bus + 2}); "
+                    "name one of them otherwise"
+                )
     return faults
+
+
+def _other_name(bus: str) -> str:
+    """Name of the region of a bus that the scenario names none for."""
+    return f"{OTHER} {bus}"
 
 
 def _other_region(bus: str, others: OtherBuses, load_kw: float, load_kvar: float) -> Region:
@@ -132,7 +147,7 @@ def _other_region(bus: str, others: OtherBuses, load_kw: float, load_kvar: float
             series=others.series,
         )
     return Region(
-        name=f"bus {bus}",
+        name=_other_name(bus),
         place_type=OTHER,
         weight=1.0,
         chargers=0,
