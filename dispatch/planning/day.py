@@ -10,6 +10,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dispatch.planning.checks import (
+    EFFICIENCY,
+    FINITE,
+    LIFE,
+    LIMIT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    RATE,
+    SHARE,
+    SHARE_BELOW_1,
+    check,
+    check_fields,
+    check_shape,
+    positions,
+    whole_number,
+)
 from dispatch.station.sizing import Asset, annuity
 from sim.arrays import FloatArray, IntArray, freeze
 from sim.battery import kept_share
@@ -31,23 +47,54 @@ class FeederDay:
     export_limit_kw: float = np.inf
 
     def __post_init__(self) -> None:
+        if self.demand_kw.ndim != 2 or len(self.demand_kw) == 0:
+            raise ValueError(f"FeederDay: demand_kw has shape {self.demand_kw.shape}, must be steps by buses")
         n_steps, n_buses = self.demand_kw.shape
         if n_buses != self.network.feeder.n_buses:
-            raise ValueError(f"demand_kw has {n_buses} buses, the feeder {self.network.feeder.n_buses}")
+            raise ValueError(
+                f"FeederDay: demand_kw has {n_buses} buses, the feeder {self.network.feeder.n_buses}"
+            )
         for name in ("demand_kvar", "pv_kw"):
-            if getattr(self, name).shape != (n_steps, n_buses):
-                raise ValueError(f"{name} is {getattr(self, name).shape}, demand_kw {(n_steps, n_buses)}")
+            check_shape(f"FeederDay: {name}", getattr(self, name), (n_steps, n_buses), "demand_kw")
         for name in ("buy_per_kwh", "sell_per_kwh", "grid_kg_per_kwh"):
             if len(getattr(self, name)) != n_steps:
-                raise ValueError(f"{name} has {len(getattr(self, name))} steps, demand_kw {n_steps}")
+                raise ValueError(
+                    f"FeederDay: {name} has {len(getattr(self, name))} steps, demand_kw {n_steps}"
+                )
+            check_shape(f"FeederDay: {name}", getattr(self, name), (n_steps,), "a price of each step")
+        check_fields(self, POSITIVE, "step_h")
+        check_fields(
+            self, FINITE, "demand_kw", "demand_kvar", "buy_per_kwh", "sell_per_kwh", "grid_kg_per_kwh"
+        )
+        check_fields(self, NOT_NEGATIVE, "pv_kw")
+        check_fields(self, LIMIT, "export_limit_kw")
+        _check_network(self.network)
         if (self.sell_per_kwh > self.buy_per_kwh).any():
-            raise ValueError("sell_per_kwh is above buy_per_kwh: energy could be bought to be sold")
+            step = int(np.argmax(self.sell_per_kwh > self.buy_per_kwh))
+            raise ValueError(
+                f"FeederDay: sell_per_kwh[{step}] is {self.sell_per_kwh[step]}, above buy_per_kwh "
+                f"{self.buy_per_kwh[step]}: energy could be bought to be sold"
+            )
         freeze(self)
 
     @property
     def n_steps(self) -> int:
         """Steps of the day."""
         return len(self.buy_per_kwh)
+
+
+def _check_network(network: Network) -> None:
+    """Refuse a band that no voltage can be in, and impedances and ratings that are no numbers."""
+    check("Network: source_pu", network.source_pu, POSITIVE)
+    for name in ("voltage_min_pu", "voltage_max_pu"):
+        check(f"Network: {name}", getattr(network, name), NOT_NEGATIVE)
+    if network.voltage_min_pu > network.voltage_max_pu:
+        raise ValueError(
+            f"Network: voltage_min_pu is {network.voltage_min_pu}, above voltage_max_pu {network.voltage_max_pu}"
+        )
+    for name in ("r_pu", "x_pu", "b_pu"):
+        check(f"Feeder: {name}", getattr(network.feeder, name), FINITE)
+    check("Feeder: rating_kva", network.feeder.rating_kva, LIMIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +111,15 @@ class Storage:
     wear_price_per_kwh: float = 0.0  # of energy discharged
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.soc_min <= self.initial_soc <= self.soc_max <= 1.0:
-            raise ValueError("soc_min, initial_soc, soc_max must rise between 0 and 1")
-        if not 0.0 <= self.self_discharge_per_day < 1.0:
-            raise ValueError("self_discharge_per_day must be a share below 1")
+        check_fields(self, EFFICIENCY, "charge_efficiency", "discharge_efficiency")
+        check_fields(self, SHARE_BELOW_1, "self_discharge_per_day")
+        check_fields(self, SHARE, "soc_min", "initial_soc", "soc_max")
+        if not self.soc_min <= self.initial_soc <= self.soc_max:
+            raise ValueError(
+                f"Storage: soc_min {self.soc_min}, initial_soc {self.initial_soc}, soc_max {self.soc_max} must rise"
+            )
+        check_fields(self, LIMIT, "kw_per_kwh")
+        check_fields(self, NOT_NEGATIVE, "wear_price_per_kwh")
 
     def kept(self, step_h: float) -> float:
         """Share of the energy that is there after a step without charging.
@@ -86,6 +138,13 @@ class Capital:
     kw: Asset
     site: Asset  # once for each bus that has any
     rate: float
+
+    def __post_init__(self) -> None:
+        for name in ("kwh", "kw", "site"):
+            asset: Asset = getattr(self, name)
+            check(f"Capital: {name}.price", asset.price, NOT_NEGATIVE)
+            check(f"Capital: {name}.life_years", asset.life_years, LIFE)
+        check_fields(self, RATE, "rate")
 
     def per_year(self) -> tuple[float, float, float]:
         """Yearly payment per kWh, per kW and per site."""
@@ -110,10 +169,26 @@ class Design:
     def __post_init__(self) -> None:
         n = len(self.bus)
         for name in ("kwh_lower", "kwh_upper", "kw_lower", "kw_upper"):
-            if len(getattr(self, name)) != n:
-                raise ValueError(f"{name} has {len(getattr(self, name))} candidates, bus {n}")
-        if not (np.isfinite(self.kwh_upper).all() and np.isfinite(self.kw_upper).all()):
-            raise ValueError("sizes need finite upper bounds")
+            if np.shape(getattr(self, name)) != (n,):
+                raise ValueError(f"Design: {name} has {len(getattr(self, name))} candidates, bus {n}")
+        check_fields(self, whole_number(0), "bus")  # how many there are, the case knows
+        check_fields(self, NOT_NEGATIVE, "kwh_lower", "kwh_upper", "kw_lower", "kw_upper")
+        for size in ("kwh", "kw"):
+            lower, upper = getattr(self, f"{size}_lower"), getattr(self, f"{size}_upper")
+            for place in np.flatnonzero(lower > upper)[:1].tolist():
+                raise ValueError(
+                    f"Design: {size}_lower[{place}] is {lower[place]}, above {size}_upper {upper[place]}"
+                )
+        if self.pays_site is not None:
+            check_shape("Design: pays_site", self.pays_site, (n,), "bus")
+            check_fields(self, SHARE, "pays_site")
+        if self.most_sites is not None:
+            check_fields(self, whole_number(0), "most_sites")
+            n_standing = np.count_nonzero(np.maximum(self.kwh_lower, self.kw_lower) > 0.0)
+            if n_standing > self.most_sites:
+                raise ValueError(
+                    f"Design: most_sites is {self.most_sites}, {n_standing} candidates have a lower bound above 0"
+                )
         freeze(self)
 
     @property
@@ -123,6 +198,8 @@ class Design:
 
     def only(self, sites: Sequence[int]) -> Design:
         """The same candidates, nothing at others than these (positions among the candidates)."""
+        if len(sites):
+            check("Design.only: sites", sites, positions(self.n, "candidates"))
         stays = np.isin(np.arange(self.n), np.asarray(sites, dtype=np.int64))
         return replace(
             self,
@@ -137,22 +214,27 @@ class Design:
 def fixed_sizes(bus: Sequence[int], kwh: Sequence[float], kw: Sequence[float]) -> Design:
     """Storage that stands already."""
     energy, power = np.array(kwh, dtype=np.float64), np.array(kw, dtype=np.float64)
-    return Design(
-        bus=np.array(bus, dtype=np.int64), kwh_lower=energy, kwh_upper=energy, kw_lower=power, kw_upper=power
-    )
+    return Design(bus=_buses(bus), kwh_lower=energy, kwh_upper=energy, kw_lower=power, kw_upper=power)
 
 
 def free_sizes(bus: Sequence[int], *, kwh_max: float, kw_max: float, most_sites: int | None = None) -> Design:
     """Candidates of one largest size."""
     n = len(bus)
     return Design(
-        bus=np.array(bus, dtype=np.int64),
+        bus=_buses(bus),
         kwh_lower=np.zeros(n),
         kwh_upper=np.full(n, kwh_max),
         kw_lower=np.zeros(n),
         kw_upper=np.full(n, kw_max),
         most_sites=most_sites,
     )
+
+
+def _buses(bus: Sequence[int]) -> IntArray:
+    """Positions of buses: names and fractions would become other positions unnoticed."""
+    if len(bus):
+        check("Design: bus", bus, whole_number(0))
+    return np.array(bus, dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,15 +248,21 @@ class Case:
     capital: Capital | None = None  # none: nothing is paid for sizes
 
     def __post_init__(self) -> None:
+        if not self.days:
+            raise ValueError("Case: days is empty, must have at least one day")
         first = self.days[0]
         for day in self.days[1:]:
             same = (day.network is first.network, day.n_steps == first.n_steps, day.step_h == first.step_h)
             if not all(same):
-                raise ValueError("days of a case share their network and their steps")
-        if len(self.weight) != len(self.days):
-            raise ValueError(f"weight has {len(self.weight)} days, days {len(self.days)}")
-        if (self.weight <= 0.0).any():
-            raise ValueError("weights must be positive")
+                raise ValueError("Case: days of a case share their network and their steps")
+        if np.shape(self.weight) != (len(self.days),):
+            raise ValueError(f"Case: weight has {len(self.weight)} days, days {len(self.days)}")
+        check_fields(self, POSITIVE, "weight")
+        check(
+            "Case: design.bus",
+            self.design.bus,
+            positions(first.network.feeder.n_buses, "buses of the feeder"),
+        )
         freeze(self)
 
     @property

@@ -29,6 +29,7 @@ from pymoo.termination.max_gen import MaximumGenerationTermination
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from pymoo.util.ref_dirs import get_reference_directions
 
+from dispatch.planning.checks import check_fields, whole_number
 from dispatch.planning.day import Case
 from dispatch.planning.judging import Plan
 from dispatch.planning.planner import RELATIVE_GAP, Planned, Planner
@@ -60,6 +61,18 @@ class Search:
     end_population: int = 40  # of the search for each objective alone
     end_generations: int = 90
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            whole_number(1),
+            "partitions",
+            "population",
+            "generations",
+            "end_population",
+            "end_generations",
+        )
+        check_fields(self, whole_number(0), "seed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from dispatch.planning.checks import check, whole_number
 from dispatch.planning.day import Case
-from dispatch.planning.planner import RELATIVE_GAP, LimitsError, Planned, Planner
+from dispatch.planning.planner import RELATIVE_GAP, LimitsError, Planned, Planner, UnsolvedError
 from dispatch.planning.program import OBJECTIVES, UNBOUNDED, Amounts, Objective, Options
 from sim.arrays import FloatArray
 
@@ -60,6 +61,7 @@ def front(
     n_points
         How many, ends included; at least 2.
     """
+    check("front: n_points", n_points, whole_number(2))
     planner = _planner(case, (second,), options, relative_gap)
     most, near = _ends(planner, second)
     plans: list[Planned] = []
@@ -89,6 +91,7 @@ def grid(
     n_points
         Along each of both objectives.
     """
+    check("grid: n_points", n_points, whole_number(1))
     planner = _planner(case, (second, third), options, relative_gap)
     ends = []
     for name in (second, third):
@@ -113,6 +116,9 @@ def grid(
 
 
 def _planner(case: Case, bounded: tuple[Objective, ...], options: Options, relative_gap: float) -> Planner:
+    for name in bounded:
+        if name not in OBJECTIVES:
+            raise ValueError(f"no objective {name!r}, there are {', '.join(OBJECTIVES)}")
     if "cost" in bounded:
         raise ValueError("the front is one between cost and other objectives")
     needs = options.has_deviation or "voltage_deviation_pu" in bounded
@@ -123,6 +129,8 @@ def _ends(planner: Planner, second: Objective) -> tuple[float, Planned]:
     """The second objective of the cheapest plans at its least, and the plan with its least at any cost."""
     cheapest = planner.plan()
     cost, at_cheapest = cheapest.value, float(getattr(cheapest.judged.reached, second))
+    if not np.isfinite([cost, at_cheapest]).all():
+        raise UnsolvedError("no front: the cheapest plan that was found has no power flow")
     price = _SHARE_OF_COST * max(abs(at_cheapest), 1e-6) / max(abs(cost), 1e-6)
     planner.aim(_amounts({second: 1.0, "cost": price}))
     flattest = planner.plan()

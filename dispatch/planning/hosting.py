@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from dispatch.planning.checks import NOT_NEGATIVE, POSITIVE, check, check_shape
 from dispatch.planning.day import Case
 from dispatch.planning.judging import Judged, Plan, judge
 from dispatch.planning.planner import LimitsError, Planner, UnsolvedError
@@ -53,18 +54,28 @@ def hosting(
 
     Raises
     ------
+    ValueError
+        When proportions or profile are not of the case, negative, or nothing but zeros.
     LimitsError
         When the limits cannot be kept even without further sun.
     UnsolvedError
         When no schedule is found that keeps them; with another one they might be kept.
     """
+    for name, values, n in (
+        ("share", share, case.network.feeder.n_buses),
+        ("profile", profile, case.days[0].n_steps),
+    ):
+        check_shape(f"hosting: {name}", values, (n,), "the case")
+        check(f"hosting: {name}", values, NOT_NEGATIVE)
+        check(f"hosting: sum of {name}", values.sum(), POSITIVE)
+    check("hosting: most_kw", most_kw, POSITIVE)
     now = replace(case, design=case.design.only([])) if is_idle else case
     per_kw = np.outer(profile, share / share.sum())
     bound = most_kw
     for _ in range(_TIGHTENED):
         options = Options(hosts=Hosts(per_kw=per_kw, most_kw=bound))
         planned = Planner(now, Amounts(), options).plan()
-        before, bound = bound, min(bound, -planned.bound)
+        before, bound = bound, max(min(bound, -planned.bound), 0.0)  # by rounding below 0
         if before - bound < _WITHIN_KW:
             break
     size = float(planned.plan.hosted_kw.max() / max(per_kw.max(), 1e-12))

@@ -18,6 +18,7 @@ from scipy.sparse import coo_array, csc_array, vstack
 
 from dispatch.highs import Basis, Outcome, Solver
 from dispatch.network import MILLI
+from dispatch.planning.checks import NOT_NEGATIVE, check, whole_number
 from dispatch.planning.day import Case
 from dispatch.planning.judging import OVERLAP_KW, Judged, Plan, Violation, judge, plan_of
 from dispatch.planning.program import (
@@ -156,14 +157,16 @@ class Planner:
         relative_gap: float = RELATIVE_GAP,
         node_limit: int = 0,
     ) -> None:
+        check("relative_gap", relative_gap, NOT_NEGATIVE)
+        check("node_limit", node_limit, whole_number(0))
         needs = weights.voltage_deviation_pu > 0.0
         self.case, self.weights = case, weights
         self.options = replace(options, has_deviation=options.has_deviation or needs)
         self.relative_gap, self.node_limit = relative_gap, node_limit
         self._solver = Solver(iteration_limit=_WARM_ITERATIONS)
         self._basis: Basis | None = None
-        self._reach = reach(case, self.options)
         self._bare = build(case, weights, self.options)  # without rows that bound currents
+        self._reach = reach(case, self.options)
         self._program = self._seeded(self._bare)
 
     @property

@@ -30,6 +30,7 @@ from scipy.sparse import coo_array, csc_array, vstack
 
 from dispatch.highs import BASIC, Basis, LinearProgram
 from dispatch.network import KAPPA, MILLI
+from dispatch.planning.checks import BOUND, FINITE, NOT_NEGATIVE, check, check_fields, check_shape
 from dispatch.planning.day import Case
 from dispatch.rows import Rows, with_rows_below
 from sim.arrays import FloatArray, IntArray, freeze
@@ -82,6 +83,8 @@ class Reserve:
     keeps_energy: bool = True  # whether the program knows that it must
 
     def __post_init__(self) -> None:
+        check_fields(self, FINITE, "up_per_kw_h", "down_per_kw_h")
+        check_fields(self, NOT_NEGATIVE, "duration_h")
         freeze(self)
 
 
@@ -93,6 +96,7 @@ class Hosts:
     most_kw: float
 
     def __post_init__(self) -> None:
+        check_fields(self, NOT_NEGATIVE, "per_kw", "most_kw")
         freeze(self)
 
 
@@ -106,6 +110,10 @@ class Options:
     an hour; none: the limits are hard. Bounds on exports always are."""
     reserve: Reserve | None = None
     hosts: Hosts | None = None
+
+    def __post_init__(self) -> None:
+        if self.beyond_price is not None:
+            check_fields(self, NOT_NEGATIVE, "beyond_price")
 
 
 class Layout:
@@ -199,6 +207,8 @@ class FeederProgram:
 
     def minimising(self, weights: Amounts) -> FeederProgram:
         """The same program with another weighted sum of the objectives."""
+        for name in OBJECTIVES:
+            check(f"weights: {name}", getattr(weights, name), NOT_NEGATIVE)
         cost = self.program.cost.copy()
         shares = weights.as_array() / COLUMN_UNITS
         is_scaled = shares.any() and self.layout.may_scale
@@ -213,6 +223,8 @@ class FeederProgram:
 
     def bounded(self, bounds: Amounts) -> FeederProgram:
         """The same program under other bounds on its objectives."""
+        for name in OBJECTIVES:
+            check(f"bounds: {name}", getattr(bounds, name), BOUND)
         upper = self.program.upper.copy()
         upper[self.layout.objectives] = bounds.as_array() * COLUMN_UNITS
         return replace(self, program=replace(self.program, upper=upper))
@@ -232,6 +244,7 @@ def build(case: Case, weights: Amounts, options: Options = Options()) -> FeederP
     weights
         Of the objectives in the sum that is minimised.
     """
+    _check_options(case, options)
     layout = Layout(case, options)
     rows = _Rows(layout.n_columns)
     _flows(case, options, layout, rows)
@@ -255,6 +268,17 @@ def build(case: Case, weights: Amounts, options: Options = Options()) -> FeederP
         cost[layout.scale] = -1.0
     program = FeederProgram(program=rows.program(cost, lower, upper), layout=layout)
     return program.minimising(weights)
+
+
+def _check_options(case: Case, options: Options) -> None:
+    """Refuse arrays of options that are not of the case's steps and buses."""
+    each_day = case.days[0].n_steps
+    if options.reserve is not None:
+        for name in ("up_per_kw_h", "down_per_kw_h"):
+            check_shape(f"Reserve: {name}", getattr(options.reserve, name), (each_day,), "steps of a day")
+    if options.hosts is not None:
+        shape = (each_day, case.network.feeder.n_buses)
+        check_shape("Hosts: per_kw", options.hosts.per_kw, shape, "steps of a day and buses")
 
 
 def _flows(case: Case, options: Options, layout: Layout, rows: _Rows) -> None:

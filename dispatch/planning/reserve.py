@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from dispatch.planning.checks import POSITIVE, SHARE, check, whole_number
 from dispatch.planning.day import Case, Storage
 from dispatch.planning.judging import Plan
 from dispatch.planning.planner import RELATIVE_GAP, Planned, best_plan
@@ -59,6 +60,8 @@ def draw_activations(
     up_share
         Share of calls that are upwards.
     """
+    for name, value in (("probability", probability), ("persistence", persistence), ("up_share", up_share)):
+        check(f"draw_activations: {name}", value, SHARE)
     chance, way = rng.random(n_steps), rng.random(n_steps)
     calls = np.zeros(n_steps, dtype=np.int64)
     for step in range(n_steps):
@@ -84,6 +87,8 @@ def execute(plan: Plan, storage: Storage, calls: IntArray, *, step_h: float, ste
     n_steps, n_units = plan.charge_kw.shape
     if len(calls) != n_steps:
         raise ValueError(f"calls has {len(calls)} steps, the plan {n_steps}")
+    check("execute: step_h", step_h, POSITIVE)
+    check("execute: steps_per_day", steps_per_day, whole_number(1))
     scheduled = plan.discharge_kw - plan.charge_kw
     stored, kept = np.zeros((n_steps, n_units)), storage.kept(step_h)
     energy = storage.initial_soc * plan.kwh
