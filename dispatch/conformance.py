@@ -8,7 +8,7 @@ import numpy as np
 
 from dispatch.conformance_cases import Case, cases
 from sim.arrays import FloatArray
-from sim.contracts import Dispatcher, Schedule
+from sim.contracts import Dispatcher, Schedule, finite_caps
 from sim.errors import ForecastLacksError, PolicyError
 from sim.microgrid import charger_room_kvar, reactive_room_kvar
 
@@ -83,12 +83,14 @@ def _schedule_faults(case: Case, now_s: int, schedule: Schedule) -> Iterator[str
         return
     site, cars = case.site, next(step.snapshot.cars for step in case.steps if step.now_s == now_s)
     n_steps = case.n_steps
+    caps = None if schedule.feed_in_cap_kw is None else finite_caps(schedule.feed_in_cap_kw)
     parts = (
         ("car_power_kw", schedule.car_power_kw, (cars.n,), False),
         ("battery_power_kw", schedule.battery_power_kw, (len(site.battery_region_index),), True),
         ("battery_kvar", schedule.battery_kvar, (len(site.battery_region_index),), True),
         ("charger_kvar", schedule.charger_kvar, (site.n_regions,), True),
         ("turbine_kw", schedule.turbine_kw, (site.n_regions,), True),
+        ("feed_in_cap_kw", caps, (site.n_regions,), True),
         ("expected_car_load_kw", schedule.expected_car_load_kw, (n_steps, site.n_regions), True),
     )
     broken = [
@@ -110,6 +112,8 @@ def _schedule_faults(case: Case, now_s: int, schedule: Schedule) -> Iterator[str
     if schedule.charger_kvar is not None:
         room = charger_room_kvar(site, cars)
         yield from _limit_fault("charger_kvar", schedule.charger_kvar, -room, room)
+    if caps is not None:
+        yield from _limit_fault("feed_in_cap_kw", caps, np.zeros(len(caps)), np.full(len(caps), np.inf))
     if schedule.turbine_kw is not None:
         yield from _limit_fault(
             "turbine_kw", schedule.turbine_kw, 0 * site.turbine_limit_kw, site.turbine_limit_kw
@@ -143,6 +147,7 @@ def _same(one: object, other: object) -> bool:
         (one.battery_kvar, other.battery_kvar),
         (one.charger_kvar, other.charger_kvar),
         (one.turbine_kw, other.turbine_kw),
+        (one.feed_in_cap_kw, other.feed_in_cap_kw),
     )
     return all(
         (left is None and right is None)

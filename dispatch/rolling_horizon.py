@@ -10,6 +10,7 @@ import numpy as np
 from dispatch.decision import Decided, decide
 from dispatch.exclusivity import net_power
 from dispatch.fallback import fall_back
+from dispatch.feed_in import feed_in_cap_kw
 from dispatch.marginals import marginals
 from dispatch.network import Expansion, shifted
 from dispatch.options import DispatchOptions
@@ -143,6 +144,7 @@ def set_points(executed: Solved, decision: Decision, step: int = 0) -> Schedule:
         battery_kvar=_kvar(site, plan.battery_kvar[step], battery) if has_reactive(site) else None,
         charger_kvar=_charger_kvar(problem, plan.charger_kvar[step], step),
         turbine_kw=_within(plan.turbine_kw[step], np.zeros(site.n_regions), site.turbine_limit_kw),
+        feed_in_cap_kw=feed_in_cap_kw(problem, plan, step),
         expected_car_load_kw=_car_load(executed)[step:],
         decision=decision,
     )

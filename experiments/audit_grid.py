@@ -119,10 +119,15 @@ def check_curtailment(grid: Grid) -> None:
     A kWh that is curtailed while energy is imported saves its import price and costs the curtailment price:
     only a buying price below minus that can justify it; the like holds of export below its limit. PV and
     wind are curtailed pro rata, and load is unserved only where nothing is curtailed and the import limit is
-    reached.
+    reached. What a policy's cap on PV and wind holds back is curtailed whatever it costs.
     """
     curtailed = grid["pv_curtailed_kw"] + grid["wind_curtailed_kw"]
-    some, phi = curtailed > ENERGY_KWH, grid["curtailment_price_per_kwh"]
+    rated, cap = grid["pv_kw"] + grid["wind_kw"], grid["feed_in_cap_kw"]
+    held_back = np.where(np.isnan(cap), 0.0, np.maximum(rated - cap, 0.0))
+    claim = "curtails {curtailed} kW, a cap of {cap} kW holds back {held_back}"
+    less = curtailed < held_back - ENERGY_KWH
+    grid.note(less, "curtailment", claim, curtailed=curtailed, cap=cap, held_back=held_back)
+    some, phi = curtailed - held_back > ENERGY_KWH, grid["curtailment_price_per_kwh"]
     importing = grid["import_kw"] > ENERGY_KWH
     wrong = some & importing & (grid["buy_price_per_kwh"] > -phi + 1e-12)
     claim = "curtails {curtailed} kW while importing {imported} kW"
@@ -132,9 +137,8 @@ def check_curtailment(grid: Grid) -> None:
     wrong = some & room & ~importing & (grid["sell_price_per_kwh"] > -phi + 1e-12)
     claim = "curtails {curtailed} kW while only {exported} of {limit} kW are exported"
     grid.note(wrong, "curtailment", claim, curtailed=curtailed, exported=grid["export_kw"], limit=limit)
-    rated = grid["pv_kw"] + grid["wind_kw"]
     share = curtailed / np.where(rated > 0, rated, 1.0)
-    wrong = some & differs(grid["pv_curtailed_kw"], share * grid["pv_kw"])
+    wrong = (curtailed > ENERGY_KWH) & differs(grid["pv_curtailed_kw"], share * grid["pv_kw"])
     claim = "curtails {pv} of the PV and {wind} kW of the wind, not pro rata"
     grid.note(wrong, "curtailment", claim, pv=grid["pv_curtailed_kw"], wind=grid["wind_curtailed_kw"])
     short = grid["unserved_kw"] > ENERGY_KWH

@@ -312,6 +312,9 @@ class Schedule:
     battery_kvar: FloatArray | None = None  # (B,) reactive power, taken from the feeder positive; None is 0
     charger_kvar: FloatArray | None = None  # (R,) the same of the chargers of each region
     turbine_kw: FloatArray | None = None  # (R,)
+    feed_in_cap_kw: FloatArray | None = (
+        None  # (R,) most that PV and wind may give together; inf, or None: all
+    )
     expected_car_load_kw: FloatArray | None = None  # (K, R), net
     decision: Decision = field(default_factory=lambda: Decision(status="none"))
     marginals: Marginals | None = None
@@ -334,6 +337,12 @@ def numbers_fault(values: Any, size: int) -> str:
         return f"{wanted}, is of {numbers.dtype}"
     beyond = np.flatnonzero(~np.isfinite(numbers))
     return f"{wanted}, [{beyond[0]}] is {numbers[beyond[0]]}" if len(beyond) else ""
+
+
+def finite_caps(caps: Any) -> Any:
+    """Caps for `numbers_fault`: no cap at all (inf) is as good as a number."""
+    numbers = np.asarray(caps)
+    return np.where(np.isposinf(numbers), 0.0, numbers) if numbers.dtype.kind == "f" else caps
 
 
 @runtime_checkable

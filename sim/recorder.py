@@ -28,6 +28,7 @@ class _StepRow:
     energy: StepEnergy
     settled: Settled
     battery_kwh: FloatArray
+    feed_in_cap_kw: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,12 +65,23 @@ class Recorder:
         self.cut_kwh = 0.0
         """Energy of set-points that a connection kept from cars, that settlement cut, or that went over a limit."""
 
-    def step(
-        self, start_s: int, truth: StepTruth, energy: StepEnergy, settled: Settled, battery_kwh: FloatArray
+    def step(  # noqa: PLR0917 - what there is to know of a step
+        self,
+        start_s: int,
+        truth: StepTruth,
+        energy: StepEnergy,
+        settled: Settled,
+        battery_kwh: FloatArray,
+        feed_in_cap_kw: FloatArray,
     ) -> None:
         """Record one settled step."""
         row = _StepRow(
-            start_s=start_s, truth=truth, energy=energy, settled=settled, battery_kwh=battery_kwh.copy()
+            start_s=start_s,
+            truth=truth,
+            energy=energy,
+            settled=settled,
+            battery_kwh=battery_kwh.copy(),
+            feed_in_cap_kw=feed_in_cap_kw,
         )
         self._steps.append(row)
         self.cut_kwh += (settled.cut_kw + float(settled.over_limit_kw.sum())) * STEP_H
@@ -109,6 +121,7 @@ class Recorder:
         def stack(values: list[FloatArray]) -> FloatArray:
             return np.concatenate(values) if values else np.empty(0)
 
+        cap_kw = stack([row.feed_in_cap_kw for row in rows])
         return {
             "step_start_s": np.repeat([row.start_s for row in rows], n_regions),
             "region": self._regions(len(rows)),
@@ -118,6 +131,7 @@ class Recorder:
             "pv_curtailed_kw": stack([row.settled.pv_curtailed_kw for row in rows]),
             "wind_kw": stack([row.truth.wind_kw for row in rows]),
             "wind_curtailed_kw": stack([row.settled.wind_curtailed_kw for row in rows]),
+            "feed_in_cap_kw": pa.array(cap_kw, mask=np.isinf(cap_kw)),
             "turbine_kw": stack([row.settled.turbine_kw for row in rows]),
             "battery_kw": stack([by_region(row.settled.battery_kw) for row in rows]),
             "battery_energy_kwh": stack([by_region(row.battery_kwh) for row in rows]),

@@ -42,6 +42,24 @@ class StepTruth:
     curtailment_price_per_kwh: FloatArray
 
 
+def admitted(truth: StepTruth, feed_in_cap_kw: FloatArray) -> StepTruth:
+    """A step in which PV and wind of each region give no more than a cap together, (R,), pro rata; inf: all.
+
+    >>> kw = np.array([60.0, 60.0])
+    >>> truth = StepTruth(load_kw=kw, pv_kw=kw, wind_kw=kw / 3, buy_price_per_kwh=kw, sell_price_per_kwh=kw,
+    ...     curtailment_price_per_kwh=kw)
+    >>> capped = admitted(truth, np.array([40.0, np.inf]))
+    >>> capped.pv_kw.tolist(), capped.wind_kw.tolist()
+    ([30.0, 60.0], [10.0, 20.0])
+    """
+    renewable_kw = truth.pv_kw + truth.wind_kw
+    is_held = renewable_kw > feed_in_cap_kw
+    if not is_held.any():
+        return truth
+    share = np.divide(feed_in_cap_kw, renewable_kw, out=np.ones_like(renewable_kw), where=is_held)
+    return replace(truth, pv_kw=truth.pv_kw * share, wind_kw=truth.wind_kw * share)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Settled:
     """How a step was balanced; means over the step, (R,) unless stated."""

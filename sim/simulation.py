@@ -23,6 +23,7 @@ from sim.contracts import (
     Site,
     Snapshot,
     StepEnergy,
+    finite_caps,
     numbers_fault,
 )
 from sim.errors import PolicyError, VoltwalkError, told
@@ -35,7 +36,7 @@ from sim.microgrid import (
     battery_energy_after_kwh,
 )
 from sim.recorder import Recorder
-from sim.settlement import StepTruth, charging_caps, discharge_caps, settle
+from sim.settlement import StepTruth, admitted, charging_caps, discharge_caps, settle
 from sim.world import World
 
 BOUNDARY_PRIORITY = EventPriority(2)
@@ -98,6 +99,7 @@ class _Plant:
     battery_set_kvar: FloatArray
     charger_set_kvar: FloatArray
     turbine_set_kw: FloatArray
+    feed_in_cap_kw: FloatArray  # of PV and wind; inf: all
     peak_import_kw: FloatArray  # of a step of this day so far
 
 
@@ -124,6 +126,7 @@ class Simulation:
             battery_set_kvar=np.zeros(len(site.battery_region_index)),
             charger_set_kvar=np.zeros(site.n_regions),
             turbine_set_kw=np.zeros(site.n_regions),
+            feed_in_cap_kw=np.full(site.n_regions, np.inf),
             peak_import_kw=np.zeros(site.n_regions),
         )
         self.recorder = Recorder(site, keep_forecasts=actors.keep_forecasts)
@@ -228,6 +231,8 @@ class Simulation:
             wanted += (("battery_kvar", schedule.battery_kvar, len(site.battery_region_index)),)
         if schedule.charger_kvar is not None:
             wanted += (("charger_kvar", schedule.charger_kvar, site.n_regions),)
+        if schedule.feed_in_cap_kw is not None:
+            wanted += (("feed_in_cap_kw", finite_caps(schedule.feed_in_cap_kw), site.n_regions),)
         for field, values, size in wanted:
             if values is None:
                 raise PolicyError(f"{place}: no {field} in its schedule")
@@ -249,6 +254,8 @@ class Simulation:
             site, plant.battery_set_kw, schedule.battery_kvar
         )
         plant.charger_set_kvar, cut_charger_kvar = admissible_charger_kvar(site, cars, schedule.charger_kvar)
+        cap_kw = schedule.feed_in_cap_kw
+        plant.feed_in_cap_kw = np.full(site.n_regions, np.inf) if cap_kw is None else np.maximum(cap_kw, 0.0)
         plant.turbine_set_kw, cut_turbine = admissible_turbine_kw(site, plant.turbine_kw, schedule.turbine_kw)
         self.recorder.clipped_kwh += (float(cut_battery.sum()) + float(cut_turbine.sum())) * STEP_H
         self.recorder.clipped_kwh += (float(cut_kvar.sum()) + float(cut_charger_kvar.sum())) * STEP_H
@@ -321,9 +328,10 @@ class Simulation:
         return np.maximum(discharge_kw - cap_kw, 0.0) * STEP_H
 
     def _units(self, step: int) -> tuple[Site, StepTruth, FloatArray, FloatArray]:
-        """Site, truth and set-points of a step."""
+        """Site, truth with what caps let PV and wind give, and set-points of a step."""
         plant = self._plant
-        return self._actors.site, self._truth(step), plant.battery_set_kw, plant.turbine_set_kw
+        truth = admitted(self._truth(step), plant.feed_in_cap_kw)
+        return self._actors.site, truth, plant.battery_set_kw, plant.turbine_set_kw
 
     def _losing_units(
         self, step: int, charge_kw: FloatArray, discharge_kw: FloatArray
@@ -348,9 +356,10 @@ class Simulation:
         energy = actors.fleet.close_step((step + 1) * STEP_S)
         self._measure(step, energy)
         truth = self._truth(step)
+        capped = admitted(truth, plant.feed_in_cap_kw)
         settled = settle(
             actors.site,
-            truth,
+            capped,
             energy.charge_kwh / STEP_H,
             energy.discharge_kwh / STEP_H,
             plant.battery_set_kw,
@@ -358,6 +367,12 @@ class Simulation:
             plant.battery_set_kvar,
             plant.charger_set_kvar,
         )
+        if capped is not truth:
+            settled = replace(
+                settled,
+                pv_curtailed_kw=settled.pv_curtailed_kw + truth.pv_kw - capped.pv_kw,
+                wind_curtailed_kw=settled.wind_curtailed_kw + truth.wind_kw - capped.wind_kw,
+            )
         site = actors.site
         plant.battery_kwh = battery_energy_after_kwh(site, plant.battery_kwh, settled.battery_kw)
         plant.turbine_kw = settled.turbine_kw
@@ -367,7 +382,7 @@ class Simulation:
             if is_last_of_day
             else np.maximum(plant.peak_import_kw, settled.import_kw)
         )
-        self.recorder.step(step * STEP_S, truth, energy, settled, plant.battery_kwh)
+        self.recorder.step(step * STEP_S, truth, energy, settled, plant.battery_kwh, plant.feed_in_cap_kw)
         if self._on_step is not None:
             self._on_step(step + 1, self._n_steps)
 

@@ -218,6 +218,13 @@ GRID: Final = _table(
     ("pv_curtailed_kw", "float64", "kW", "part of it not used"),
     ("wind_kw", "float64", "kW", "wind power available"),
     ("wind_curtailed_kw", "float64", "kW", "part of it not used"),
+    (
+        "feed_in_cap_kw",
+        "float64",
+        "kW",
+        "most that PV and wind may give together, as a policy set it; null where it did not",
+        True,
+    ),
     ("turbine_kw", "float64", "kW", "micro-turbine"),
     ("battery_kw", "float64", "kW", "signed: stationary batteries, charging positive"),
     ("battery_energy_kwh", "float64", "kWh", "stored in them at the step's end"),

@@ -156,6 +156,7 @@ def _steps(spans: pd.DataFrame, scenario: dict[str, Any]) -> pd.DataFrame:
                     "pv_curtailed_kw": span["pv_curtailed_kw"],
                     "wind_kw": 0.0,
                     "wind_curtailed_kw": 0.0,
+                    "feed_in_cap_kw": None,
                     "turbine_kw": span["turbine_kw"],
                     "battery_kw": battery,
                     "battery_energy_kwh": energy,
