@@ -51,6 +51,16 @@ SERVED: Final = (
 """Columns of `compared` that stand apart from costs and violations."""
 STORED: Final = ("storage cycles", "storage moves [%]", "storage ageing [EUR]", "of cycles [%]", "V2G [kWh]")
 """Columns of `uses` that tell of storage."""
+_REACTIVE: Final = {
+    VOLTAGES: "buses outside the band, all quarter-hours",
+    STEPS: "quarter-hours with a violation",
+    OVERLOADS: "lines overloaded, all quarter-hours",
+    "voltage_min_pu": "lowest voltage [p.u.]",
+    COST: "net cost [EUR]",
+    "feeder_loss_kwh": "losses [kWh]",
+    FAILED: "fallbacks",
+}
+"""What `reactive` compares, in words."""
 _PERFECT: Final = ("optimum", "pooled")
 _MOVES_KW: Final = 1e-6
 
@@ -282,11 +292,11 @@ def reactive(without: Study, within: Mapping[str, Study]) -> pd.DataFrame:
 def _reactive(without: Study, within: Study) -> pd.DataFrame:
     one, other = (_dated(study.results).set_index("day").sort_index() for study in (without, within))
     table = []
-    for name in (VOLTAGES, STEPS, "voltage_min_pu", COST, "feeder_loss_kwh", OVERLOADS, FAILED):
+    for name, words in _REACTIVE.items():
         change = mean_row((other[name] - one[name]).dropna())
         table.append(
             {
-                "figure": name,
+                "figure": words,
                 "active power only": float(one[name].mean()),
                 "reactive power too": float(other[name].mean()),
                 "difference": change["mean"],

@@ -29,8 +29,13 @@ MODES: Final = {
 }
 """Ways of charging; all but the last under yesterday's forecasts. Storage is scheduled by price where there is some."""
 
-BREAKS: Final = ("network_violation_steps", "unserved_kwh", "late_departures", "unmet_kwh")
-"""Figures that must be 0 for a feeder to take its cars."""
+BREAKS: Final = {
+    "network_violation_steps": "a voltage or a rating",
+    "unserved_kwh": "load unserved",
+    "late_departures": "a late departure",
+    "unmet_kwh": "energy that a trip lacks",
+}
+"""Figures that must be 0 for a feeder to take its cars, in words."""
 SOLVER: Final = "solver"
 """What breaks where a decision failed: its fallback charges otherwise than asked, and says nothing of the feeder."""
 _DUST: Final = 1e-6
@@ -135,7 +140,7 @@ def hosting_table(rows: pd.DataFrame) -> pd.DataFrame:
                 "most": int(own["cars"].max()),
                 "searches ended without a violation": int((own["is_at_least"] & ~is_unsolved).sum()),
                 "searches ended by a failed decision": int(is_unsolved.sum()),
-                "what breaks": ", ".join(sorted({name for name in own["breaks"] if name})),
+                "what breaks": ", ".join(sorted({BREAKS.get(name, name) for name in own["breaks"] if name})),
                 "n": mean["n"],
             }
         )

@@ -14,10 +14,9 @@ from experiments.storage_network.sections import sections
 NAME: Final = "storage-network"
 TITLE: Final = "Distributed storage in a charging network on a feeder"
 LEAD: Final = (
-    "300 cars, homes, offices and shops on a feeder of 33 buses at real day-ahead prices: what coordination does to "
+    "cars, homes, offices and shops on a feeder of 33 buses at real day-ahead prices: what coordination does to "
     "voltages and lines, what it costs to keep their limits, how many cars the feeder takes, where storage should "
-    "stand and "
-    "how large, and what is left of it when forecasts are wrong. Every state is judged by AC power flow."
+    "stand and how large, and what is left of it when forecasts are wrong. Every state is judged by AC power flow."
 )
 
 
@@ -32,7 +31,9 @@ def of_extent(extent: Extent) -> Experiment:
     def made(ran: Ran, pictures: Path) -> Iterator[Section]:
         return sections(ran, extent, pictures)
 
-    lead = LEAD if extent is FULL else f"{LEAD} This is a quick run. Its numbers say nothing."
+    lead = f"{extent.n_cars} {LEAD}"
+    if extent is not FULL:
+        lead += " This is a quick run. Its numbers say nothing."
     return Experiment(
         name=NAME,
         title=TITLE,
