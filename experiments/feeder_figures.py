@@ -65,8 +65,8 @@ def voltage_figure(voltages: pd.DataFrame, band: Band, *, start: object = None) 
     if worst is not None:
         label = f"worst: bus {bus_label(worst, facts['region'][worst])}"
         axis.step(hours, held(pu[worst].to_numpy()), where="post", color=_INK, linewidth=1.2, label=label)
-    _draw_limit(axis, band.low_pu, f"limit {band.low_pu:g}", is_above=False)
-    _draw_limit(axis, band.high_pu, f"limit {band.high_pu:g}", is_above=True)
+    _draw_limit(axis, band.low_pu, f"limit {band.low_pu:g}")
+    _draw_limit(axis, band.high_pu, f"limit {band.high_pu:g}")
     axis.use_sticky_edges = False  # the band would have no margin
     axis.margins(y=0.12)
     axis.set_ylabel("voltage [p.u.]")
@@ -89,7 +89,7 @@ def loading_figure(
         label = f"{row['branch']} ({row['from_bus']} to {row['to_bus']})"
         per_cent = 100.0 * loading[region].to_numpy()
         above.step(hours, held(per_cent), where="post", color=colour, linewidth=1.3, label=label)
-    _draw_limit(above, 100.0, "rating", is_above=True)
+    _draw_limit(above, 100.0, "rating")
     above.set_ylim(0.0, 1.08 * max(100.0, *(100.0 * shown["loading"].fillna(0.0))))
     above.set_ylabel("loading [%]")
     above.set_title("most loaded branches", loc="left")
@@ -149,13 +149,12 @@ def map_figure(
     return figure
 
 
-def _draw_limit(axis: Axes, value: float, words: str, *, is_above: bool) -> None:
-    """Draw a limit; its words stand on white above all curves, which cross the limit when it matters."""
+def _draw_limit(axis: Axes, value: float, words: str) -> None:
+    """Draw a limit, its words beside the axes: curves cross it when it matters, and neither may hide the other."""
     axis.axhline(value, color=OVER, linewidth=1.2, linestyle=(0, (5, 3)))
     axis.annotate(
-        words, (1.0, value), xycoords=("axes fraction", "data"), xytext=(-3, 2 if is_above else -2),
-        textcoords="offset points", ha="right", va="bottom" if is_above else "top", color=OVER, fontsize="small",
-        bbox={"boxstyle": "square,pad=0.1", "facecolor": "#ffffff", "edgecolor": "none"}, zorder=5,
+        words, (1.0, value), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
+        ha="left", va="center", color=OVER, fontsize="small",
     )  # fmt: skip
 
 
