@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -240,11 +241,18 @@ def _check_resolution(begin_s: int, step_s: int, ref: SeriesRef, name: str) -> N
 
 def _wrapped(needed_s: IntArray, begins_s: IntArray, step_s: int, wrap: str, name: str) -> IntArray:
     """Row of the same clock time of the file's year; 29 February takes the 28th's where the year has none."""
-    slots = second_of_year(begins_s) // step_s
+    row_of_slot = _rows_of_year(int(begins_s[0]), len(begins_s), step_s, wrap, name)
+    return row_of_slot[second_of_year(needed_s) // step_s]
+
+
+@lru_cache(maxsize=32)  # many regions read the same few files, and a study's every cell and run does so again
+def _rows_of_year(begin_s: int, n_rows: int, step_s: int, wrap: str, name: str) -> IntArray:
+    """Row of each step of a year with a 29 February, of a file whose rows follow each other from `begin_s` on."""
+    slots = second_of_year(begin_s + step_s * np.arange(n_rows, dtype=np.int64)) // step_s
     per_day = DAY_S // step_s
     row_of_slot = np.full(366 * per_day, -1, dtype=np.int64)
     row_of_slot[slots[::-1]] = np.arange(len(slots))[::-1]
-    if len(begins_s) > 366 * per_day or len(np.unique(slots)) < len(slots):
+    if n_rows > 366 * per_day or len(np.unique(slots)) < len(slots):
         raise SeriesError([f'{name} covers more than one year: wrap = "{wrap}" cannot tell which one to use'])
     leap_day = slice(59 * per_day, 60 * per_day)
     if (row_of_slot[leap_day] < 0).all():
@@ -257,7 +265,8 @@ def _wrapped(needed_s: IntArray, begins_s: IntArray, step_s: int, wrap: str, nam
                 f'{name} lacks {len(missing)} rows of a whole year (first: {where}), which wrap = "{wrap}" needs'
             ]
         )
-    return row_of_slot[second_of_year(needed_s) // step_s]
+    row_of_slot.setflags(write=False)
+    return row_of_slot
 
 
 def _on_same_weekday(rows: IntArray, needed_s: IntArray, begins_s: IntArray, step_s: int) -> IntArray:
