@@ -56,18 +56,13 @@ def _keeps_limits(problem: Problem, plan: Plan, step: int) -> bool:
 def _settled(site: Site, truth: StepTruth, problem: Problem, plan: Plan, step: int) -> Settled:
     at = problem.itinerary.region_index[step]
     is_there = at >= 0
-    charge_kw, discharge_kw = (
-        np.bincount(at[is_there], of_cars[step][is_there], site.n_regions) + of_pools[step]
-        for of_cars, of_pools in (
-            (plan.charge_kw, plan.pool_charge_kw),
-            (plan.discharge_kw, plan.pool_discharge_kw),
-        )
-    )
+    net_kw = (plan.charge_kw[step] - plan.discharge_kw[step])[is_there]
+    pools_kw = plan.pool_charge_kw[step] - plan.pool_discharge_kw[step]
     return settle(
         site,
         truth,
-        charge_kw,
-        discharge_kw,
+        np.bincount(at[is_there], net_kw, site.n_regions) + pools_kw,
+        np.zeros(site.n_regions),  # it balances what cars take less what they give
         plan.battery_charge_kw[step] - plan.battery_discharge_kw[step],
         plan.turbine_kw[step],
         plan.battery_kvar[step] if plan.battery_kvar.size else None,

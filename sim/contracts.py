@@ -312,9 +312,7 @@ class Schedule:
     battery_kvar: FloatArray | None = None  # (B,) reactive power, taken from the feeder positive; None is 0
     charger_kvar: FloatArray | None = None  # (R,) the same of the chargers of each region
     turbine_kw: FloatArray | None = None  # (R,)
-    feed_in_cap_kw: FloatArray | None = (
-        None  # (R,) most that PV and wind may give together; inf, or None: all
-    )
+    feed_in_cap_kw: FloatArray | None = None  # (R,) most of PV and wind together; inf, or None: all
     expected_car_load_kw: FloatArray | None = None  # (K, R), net
     decision: Decision = field(default_factory=lambda: Decision(status="none"))
     marginals: Marginals | None = None

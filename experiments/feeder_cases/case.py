@@ -9,6 +9,7 @@ from typing import Final
 
 from sim.errors import ScenarioError
 from sim.feeder.model import orient
+from sim.feeder.placing import is_no_load
 
 NAMED_AT_MOST: Final = 10  # places that one message lists
 
@@ -155,10 +156,7 @@ def without_what_feeds_in(case: FeederCase, findings: Findings) -> FeederCase:
     reactive = "loads of reactive power alone"
     buses = []
     for bus in case.buses:
-        if bus.name != case.source_bus and (
-            bus.load_kw < 0.0
-            or (bus.load_kw == 0.0 and bus.load_kvar != 0.0 and not math.isnan(bus.load_kvar))
-        ):
+        if bus.name != case.source_bus and is_no_load(bus.load_kw, bus.load_kvar):
             findings.beyond_model(feeding if bus.load_kw < 0.0 else reactive, bus.place)
             buses.append(replace(bus, load_kw=0.0, load_kvar=0.0))
         else:

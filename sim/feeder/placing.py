@@ -117,7 +117,7 @@ def _place_faults(scenario: Scenario, part: FeederPart, feeder: Feeder, file: st
         for bus in bare:
             name, place = feeder.bus_names[bus], f"{file} row {bus + 2}: bus {feeder.bus_names[bus]!r}"
             kw, kvar = feeder.load_kw[bus], feeder.load_kvar[bus]
-            if kw < 0.0 or (kw == 0.0 and kvar != 0.0):
+            if is_no_load(kw, kvar):
                 faults.append(
                     f"{place}: load_kw {kw:g} and load_kvar {kvar:g} are no load for feeder.other_buses, which takes "
                     "active power; give the bus a region of its own"
@@ -129,6 +129,11 @@ def _place_faults(scenario: Scenario, part: FeederPart, feeder: Feeder, file: st
                     "name one of them otherwise"
                 )
     return faults
+
+
+def is_no_load(load_kw: float, load_kvar: float) -> bool:
+    """Whether a table's load feeds in or takes reactive power alone, which no region's load can."""
+    return load_kw < 0.0 or (load_kw == 0.0 and abs(load_kvar) > 0.0)
 
 
 def _other_name(bus: str) -> str:
