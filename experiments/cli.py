@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -35,6 +37,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+LOST_INTERRUPT_DELAY_S: Final = 0.02
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -55,8 +59,33 @@ def _interrupt(number: int, _: object) -> None:
     raise UserInterrupt(code=128 + number)
 
 
+def _send_lost_interrupts_again() -> None:
+    """Where an interrupt's exception cannot be raised, send its signal again a moment later.
+
+    In finalisers and in callbacks of compiled libraries Python prints what a signal's handler raises and goes on: the
+    signal would be lost, and the command with it run to its end.
+    """
+    default = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        lost = unraisable.exc_value
+        if isinstance(lost, UserInterrupt):
+            number = lost.code - 128
+        elif isinstance(lost, KeyboardInterrupt):
+            number = getattr(lost, "signal_number", signal.SIGINT)
+        else:
+            default(unraisable)
+            return
+        again = threading.Timer(LOST_INTERRUPT_DELAY_S, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+
+
 def main() -> None:
     """Entry point: mistakes end in plain lines on stderr and exit code 2, Ctrl-C in 130, SIGTERM in 143."""
+    _send_lost_interrupts_again()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     if hasattr(signal, "SIGPIPE"):

@@ -123,6 +123,43 @@ def test_an_interrupt_leaves_no_partial_folder(tmp_path: Path, number: signal.Si
     assert not list(tmp_path.iterdir())
 
 
+LOST_IN_A_FINALISER = """
+import signal, time
+from experiments import cli
+
+class Finalised:
+    def __del__(self):
+        signal.raise_signal(signal.{name})
+
+def command():
+    thing = Finalised()
+    del thing  # what the signal's handler raises in there, Python ignores
+    time.sleep(30)
+    print("went on to its end")
+
+cli.app = command
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_an_interrupt_that_python_ignores_still_ends_the_command(
+    tmp_path: Path, name: str, code: int
+) -> None:
+    """A signal that falls into a finaliser or a library's callback comes again: the same exit code and words."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOST_IN_A_FINALISER.format(name=name)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == "voltwalk: interrupted; no partial folder was left\n"
+
+
 def test_policies_that_break_their_contract_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a user's policy does wrong is one policy error with its time, and no folder is left."""
     (tmp_path / "broken_policies.py").write_text(
