@@ -25,6 +25,22 @@ from test_experiments_experiment_processes import sleeps
 in_processes(sleeps, [sys.argv[1]] * 2, workers=2)
 """
 
+GROWN = """
+from experiments.experiment.processes import in_processes
+from test_experiments_experiment_processes import grows
+assert len(set(in_processes(grows, range(8), workers=2))) > 2
+"""
+"""More processes than two: one that grew was replaced."""
+
+HELD: list[bytes] = []
+
+
+def grows(number: int) -> int:
+    """Take memory and keep it, longer than the pool takes to look at it; which process this is."""
+    HELD.append(b"x" * 350_000_000)
+    time.sleep(1.2)
+    return os.getpid()
+
 
 def sleeps(note: str) -> None:
     """Write down which process this is, and go on for longer than any test waits."""
@@ -53,6 +69,21 @@ def test_calls_keep_their_order_among_processes() -> None:
     values = list(range(-20, 0))
     assert in_processes(abs, values, workers=2) == in_processes(abs, values, workers=0)
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.slow
+def test_processes_that_grow_are_replaced_without_a_word() -> None:
+    """A process that has taken much memory ends between two calls; all results come, and nobody is told."""
+    paths = os.pathsep.join(str(path) for path in (Path(__file__).parents[1], Path(__file__).parent))
+    done = subprocess.run(  # noqa: S603 - this test
+        [sys.executable, "-c", GROWN],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_processes_do_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:

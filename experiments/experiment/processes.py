@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable
 from functools import cache
 from typing import Final, TypeVar
@@ -56,6 +57,8 @@ def each_in_processes(
     one = delayed(_call_beside)
     # one by one: calls that take milliseconds would make joblib hand out those after them in heaps
     pool = Parallel(n_jobs=n_processes, batch_size=1, return_as="generator")
+    # a process that has grown is replaced between two calls: nothing is lost, and nothing is for a person to do
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     try:
         with without_working_folder():
             yield from pool(one(os.getpid(), call, value) for value in inputs)
