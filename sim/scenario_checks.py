@@ -216,10 +216,13 @@ def _feeder(scenario: Scenario) -> Iterator[str]:
                 )
 
 
-def _feeder_margin(scenario: Scenario) -> Iterator[str]:
-    """Plans keep off both ends of the band, and something must be left of it."""
+def _feeder_plans(scenario: Scenario) -> Iterator[str]:
+    """Plans keep limits that are there; they keep off both ends of the band, and something must be left of it."""
     part, margin_pu = scenario.feeder, scenario.dispatch.feeder_voltage_margin_pu
-    if part is not None and 2.0 * margin_pu >= part.voltage_max_pu - part.voltage_min_pu - _ROUNDING_PU:
+    if part is None:
+        if scenario.dispatch.feeder_limits == "keep":
+            yield 'dispatch.feeder_limits: is "keep", the scenario has no feeder'
+    elif 2.0 * margin_pu >= part.voltage_max_pu - part.voltage_min_pu - _ROUNDING_PU:
         yield (
             f"dispatch.feeder_voltage_margin_pu: {margin_pu:g} at both ends leaves nothing of the band "
             f"{part.voltage_min_pu:g}..{part.voltage_max_pu:g}"
@@ -258,5 +261,5 @@ _CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
     (("regions", "travel", "fleet"), sessions),
     (("regions", "station"), _station),
     (("regions", "ties", "feeder"), _feeder),
-    (("feeder", "dispatch"), _feeder_margin),
+    (("feeder", "dispatch"), _feeder_plans),
 )

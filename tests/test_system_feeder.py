@@ -325,6 +325,14 @@ def test_a_band_of_nothing_is_told(override: str, told: str) -> None:
         load_scenario("storage-network", [override])
 
 
+def test_limits_that_are_not_there_are_told() -> None:
+    """Plans cannot keep a feeder's limits where there is no feeder; before, they said nothing."""
+    with pytest.raises(
+        ScenarioError, match=r'dispatch\.feeder_limits: is "keep", the scenario has no feeder'
+    ):
+        load_scenario("multi-microgrid", ["dispatch.feeder_limits=keep"])
+
+
 STORAGE = """
 [[regions.batteries]]
 capacity_kwh = 200.0
