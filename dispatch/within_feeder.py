@@ -51,7 +51,7 @@ def decide_within_feeder(
     """Decide around a state of the feeder, and again around the plan's own until it keeps the limits.
 
     Of several plans that leave them, the last: its losses are nearest to its own. Where these stand and it still
-    leaves the limits, no further round would change it.
+    leaves the limits, no further round would change it. A round without an answer ends them, and is told.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ def decide_within_feeder(
     iterations, kept = 0, None
     for n_rounds in range(1, options.feeder_rounds + 1):
         again = decide(session, problem, options)
+        iterations += again.iterations if isinstance(again, Failure) else again.decision.iterations
         if isinstance(again, Failure):
-            return again if kept is None else kept
-        iterations += again.decision.iterations
+            return again if kept is None else _unsolved(kept, n_rounds, iterations)
         decision = replace(again.decision, iterations=iterations, feeder_rounds=n_rounds)
         plan = again.executed.plan
         state = judged(network, bus_demand_kw(problem, plan), bus_demand_kvar(problem, plan))
@@ -80,6 +80,13 @@ def decide_within_feeder(
         problem = expanded(problem, around)
     assert kept is not None
     return kept
+
+
+def _unsolved(kept: Kept, n_rounds: int, iterations: int) -> Kept:
+    """The plan of the rounds before one without an answer, with that one counted."""
+    decided = kept.decided
+    decision = replace(decided.decision, feeder_rounds=n_rounds, iterations=iterations, feeder_unsolved=True)
+    return replace(kept, decided=replace(decided, decision=decision))
 
 
 def _stands(one: Expansion, other: Expansion) -> bool:

@@ -253,6 +253,7 @@ class Decision:
     feeder_rounds: int = (
         0  # solves until the plan kept the feeder's limits by AC power flow, or no more were allowed
     )
+    feeder_unsolved: bool = False  # whether the last of them had no answer: the plan before it stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

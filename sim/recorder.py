@@ -215,6 +215,7 @@ class Recorder:
             "lowered_kwh",
             "max_overlap_kw",
             "feeder_rounds",
+            "feeder_unsolved",
         )
         columns: Columns = {"step_start_s": [now_s for now_s, _, _ in self._decisions]}
         columns |= {name: [getattr(decision, name) for decision in made] for name in counted}

@@ -320,7 +320,14 @@ DECISIONS: Final = _table(
         "feeder_rounds",
         "int64",
         "",
-        "solves until the plan kept the feeder's limits by AC power flow, or no more were allowed; 0: not asked",
+        "solves until the plan kept the feeder's limits by AC power flow, one had no answer, or no more were allowed; "
+        "0: not asked",
+    ),
+    (
+        "feeder_unsolved",
+        "bool",
+        "",
+        "whether the last of these solves had no answer: the plan before it stands, which leaves the limits",
     ),
     ("seconds", "float64", "s", "wall-clock, from snapshot received to set-points returned"),
 )

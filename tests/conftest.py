@@ -100,6 +100,7 @@ def write_two_cars(target: Path) -> None:
         lowered_kwh=0.0,
         max_overlap_kw=0.0,
         feeder_rounds=0,
+        feeder_unsolved=False,
         seconds=0.01,
     )
     frames["marginals"] = _marginals(frames["segments"])

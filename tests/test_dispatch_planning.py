@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from dispatch.highs import Outcome, Solver
 from dispatch.planning import hosting as hosting_module
 from dispatch.planning import planner as planner_module
 from dispatch.planning.day import (
@@ -27,6 +28,7 @@ from dispatch.planning.judging import Violation, judge, taken_kw
 from dispatch.planning.planner import LimitsError, Planned, Planner, UnsolvedError, best_plan
 from dispatch.planning.program import (
     COLUMN_UNITS,
+    OBJECTIVES,
     UNBOUNDED,
     Amounts,
     Layout,
@@ -43,7 +45,7 @@ from dispatch.station.sizing import Asset
 from experiments.assemble import assemble
 from experiments.shipped import load_scenario
 from sim.feeder.ac import ac_power_flow
-from sim.feeder.model import Feeder, Network
+from sim.feeder.model import BASE_KVA, Feeder, Network
 from sim.world import World
 
 COST = Amounts(cost=1.0)
@@ -187,9 +189,10 @@ def test_tangents_lie_below_everywhere() -> None:
             assert np.abs(below - least).max() < 1e-9
 
 
-def test_every_state_is_within_reach() -> None:
+@pytest.mark.parametrize("b_pu", [0.0, 0.02])
+def test_every_state_is_within_reach(b_pu: float) -> None:
     """Flows and voltages of random plans that keep the band stay within the ends that chords are drawn between."""
-    net = network(5)
+    net = network(5, b_pu=b_pu)
     case = one_day(day(net, pv_kw=150.0), BATTERY, fixed_sizes([2, 4], [200.0, 200.0], [60.0, 40.0]))
     ends, rng = reach(case, Options()), np.random.default_rng(3)
     assert ends is not None
@@ -202,6 +205,10 @@ def test_every_state_is_within_reach() -> None:
         assert (flow.voltage_pu >= 0.9).all()
         assert (ends.flow_low <= arriving + 1e-6).all()
         assert (arriving <= ends.flow_high + 1e-6).all()
+        at_child = flow.voltage_pu[:, net.feeder.child_index] ** 2
+        series_kvar = flow.sent_kvar - flow.loss_kvar - net.feeder.b_pu / 2.0 * BASE_KVA * at_child
+        assert (ends.kvar_low <= series_kvar + 1e-6).all()
+        assert (series_kvar <= ends.kvar_high + 1e-6).all()
         assert (ends.squared_low <= flow.voltage_pu**2 + 1e-9).all()
         assert (flow.loss_kw <= ends.current_high * net.feeder.r_pu + 1e-6).all()
 
@@ -223,6 +230,22 @@ def test_a_plan_is_what_it_says(b_pu: float) -> None:
     exchange = taken_kw(case, plan).sum(axis=1) + planned.judged.loss_kw.sum(axis=1)
     assert np.abs(exchange - planned.judged.exchange_kw).max() < 1e-6
     assert planned.value < judge(case, idle(case), Options()).reached.cost - 1.0
+
+
+def test_peak_less_valley_counts_days_by_weight() -> None:
+    """The mean of two days' spreads, one of which stands for three times as many days."""
+    net = network()
+    days = (day(net, seed=1), day(net, seed=2))
+    case = Case(
+        days=days,
+        weight=np.array([30.0, 10.0]),
+        storage=BATTERY,
+        design=fixed_sizes([2], [100.0], [50.0]),
+    )
+    judged = judge(case, idle(case), Options())
+    one, two = (np.ptp(part) for part in judged.exchange_kw.reshape(2, -1))
+    assert abs(one - two) > 10.0
+    assert judged.reached.peak_valley_kw == pytest.approx(0.75 * one + 0.25 * two)
 
 
 def idle(case: Case):
@@ -470,6 +493,99 @@ def test_exact_sites_are_the_best_of_all_subsets() -> None:
     assert greedily.bound <= exact.bound * (1.0 + 1e-4)
 
 
+def test_storage_that_stands_stays_where_it_stands() -> None:
+    """Sites beside a dear unit that is there already: it is in every plan, and paid for; the best of all subsets."""
+    case = siting_case()
+    dear = replace(CAPITAL, kwh=Asset(price=3000.0, life_years=12.0))
+    standing = replace(
+        case.design, kwh_lower=np.array([0.0, 120.0, 0.0, 0.0]), kw_lower=np.array([0.0, 60.0, 0.0, 0.0])
+    )
+    for capital in (CAPITAL, dear):
+        now = replace(case, design=standing, capital=capital)
+        exact, greedily = exact_sites(now), greedy_sites(now)
+        planner = Planner(now, COST)
+        plans = [
+            planner.plan(replace(now, design=standing.only(sites))).value
+            for sites in ([1], [0, 1], [1, 2], [1, 3])
+        ]
+        assert exact.yearly_cost == pytest.approx(min(plans), rel=2e-4)
+        for found in (exact, greedily):
+            assert case.design.bus[1] in found.bus
+            assert found.bound <= found.yearly_cost * (1.0 + 1e-6)
+            assert found.planned.plan.kwh[1] >= 120.0 - 1e-6
+
+
+def test_a_paid_site_is_paid_with_nothing_on_it() -> None:
+    """Value and bound both hold its annuity, to the cent."""
+    made = day(network())
+    design = replace(fixed_sizes([2, 4], [100.0, 0.0], [50.0, 0.0]))
+    one, two = (
+        best_plan(
+            Case(
+                days=(made,),
+                weight=np.array([365.0]),
+                storage=BATTERY,
+                design=replace(design, pays_site=np.array(paid)),
+                capital=CAPITAL,
+            ),
+            COST,
+        )
+        for paid in ([0.0, 0.0], [0.0, 1.0])
+    )
+    site = CAPITAL.per_year()[2]
+    assert two.value - one.value == pytest.approx(site, rel=1e-4)
+    assert two.bound - one.bound == pytest.approx(site, rel=1e-4)
+    assert two.gap > -1e-7
+
+
+def test_annuities_by_hand() -> None:
+    """Price times rate over one less the discount of the last year."""
+    per_kwh, per_kw, per_site = CAPITAL.per_year()
+    assert per_kwh == pytest.approx(300.0 * 0.05 / (1.0 - 1.05**-12))
+    assert per_kwh == pytest.approx(33.8476, abs=1e-4)
+    assert per_kw == pytest.approx(11.2825, abs=1e-4)
+    assert per_site == pytest.approx(722.1833, abs=1e-4)
+
+
+def test_planners_do_not_choose_sites() -> None:
+    """Sites are shares in a program without binaries: more candidates than sites are refused."""
+    case = siting_case(most_sites=1)
+    refusal = r"Design: most_sites is 1, 4 candidates have an upper bound above 0; which of them"
+    with pytest.raises(ValueError, match=refusal):
+        best_plan(case, COST)
+    with pytest.raises(ValueError, match=refusal):
+        front(case, "loss_kwh")
+    assert best_plan(replace(case, design=case.design.only([2])), COST).is_found
+
+
+def test_a_sweep_keeps_to_its_design() -> None:
+    """Sizes beyond a candidate's, or with more power than the storage has, are no limits that cannot be kept."""
+    case = siting_case(most_sites=1)
+    with pytest.raises(ValueError, match=r"sweep: 500 kwh at candidate 0 is outside its design's 0\.\.400"):
+        sweep(case, [100.0, 500.0], kw_per_kwh=0.25)
+    with pytest.raises(ValueError, match=r"sweep: 160 kw at candidate 0 is outside its design's 0\.\.150"):
+        sweep(case, [400.0], kw_per_kwh=0.4)
+    with pytest.raises(ValueError, match=r"sweep: 60 kW for 100 kWh, the storage's kw_per_kwh is 0\.5"):
+        sweep(case, [100.0], kw_per_kwh=0.6)
+
+
+def test_the_bound_of_exact_sites_is_the_solvers_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that stops early has a bound below its plan: that one is told, not the plan's own cost."""
+    honest, bounds = Solver.solve_integer, []
+
+    def loose(self: Solver, *given, **named) -> Outcome:
+        outcome = honest(self, *given, **named)
+        bounds.append(0.9 * outcome.bound)
+        return replace(outcome, bound=bounds[-1])
+
+    monkeypatch.setattr(Solver, "solve_integer", loose)
+    case = siting_case()
+    found = exact_sites(case)
+    shares = greedy_sites(case).bound  # of all candidates at once, with sites relaxed to shares
+    assert found.bound <= max(*bounds, shares) * (1.0 + 1e-6)
+    assert shares < found.yearly_cost * (1.0 - 1e-4)
+
+
 def hourly(world: World, values: np.ndarray) -> np.ndarray:
     """Means over the hours of the run's first day."""
     return values[world.rows(0, 96)].reshape(24, 4, -1).mean(axis=1)
@@ -599,6 +715,27 @@ def test_a_sweep_tells_impossible_from_not_found(monkeypatch: pytest.MonkeyPatch
     assert np.isnan(after.yearly_cost[0]).all()
     assert np.isnan(after.bound[0]).all()
     assert after.yearly_cost[1:] == pytest.approx(before.yearly_cost[1:], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    "second", ["peak_valley_kw", "loss_kwh", "voltage_deviation_pu", "wear_kwh", "emission_kg"]
+)
+def test_slopes_of_bounds_are_bounds(second) -> None:
+    """What a bound promises of looser bounds on an objective is below what these really allow; it is not nothing."""
+    case = one_day(day(network(), 8, pv_kw=100.0), BATTERY, fixed_sizes([2, 4], [200.0, 200.0], [60.0, 60.0]))
+    loose, *_, tight, tightest = front(case, second, n_points=6).points[:, 1]
+    planner = Planner(case, COST, Options(has_deviation=True))
+    at = {
+        limit: planner.plan(bounds=replace(UNBOUNDED, **{second: float(limit)}))
+        for limit in (tight, tight + 0.3 * (tight - tightest), 0.5 * (tight + loose))
+    }
+    first = at[tight]
+    slope = first.slopes[OBJECTIVES.index(second)]
+    assert slope < 0.0
+    assert np.count_nonzero(first.slopes) == 1
+    for limit, looser in at.items():
+        assert first.bound + slope * (limit - tight) <= looser.bound + 1e-6 * abs(looser.bound)
+    assert first.bound > list(at.values())[1].bound + 1e-6 * abs(first.bound)
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,8 @@ def test_a_storage_is_refused(name: str, value: float, message: str) -> None:
         ("kw_upper", np.ones(1), "Design: kw_upper has 1 candidates, bus 2"),
         ("most_sites", -1, "Design: most_sites is -1, must be a whole number of at least 0"),
         ("pays_site", np.ones(3), "Design: pays_site has shape (3,), bus (2,)"),
-        ("pays_site", np.array([1.0, 2.0]), "Design: pays_site[1] is 2.0, must be between 0 and 1"),
+        ("pays_site", np.array([0.5, 1.0]), "Design: pays_site[0] is 0.5, must be 0 or 1"),
+        ("pays_site", np.array([1.0, 2.0]), "Design: pays_site[1] is 2.0, must be 0 or 1"),
     ],
 )
 def test_a_design_is_refused(name: str, value: Any, message: str) -> None:

@@ -20,7 +20,8 @@ from dispatch.planning.evolution import (
     nsga3,
 )
 from dispatch.planning.judging import judge
-from dispatch.planning.program import OBJECTIVES, Options
+from dispatch.planning.planner import best_plan
+from dispatch.planning.program import OBJECTIVES, Amounts, Options
 from sim.feeder.model import Feeder, Network
 
 WITH_DEVIATION = Options(has_deviation=True)
@@ -155,6 +156,11 @@ def test_no_point_beats_another_or_its_bound() -> None:
     assert len(compared.bound) == len(values)
     assert (compared.above > -1e-6 * np.abs(compared.cost)).all()
     assert compared.above.max() > 0.0
+    for place in range(0, len(values), 5):
+        limits = values[place] + 1e-6 * np.maximum(np.abs(values[place]), 1e-3)
+        limits[OBJECTIVES.index("cost")] = np.inf
+        planned = best_plan(case, Amounts(cost=1.0), bounds=Amounts.of(limits))
+        assert compared.bound[place] == pytest.approx(planned.bound, rel=1e-3)
     least = ends(case)
     for name in OBJECTIVES:
         reached = values[:, OBJECTIVES.index(name)].min()

@@ -1,13 +1,22 @@
 """Margins that plans leave free, and the optimum of a day within a feeder's limits."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from dispatch import within_feeder
+from dispatch.decision import Decided
 from dispatch.network import KEPT_PU
 from dispatch.options import DispatchOptions
+from dispatch.problem import Problem
+from dispatch.session import Failure, Session
 from dispatch.within_feeder import planned_site
+from experiments import run
 from experiments.assemble import assemble
+from experiments.audit import audit
 from experiments.job import Job
+from experiments.reading import read_run
 from experiments.shipped import load_scenario
 from sim.errors import ScenarioError
 
@@ -55,6 +64,31 @@ def test_the_day_ahead_optimum_keeps_limits_and_margins() -> None:
     assert 0.995 < kept["loading_max"] <= 1.0 + KEPT_PU, "the limit does not bind: the test shows nothing"
     assert margin["loading_max"] <= 0.9 + KEPT_PU
     assert kept["unmet_kwh"] == 0.0
+
+
+def test_a_round_without_an_answer_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The plan of the round before stands, with the failed solve among its rounds and iterations."""
+    overrides = ["fleet.size=120", "dispatch.horizon_steps=24", KEEP, "output.report=false"]
+    honest = within_feeder.decide
+    begun: list[int] = []
+
+    def decide(session: Session, problem: Problem, options: DispatchOptions) -> Decided | Failure:
+        begun.append(problem.now_s)
+        return Failure(reason="lost", iterations=1000) if begun.count(problem.now_s) > 1 else honest(session, problem, options)
+
+    told = []
+    for folder in ("honest", "lost"):
+        made = run("storage-network", policy="rolling", overrides=overrides, out=tmp_path / folder)
+        told.append(read_run(made.path).table("decisions"))
+        monkeypatch.setattr(within_feeder, "decide", decide)
+        assert audit(made.path) == []
+    good, bad = told
+    assert not good["feeder_unsolved"].any()
+    n_lost = len(begun) - bad["step_start_s"].nunique()
+    assert bad["feeder_unsolved"].sum() == n_lost > 0
+    assert not bad["fallback"].any()
+    assert (bad.loc[bad["feeder_unsolved"], "feeder_rounds"] == 2).all()
+    assert (bad.loc[bad["feeder_unsolved"], "iterations"] >= 1000).all()
 
 
 def test_ampacities_of_single_lines() -> None:

@@ -32,6 +32,8 @@ from experiments.storage_network.linear_error import run_errors, taken
 from experiments.storage_network.planning import Setting, feeder_days
 from experiments.storage_network.planning_tables import fronts_table, reserve_table, siting_table, sun_table
 from experiments.storage_network.single_day import single_day
+from sim.feeder.ac import ac_power_flow
+from sim.feeder.model import Feeder
 from sim.feeder.placing import build_network
 
 FIVE = plan.Extent(
@@ -486,6 +488,34 @@ def test_linear_errors_are_those_of_lost_losses(small_run) -> None:
     assert np.abs(own).max() < 1e-9
     assert lossless.min() >= -1e-12
     assert 1e-4 < lossless.max() < 1e-2
+
+
+class Told:
+    """A run's tables of a feeder with cables at random demands."""
+
+    def __init__(self, feeder: Feeder, source_pu: float) -> None:
+        rng = np.random.default_rng(4)
+        demand = rng.uniform(20.0, 120.0, (10, feeder.n_buses))
+        flow = ac_power_flow(feeder, demand, 0.3 * demand, source_pu=source_pu)
+        branches = ("sent_kw", "sent_kvar", "loss_kw", "loss_kvar")
+        self.tables = {
+            "voltages": pd.DataFrame({"voltage_pu": flow.voltage_pu.ravel()}),
+            "branches": pd.DataFrame({name: getattr(flow, name).ravel() for name in branches}),
+        }
+
+    def table(self, name: str) -> pd.DataFrame:
+        """As of a run."""
+        return self.tables[name]
+
+
+def test_linear_errors_know_what_cables_give() -> None:
+    """With its own losses the form is AC with charging cables too."""
+    network = build_network(resolve("storage-network"), locate)
+    assert network is not None
+    wired = replace(network, feeder=replace(network.feeder, b_pu=np.full(32, 0.05)))
+    lossless, own = run_errors(Told(wired.feeder, wired.source_pu), wired)
+    assert np.abs(own).max() < 1e-9
+    assert np.abs(lossless).max() > 1e-4
 
 
 def test_hours_of_the_feeder_hold_the_energy_of_its_quarters() -> None:

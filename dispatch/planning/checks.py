@@ -31,6 +31,7 @@ BOUND: Final = Rule("a number (inf: no bound)", lambda v: v > -np.inf)
 LIFE: Final = Rule("above 0", lambda v: v > 0.0)
 RATE: Final = Rule("finite and above -1", lambda v: np.isfinite(v) & (v > -1.0))
 SHARE: Final = Rule("between 0 and 1", lambda v: (v >= 0.0) & (v <= 1.0))
+NO_OR_YES: Final = Rule("0 or 1", lambda v: (v == 0.0) | (v == 1.0))
 SHARE_BELOW_1: Final = Rule("at least 0 and below 1", lambda v: (v >= 0.0) & (v < 1.0))
 EFFICIENCY: Final = Rule("above 0 and at most 1", lambda v: (v > 0.0) & (v <= 1.0))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from dispatch.planning.checks import (
     FINITE,
     LIFE,
     LIMIT,
+    NO_OR_YES,
     NOT_NEGATIVE,
     POSITIVE,
     RATE,
@@ -27,9 +29,12 @@ from dispatch.planning.checks import (
     whole_number,
 )
 from dispatch.station.sizing import Asset, annuity
-from sim.arrays import FloatArray, IntArray, freeze
+from sim.arrays import BoolArray, FloatArray, IntArray, freeze
 from sim.battery import kept_share
 from sim.feeder.model import Network
+
+_DUST: Final = 1e-6
+"""A site of no more than so much is none [kWh, kW]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,6 +151,14 @@ class Capital:
             check(f"Capital: {name}.life_years", asset.life_years, LIFE)
         check_fields(self, RATE, "rate")
 
+    def annuities(self, design: Design, kwh: FloatArray, kw: FloatArray) -> float:
+        """Yearly payment for sizes at a design's candidates, (C,) each; sites are paid for where there is any."""
+        per_kwh, per_kw, per_site = self.per_year()
+        is_paid = np.maximum(kwh, kw) > _DUST
+        if design.pays_site is not None:
+            is_paid |= design.pays_site > 0.0
+        return float(per_kwh * kwh.sum() + per_kw * kw.sum() + per_site * np.count_nonzero(is_paid))
+
     def per_year(self) -> tuple[float, float, float]:
         """Yearly payment per kWh, per kW and per site."""
         one, two, three = (
@@ -181,10 +194,10 @@ class Design:
                 )
         if self.pays_site is not None:
             check_shape("Design: pays_site", self.pays_site, (n,), "bus")
-            check_fields(self, SHARE, "pays_site")
+            check_fields(self, NO_OR_YES, "pays_site")
         if self.most_sites is not None:
             check_fields(self, whole_number(0), "most_sites")
-            n_standing = np.count_nonzero(np.maximum(self.kwh_lower, self.kw_lower) > 0.0)
+            n_standing = np.count_nonzero(self.stands)
             if n_standing > self.most_sites:
                 raise ValueError(
                     f"Design: most_sites is {self.most_sites}, {n_standing} candidates have a lower bound above 0"
@@ -196,18 +209,32 @@ class Design:
         """Number of candidates C."""
         return len(self.bus)
 
+    @property
+    def stands(self) -> BoolArray:
+        """(C,) where there is storage in any case: the lower bound of a size is above 0."""
+        return np.asarray(np.maximum(self.kwh_lower, self.kw_lower) > 0.0)
+
+    @property
+    def may_stand(self) -> BoolArray:
+        """(C,) where there may be storage: the upper bound of a size is above 0."""
+        return np.asarray(np.maximum(self.kwh_upper, self.kw_upper) > 0.0)
+
     def only(self, sites: Sequence[int]) -> Design:
-        """The same candidates, nothing at others than these (positions among the candidates)."""
+        """The same candidates, nothing at others than these (positions among the candidates), whatever stands there.
+
+        The sites are paid for, and those that are so in any case.
+        """
         if len(sites):
             check("Design.only: sites", sites, positions(self.n, "candidates"))
         stays = np.isin(np.arange(self.n), np.asarray(sites, dtype=np.int64))
+        paid = np.zeros(self.n) if self.pays_site is None else self.pays_site
         return replace(
             self,
             kwh_lower=np.where(stays, self.kwh_lower, 0.0),
             kwh_upper=np.where(stays, self.kwh_upper, 0.0),
             kw_lower=np.where(stays, self.kw_lower, 0.0),
             kw_upper=np.where(stays, self.kw_upper, 0.0),
-            pays_site=stays.astype(np.float64),
+            pays_site=np.maximum(stays, paid),
         )
 
 

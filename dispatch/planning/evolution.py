@@ -268,11 +268,7 @@ def _annuities(case: Case) -> float:
     """What storage that stands costs, whatever it does."""
     if case.capital is None:
         return 0.0
-    per_kwh, per_kw, per_site = case.capital.per_year()
-    sites = np.count_nonzero(np.maximum(case.design.kwh_upper, case.design.kw_upper) > 0.0)
-    return float(
-        per_kwh * case.design.kwh_upper.sum() + per_kw * case.design.kw_upper.sum() + per_site * sites
-    )
+    return case.capital.annuities(case.design, case.design.kwh_upper, case.design.kw_upper)
 
 
 def nsga3(case: Case, search: Search = Search()) -> Evolved:  # noqa: B008 - frozen

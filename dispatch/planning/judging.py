@@ -15,7 +15,6 @@ from sim.arrays import FloatArray, freeze
 from sim.feeder.ac import PowerFlow, ac_power_flow
 from sim.feeder.model import BASE_KVA
 
-_DUST_KW: Final = 1e-6
 OVERLAP_KW: Final = 1e-5
 """Power charged beside discharging up to which storage goes one way."""
 _KEPT_PU: Final = 1e-5
@@ -163,9 +162,7 @@ def _reached(case: Case, plan: Plan, options: Options, flow: PowerFlow, exchange
     discharged = float(hours @ plan.discharge_kw.sum(axis=1))
     money += case.storage.wear_price_per_kwh * discharged
     if case.capital is not None:
-        per_kwh, per_kw, per_site = case.capital.per_year()
-        sites = np.count_nonzero(np.maximum(plan.kwh, plan.kw) > _DUST_KW)
-        money += float(per_kwh * plan.kwh.sum() + per_kw * plan.kw.sum() + per_site * sites)
+        money += case.capital.annuities(case.design, plan.kwh, plan.kw)
     if options.reserve is not None:
         n_days = len(case.days)
         for held, price in (

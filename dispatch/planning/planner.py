@@ -19,7 +19,7 @@ from scipy.sparse import coo_array, csc_array, vstack
 from dispatch.highs import Basis, Outcome, Solver
 from dispatch.network import MILLI
 from dispatch.planning.checks import NOT_NEGATIVE, check, whole_number
-from dispatch.planning.day import Case
+from dispatch.planning.day import Case, Design
 from dispatch.planning.judging import OVERLAP_KW, Judged, Plan, Violation, judge, plan_of
 from dispatch.planning.program import (
     UNBOUNDED,
@@ -212,9 +212,17 @@ class Planner:
         ----------
         near
             A plan of the same design that keeps the bounds: where the relaxation gives none, it is improved.
+
+        Raises
+        ------
+        ValueError
+            When more candidates may stand than sites are allowed: here sites are shares, of any number.
+        LimitsError, UnsolvedError
+            As of `relaxed`.
         """
         best: Planned | None = None
         now, bound = case or self.case, -np.inf
+        _check_sites(now.design)
         for rounds in range(1, _ROUNDS + 1):
             outcome = self.relaxed(case, bounds)
             slopes = self._program.slopes(outcome.reduced_costs)
@@ -452,6 +460,15 @@ def held(program: FeederProgram, case: Case, around: States) -> FeederProgram:
     everywhere = np.ones(around.flow_kw.shape, dtype=np.bool_)
     expansion = tangents(feeder, program.layout, around, everywhere)
     return program.with_rows(expansion, np.zeros(expansion.shape[0]), are_equal=True)
+
+
+def _check_sites(design: Design) -> None:
+    n_may = np.count_nonzero(design.may_stand)
+    if design.most_sites is not None and n_may > design.most_sites:
+        raise ValueError(
+            f"Design: most_sites is {design.most_sites}, {n_may} candidates have an upper bound above 0; "
+            "which of them have storage, exact_sites and greedy_sites decide"
+        )
 
 
 def _asked(program: FeederProgram, case: Case | None, bounds: Amounts) -> FeederProgram:

@@ -473,10 +473,8 @@ def _bound_sizes(case: Case, layout: Layout, lower: FloatArray, upper: FloatArra
     design = case.design
     lower[layout.kwh], upper[layout.kwh] = design.kwh_lower, design.kwh_upper
     lower[layout.kw], upper[layout.kw] = design.kw_lower, design.kw_upper
-    may_stand = np.maximum(design.kwh_upper, design.kw_upper) > 0.0
-    stands = np.maximum(design.kwh_lower, design.kw_lower) > 0.0
-    paid = stands if design.pays_site is None else np.maximum(stands, design.pays_site)
-    lower[layout.built], upper[layout.built] = paid, np.maximum(may_stand, paid)
+    paid = design.stands if design.pays_site is None else np.maximum(design.stands, design.pays_site)
+    lower[layout.built], upper[layout.built] = paid, np.maximum(design.may_stand, paid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -135,7 +135,7 @@ def greedy_sites(case: Case, *, relative_gap: float = RELATIVE_GAP) -> Sited:
     planner = Planner(case, Amounts(cost=1.0), relative_gap=relative_gap)
     bound = _settle(planner)
     most = case.design.n if case.design.most_sites is None else case.design.most_sites
-    chosen: list[int] = []
+    chosen = np.flatnonzero(case.design.stands).tolist()
     best, is_open = _tried(planner, _at_sites(case, chosen))
     while len(chosen) < most:
         planned = None
@@ -158,16 +158,20 @@ def greedy_sites(case: Case, *, relative_gap: float = RELATIVE_GAP) -> Sited:
 def sweep(
     case: Case, kwh: Sequence[float], *, kw_per_kwh: float, relative_gap: float = RELATIVE_GAP
 ) -> Sweep:
-    """Cost of every candidate alone at a grid of sizes, power in proportion."""
+    """Cost of every candidate alone, beside what stands at others, at a grid of sizes, power in proportion.
+
+    Raises
+    ------
+    ValueError
+        When a size is not within a candidate's bounds, or has more power than the storage can have.
+    """
+    sized = [_alone(case, site, size, size * kw_per_kwh) for site in range(case.design.n) for size in kwh]
     planner = Planner(case, Amounts(cost=1.0), relative_gap=relative_gap)
     cost = np.full((case.design.n, len(kwh)), np.nan)
     bound, is_impossible = cost.copy(), np.zeros(cost.shape, dtype=np.bool_)
     for site in range(case.design.n):
-        for place, size in enumerate(kwh):
-            here = np.arange(case.design.n) == site
-            energy, power = np.where(here, size, 0.0), np.where(here, size * kw_per_kwh, 0.0)
-            design = replace(case.design, kwh_lower=energy, kwh_upper=energy, kw_lower=power, kw_upper=power)
-            planned, is_open = _tried(planner, replace(case, design=design))
+        for place in range(len(kwh)):
+            planned, is_open = _tried(planner, sized[site * len(kwh) + place])
             if planned is not None:
                 cost[site, place], bound[site, place] = planned.value, planned.bound
             is_impossible[site, place] = planned is None and not is_open
@@ -178,6 +182,24 @@ def sweep(
         bound=bound,
         is_impossible=is_impossible,
     )
+
+
+def _alone(case: Case, site: int, kwh: float, kw: float) -> Case:
+    """One candidate at a size, at all others their least."""
+    design, here = case.design, np.arange(case.design.n) == site
+    for name, size in (("kwh", kwh), ("kw", kw)):
+        least, most = (float(getattr(design, f"{name}_{end}")[site]) for end in ("lower", "upper"))
+        if not least <= size <= most:
+            raise ValueError(
+                f"sweep: {size:g} {name} at candidate {site} is outside its design's {least:g}..{most:g}"
+            )
+    if kw > case.storage.kw_per_kwh * kwh * (1.0 + _DUST):
+        raise ValueError(
+            f"sweep: {kw:g} kW for {kwh:g} kWh, the storage's kw_per_kwh is {case.storage.kw_per_kwh:g}"
+        )
+    energy, power = np.where(here, kwh, design.kwh_lower), np.where(here, kw, design.kw_lower)
+    fixed = replace(design, kwh_lower=energy, kwh_upper=energy, kw_lower=power, kw_upper=power)
+    return replace(case, design=fixed)
 
 
 def _settle(planner: Planner) -> float:
@@ -193,7 +215,9 @@ def _settle(planner: Planner) -> float:
 
 
 def _at_sites(case: Case, sites: Sequence[int]) -> Case:
-    return replace(case, design=case.design.only(sites))
+    """Nothing at others than these, and what stands already."""
+    both = np.union1d(np.asarray(sites, dtype=np.int64), np.flatnonzero(case.design.stands))
+    return replace(case, design=case.design.only(both.tolist()))
 
 
 def _promising(planner: Planner, case: Case, chosen: Sequence[int], *, below: float) -> list[int]:
@@ -224,6 +248,8 @@ def _tried(planner: Planner, case: Case) -> tuple[Planned | None, bool]:
         planned = planner.plan(case)
     except LimitsError:  # of the relaxation: no plan keeps them
         return None, False
+    except UnsolvedError:
+        return None, True
     return (planned, False) if planned.is_found else (None, True)
 
 
