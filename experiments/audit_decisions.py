@@ -16,6 +16,8 @@ OVERLAP_KW = 1e-5
 
 KEEPING = ("rolling", "margin", "stochastic", "day-ahead")
 """Policies that keep a feeder's limits where they are told to."""
+ROUNDS = ("rolling", "margin", "day-ahead")
+"""Those of them that solve again until their plan keeps the limits."""
 
 
 def check_decisions(folder: Folder, findings: Findings) -> None:
@@ -55,6 +57,23 @@ def check_decisions(folder: Folder, findings: Findings) -> None:
     crossed = known & (expected < -MONEY_RELATIVE)
     claim = "the bound {bound} is above the objective {objective}"
     findings.rows(crossed, "decisions", "decisions", AT, claim, bound=bound, objective=objective, **columns)
+    _check_rounds(folder, findings)
+
+
+def _check_rounds(folder: Folder, findings: Findings) -> None:
+    """Check that rounds of solves within a feeder are as many as the scenario lets them be, and none without one."""
+    dispatch, rows = folder.scenario["dispatch"], folder.decisions
+    asked = folder.scenario.get("feeder") and dispatch["feeder_limits"] == "keep"
+    most = int(dispatch["feeder_rounds"]) if asked else 0
+    rounds = rows["feeder_rounds"].to_numpy(np.int64)
+    least = 1 if asked and dispatch["policy"] in ROUNDS else 0
+    wrong = (rounds > most) | ((rounds < least) & ~rows["fallback"].to_numpy(bool))
+    claim = f"{{rounds}} rounds within the feeder's limits, should be {least} to {most}"
+    columns = {"step_s": rows["step_start_s"].to_numpy(np.int64), "rounds": rounds}
+    findings.rows(wrong, "decisions", "decisions", AT, claim, **columns)
+    unsolved = rows["feeder_unsolved"].to_numpy(bool) & (rounds < 2)
+    claim = "a plan stands before a round without an answer, of {rounds} rounds"
+    findings.rows(unsolved, "decisions", "decisions", AT, claim, **columns)
 
 
 def check_exclusivity(folder: Folder, findings: Findings) -> None:

@@ -24,6 +24,9 @@ POWER_KW = 1e-4
 LOADING = 1e-6
 WITHIN_PU = 1e-6
 """By which a voltage may lie outside its band, or a loading above 1, and still count as within."""
+TABLES = ("buses", "lines", "transformers")
+FLOWS = ("sent_kw", "sent_kvar", "loss_kw", "loss_kvar", "loading")
+SWEEPS = 200
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class _Branches:
 def check_feeder(grid: Grid) -> None:
     """Check voltages and branches: whole, a tree, the equations of each state, loading, and the ties' losses.
 
-    Of a feeder whose tables are not at hand only the keys are checked.
+    Where the feeder's tables cannot be read only the keys are checked, which is a finding.
     """
     folder, findings = grid.folder, grid.findings
     part = folder.scenario.get("feeder")
@@ -65,12 +68,21 @@ def check_feeder(grid: Grid) -> None:
         return
     if not _whole(folder, findings):
         return
-    tables = [_table(part.get(key)) for key in ("buses", "lines", "transformers")]
-    if tables[0] is None or tables[1] is None:
+    missing = [name for key in TABLES if (name := part.get(key)) and data_file(name) is None]
+    if missing:
+        claim = f"cannot be checked: {', '.join(missing)} is not there"
+        findings.add("feeder tables", "branches", claim)
         return
-    branches = _branches(folder, part, tables, findings)
+    tables = [_table(part.get(key)) for key in TABLES]
+    try:
+        branches = _branches(folder, part, tables, findings)
+    except (LookupError, ValueError, ArithmeticError) as error:
+        named = ", ".join(str(part[key]) for key in TABLES if part.get(key))
+        findings.add("feeder tables", "branches", f"cannot be checked: {named} cannot be read ({error})")
+        return
     if branches is not None:
         states = _States(folder, branches)
+        _check_unsolved(states, float(part["source_pu"]), findings)
         _check_branches(states, findings)
         _check_buses(grid, states, float(part["source_pu"]))
 
@@ -103,7 +115,10 @@ def _plugged_kw(folder: Folder, life: Life) -> FloatArray:
 def feeder_figures(folder: Folder) -> dict[str, float]:
     """Key figures of the feeder; a step without a power flow counts as a violation and nowhere else."""
     part = folder.scenario.get("feeder")
-    counts = ("voltage_violations", "overloads", "network_violation_steps", "feeder_loss_kwh", "loading_max")
+    counts = (
+        *("voltage_violations", "overloads", "network_violation_steps", "no_power_flow_steps"),
+        *("feeder_loss_kwh", "loading_max"),
+    )
     figures = dict.fromkeys(counts, 0.0) | {"voltage_min_pu": 1.0, "voltage_max_pu": 1.0}
     if part is None:
         return figures
@@ -125,6 +140,7 @@ def feeder_figures(folder: Folder) -> dict[str, float]:
         "loading_max": float(branches["loading"].max() if len(branches) else 0.0),
         "overloads": float(len(over)),
         "network_violation_steps": float(len(steps)),
+        "no_power_flow_steps": float(unsolved["step_start_s"].nunique()),
     }
 
 
@@ -310,6 +326,70 @@ def _check_branches(states: _States, findings: Findings) -> None:
         )  # fmt: skip
 
 
+def _check_unsolved(states: _States, source_pu: float, findings: Findings) -> None:
+    """Check steps that are said to have no power flow: nothing of theirs is told, nothing lost, and none exists."""
+    folder, n_steps = states.folder, len(states.solved)
+    step_s = np.arange(n_steps) * STEP_S
+    told = {"voltages": ["voltage_pu"], "branches": [*FLOWS]}
+    parts = [
+        getattr(folder, table)[name].isna().to_numpy().reshape(n_steps, -1)
+        for table, names in told.items()
+        for name in names
+    ]
+    is_null = np.concatenate(parts, axis=1)
+    findings.rows(
+        is_null.any(axis=1) & ~is_null.all(axis=1),
+        "feeder rows", "voltages", "{step_s}", "some voltages and flows are null, others are not", step_s=step_s,
+    )  # fmt: skip
+    missing = np.flatnonzero(is_null.all(axis=1))
+    lost_kw = states.tie_column("loss_kw")[missing].sum(axis=1)
+    findings.rows(
+        differs(lost_kw, np.zeros(len(missing)), POWER_KW),
+        "feeder rows", "ties", "{step_s}", "ties lose {lost_kw} kW without a power flow",
+        step_s=step_s[missing], lost_kw=lost_kw,
+    )  # fmt: skip
+    demand_kw, demand_kvar = (part[missing] for part in _demands(folder))
+    exists = _has_power_flow(states.branches, demand_kw, demand_kvar, source_pu)
+    claim = "is said to have no power flow, and has one"
+    findings.rows(exists, "feeder rows", "voltages", "{step_s}", claim, step_s=step_s[missing])
+
+
+def _has_power_flow(
+    branches: _Branches, demand_kw: FloatArray, demand_kvar: FloatArray, source_pu: float
+) -> Any:
+    """Whether backward and forward sweeps from a flat start come to rest; demands have shape (K, R), the answer (K,).
+
+    Where they do not, nothing is said: near the end of what a feeder carries sweeps fail before power flows do.
+    """
+    n_states, n = demand_kw.shape
+    below = np.zeros((len(branches.child), n))  # which regions each branch feeds
+    for place, child in enumerate(branches.child):
+        fed = [int(child)]
+        while fed:
+            here = fed.pop()
+            below[place, here] = 1.0
+            fed += branches.child[branches.parent == here].tolist()
+    shunt = np.zeros(n)
+    for ends in (branches.parent, branches.child):
+        np.add.at(shunt, ends, branches.b / 2.0)
+    power, z = (demand_kw + 1j * demand_kvar) / BASE_KVA, branches.r + 1j * branches.x
+    voltage, change = np.full((n_states, n), source_pu, dtype=complex), np.full(n_states, np.inf)
+    with np.errstate(all="ignore"):  # where there is none, anything may come
+        for _ in range(SWEEPS):
+            current = np.conj(power / voltage) + 1j * shunt * voltage
+            after = source_pu - (current @ below.T * z) @ below
+            change, voltage = np.abs(after - voltage).max(axis=1), after
+        return (change < VOLTAGE_PU) & (np.abs(voltage).min(axis=1) > 0.0)
+
+
+def _demands(folder: Folder) -> tuple[FloatArray, FloatArray]:
+    """What each region takes from the feeder, (n_steps, R) in kW and kvar."""
+    loads = [region.get("load") or {} for region in folder.regions]
+    served = folder.by_step("load_kw") - folder.by_step("unserved_kw")
+    reactive = served * np.array([load.get("kvar_per_kw", 0.0) for load in loads])
+    return folder.by_step("tie_kw"), reactive + _inverters(folder) + folder.by_step("charger_kvar")
+
+
 def _inverters(folder: Folder) -> FloatArray:
     """Reactive power that storage takes in each region, (n_steps, R), whole rows or not."""
     table, n = folder.storage, len(folder.regions)
@@ -332,14 +412,11 @@ def _check_buses(grid: Grid, states: _States, source_pu: float) -> None:
         states.solved & differs(at_source, source_pu, VOLTAGE_PU),
         "source voltage", "voltages", "{step_s}", "the source is at {value} p.u.", step_s=step_s, value=at_source,
     )  # fmt: skip
-    loads = [region.get("load") or {} for region in folder.regions]
-    served = folder.by_step("load_kw") - folder.by_step("unserved_kw")
-    reactive = served * np.array([load.get("kvar_per_kw", 0.0) for load in loads])
-    reactive = reactive + _inverters(folder) + folder.by_step("charger_kvar")
+    active, reactive = _demands(folder)
     # which branches end and begin at each region, (M, R)
     ends, begins = (np.equal.outer(index, np.arange(n)) for index in (branches.child, branches.parent))
     for unit, sent, received, demand in (
-        ("kW", states.sent_p, states.received_p, folder.by_step("tie_kw")),
+        ("kW", states.sent_p, states.received_p, active),
         ("kvar", states.sent_q, states.received_q, reactive),
     ):
         into = (received @ ends - sent @ begins) * BASE_KVA

@@ -12,20 +12,24 @@ from experiments.audit_feeder import feeder_figures
 from experiments.audit_findings import MONEY_RELATIVE, Findings, FloatArray, number
 from experiments.audit_folder import ABSENT, STEP_H, Folder, instants
 from experiments.audit_prices import energy_value_per_kwh
-from experiments.audit_series import step_values
+from experiments.audit_series import data_file, step_values
 from experiments.audit_trips import Itinerary, energy_at_departure
 
 MET_KWH = 0.1
 """By which a departure may lack what it requires and still counts as served."""
 
 STATED_ONLY = ("clipped_kwh", "emissions_kg")
-"""Figures of what is not in the tables, or may not be: a series of factors whose file is not at hand."""
+"""Figures of what is not in the tables, or may not be: a series of factors that is not read again."""
 
 
 def check_figures(folder: Folder, life: Life, trips: Itinerary, findings: Findings) -> None:
     """Compare ``kpis.json`` with the tables; no figure may be missing or unknown."""
     expected = {**_money(folder, life, findings), **_amounts(folder, life, trips), **_decided(folder)}
     given = folder.kpis
+    factor = folder.scenario["emissions"]["grid_kg_per_kwh"]
+    if isinstance(factor, dict) and data_file(factor["file"]) is None:
+        claim = f"emissions_kg cannot be checked: {factor['file']} is not there"
+        findings.add("key figures", "kpis.json", claim)
     for name in [*expected, *STATED_ONLY]:
         if name not in given:
             findings.add("key figures", "kpis.json", f"{name} is missing")
@@ -200,7 +204,7 @@ def _fuel(folder: Folder) -> float:
 
 
 def _emissions(folder: Folder) -> dict[str, float]:
-    """CO2 by the stated factor or series; of a series that is not at hand nothing can be said."""
+    """CO2 by the stated factor or series; of a series that is not read again nothing can be said."""
     stated = folder.scenario["emissions"]
     factor = stated["grid_kg_per_kwh"]
     if isinstance(factor, dict):

@@ -22,7 +22,8 @@ STEPS = 96
 def check_prices(grid: Grid) -> None:
     """Compare each step's prices with the tariff; prices are the same in all regions.
 
-    Of a price series whose file is not at hand, only what follows from the buying price is checked.
+    Of a price series that is not read again, only what follows from the buying price is checked; where its file is not
+    there, that is a finding.
     """
     folder = grid.folder
     tariff = folder.scenario["tariff"]
@@ -107,6 +108,9 @@ def _schedule_day(entries: list[dict[str, Any]], day: date) -> FloatArray:
 def _check_series(grid: Grid, tariff: dict[str, Any]) -> None:
     folder = grid.folder
     values = grid["buy_price_per_kwh"]
+    if data_file(tariff["series"]["file"]) is None:
+        claim = f"cannot be checked: {tariff['series']['file']}, the tariff's series, is not there"
+        grid.findings.add("price", "grid", claim)
     series = step_values(folder, tariff["series"])
     if series is None:  # at least the regions must agree
         buy = np.repeat(folder.by_step("buy_price_per_kwh")[:, 0], len(folder.regions))

@@ -127,6 +127,11 @@ def run(
     console().print(
         key_figure_table(result.kpis, title=f"{result.scenario['scenario']['name']}: key figures")
     )
+    if n_missing := int(result.kpis["no_power_flow_steps"]):
+        sys.stderr.write(
+            f"voltwalk: in {n_missing} steps no power flow of the feeder exists: they have no losses, and the feeder's "
+            "figures are of the others\n"
+        )
     typer.echo(result.path)
 
 

@@ -332,6 +332,7 @@ def _feeder(voltages: pd.DataFrame, branches: pd.DataFrame, scenario: Scenario) 
             "loading_max",
             "overloads",
             "network_violation_steps",
+            "no_power_flow_steps",
         )
         return {"voltage_min_pu": 1.0, "voltage_max_pu": 1.0, **dict.fromkeys(nothing, 0.0)}
     pu = voltages["voltage_pu"].to_numpy(np.float64, na_value=np.nan)
@@ -348,6 +349,7 @@ def _feeder(voltages: pd.DataFrame, branches: pd.DataFrame, scenario: Scenario) 
         "loading_max": np.nanmax(loading, initial=0.0),
         "overloads": over.sum(),
         "network_violation_steps": len(np.unique(steps_s)),
+        "no_power_flow_steps": len(np.unique(at_bus_s[np.isnan(pu)])),
     }
 
 

@@ -116,6 +116,11 @@ KEY_FIGURES: Final[tuple[KeyFigure, ...]] = (
         "",
         "steps with a voltage outside the band, an overload, or no power flow at all",
     ),
+    KeyFigure(
+        "no_power_flow_steps",
+        "",
+        "steps in which no power flow of the feeder exists: they have no losses, and count in no other of its figures",
+    ),
     KeyFigure("emissions_kg", "kg", "CO2 of imported energy and turbine fuel"),
     KeyFigure("trips", "", "trips begun"),
     KeyFigure("distance_km", "km", "distance of the trips begun"),

@@ -74,7 +74,11 @@ def test_a_round_without_an_answer_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
 
     def decide(session: Session, problem: Problem, options: DispatchOptions) -> Decided | Failure:
         begun.append(problem.now_s)
-        return Failure(reason="lost", iterations=1000) if begun.count(problem.now_s) > 1 else honest(session, problem, options)
+        return (
+            Failure(reason="lost", iterations=1000)
+            if begun.count(problem.now_s) > 1
+            else honest(session, problem, options)
+        )
 
     told = []
     for folder in ("honest", "lost"):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from experiments import run
 from experiments.cli import app
 from experiments.provenance import code_version, version
+from experiments.reading import read_run
 from sim.errors import PolicyError
 
 ROOT = Path(__file__).parent.parent
@@ -121,6 +122,17 @@ def test_an_interrupt_leaves_no_partial_folder(tmp_path: Path, number: signal.Si
     assert "no partial folder was left" in errors
     assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_tells_steps_without_a_power_flow(tmp_path: Path) -> None:
+    """Key figures of a feeder that carries too much are of the other steps: that is said beside them."""
+    heavy = ("--set", "regions.homes-west.load.mean_kwh_per_day=300000")
+    done = voltwalk("run", "storage-network", "--policy", "uncontrolled", *SMALL, *heavy, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / done.stdout.strip().splitlines()[-1]
+    n_steps = int(read_run(folder).kpis["no_power_flow_steps"])
+    assert n_steps > 0
+    assert f"voltwalk: in {n_steps} steps no power flow of the feeder exists" in done.stderr
 
 
 LOST_IN_A_FINALISER = """

@@ -273,8 +273,9 @@ def test_a_demand_that_the_feeder_cannot_carry_is_counted(scenario, tmp_path: Pa
         tables.table("voltages").groupby("step_start_s")["voltage_pu"].apply(lambda pu: pu.isna().any())
     )
     assert 0 < unsolved.sum() < 96
-    assert tables.kpis["network_violation_steps"] >= unsolved.sum()
+    assert tables.kpis["network_violation_steps"] >= unsolved.sum() == tables.kpis["no_power_flow_steps"]
     assert np.isfinite(tables.kpis["voltage_min_pu"])
+    assert audit(folder) == []
 
 
 @pytest.mark.slow
@@ -299,6 +300,94 @@ def test_audit_finds_what_was_changed(
     frame.loc[40, column] += change
     write(folder, table, frame)
     assert check in {finding.check for finding in audit(folder)}
+
+
+FLOWS = ["sent_kw", "sent_kvar", "loss_kw", "loss_kvar", "loading"]
+
+
+def without_power_flow(folder: Path, *, buses: int, flows: bool, losses: bool) -> None:
+    """Tell of a step in the tables that it has no power flow, of some buses or of all, and of what hangs on it."""
+    voltages = pd.read_parquet(folder / "voltages.parquet")
+    voltages.loc[33 * 40 : 33 * 40 + buses - 1, "voltage_pu"] = np.nan
+    write(folder, "voltages", voltages)
+    if flows:
+        branches = pd.read_parquet(folder / "branches.parquet")
+        branches.loc[32 * 40 : 32 * 41 - 1, FLOWS] = np.nan
+        write(folder, "branches", branches)
+    if losses:
+        ties = pd.read_parquet(folder / "ties.parquet")
+        ties.loc[32 * 40 : 32 * 41 - 1, "loss_kw"] = 0.0
+        write(folder, "ties", ties)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("buses", "flows", "losses", "claim"),
+    [
+        (1, False, False, "some voltages and flows are null, others are not"),
+        (33, False, False, "some voltages and flows are null, others are not"),
+        (33, True, False, "without a power flow"),
+        (33, True, True, "is said to have no power flow, and has one"),
+    ],
+)
+def test_audit_finds_power_flows_that_are_denied(
+    buses: int, flows: bool, losses: bool, claim: str, network_run: Path, tmp_path: Path
+) -> None:
+    """A step that has a power flow cannot be told to have none, in part or with all that hangs on it."""
+    folder = tmp_path / "run"
+    shutil.copytree(network_run, folder)
+    without_power_flow(folder, buses=buses, flows=flows, losses=losses)
+    found = [finding for finding in audit(folder) if finding.check == "feeder rows"]
+    assert any(claim in finding.claim for finding in found)
+
+
+@pytest.mark.slow
+def test_audit_tells_what_it_cannot_check(scenario, tmp_path: Path) -> None:
+    """A feeder's table that went away, or that holds words for numbers, leaves a run unchecked: it does not pass."""
+    for kind in ("buses", "lines", "transformers"):
+        shutil.copy(GOLDEN / f"mv_lv_{kind}.csv", tmp_path / f"{kind}.csv")
+    text = FEEDER.replace(f"{GOLDEN}/mv_lv_", f"{tmp_path}/")
+    folder = run(scenario(text), policy="uncontrolled", out=tmp_path / "run").path
+    assert audit(folder) == []
+    buses = (tmp_path / "buses.csv").read_text()
+    (tmp_path / "buses.csv").write_text(buses.replace("20", "twenty", 1))
+    (finding,) = audit(folder)
+    assert (finding.check, finding.table) == ("feeder tables", "branches")
+    assert "buses.csv" in finding.claim
+    assert "cannot be read (could not convert string to float: 'twenty')" in finding.claim
+    (tmp_path / "buses.csv").write_text(buses)
+    (tmp_path / "transformers.csv").unlink()
+    (finding,) = audit(folder)
+    assert finding.claim == f"cannot be checked: {tmp_path / 'transformers.csv'} is not there"
+
+
+@pytest.mark.slow
+def test_audit_tells_prices_that_went_away(network_run: Path, tmp_path: Path) -> None:
+    """Prices whose file is not there cannot be compared with it: they do not pass."""
+    folder = tmp_path / "run"
+    shutil.copytree(network_run, folder)
+    text = (folder / "scenario.toml").read_text()
+    assert text.count("shipped:dayahead_nl_2019_2020") == 1
+    (folder / "scenario.toml").write_text(
+        text.replace("shipped:dayahead_nl_2019_2020", "/nowhere/prices.csv")
+    )
+    claims = [finding.claim for finding in audit(folder) if finding.check == "price"]
+    assert claims == ["cannot be checked: /nowhere/prices.csv, the tariff's series, is not there"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("limits", "rounds"), [("ignore", 1), ("keep", 0), ("keep", 7)])
+def test_audit_knows_how_many_rounds_there_may_be(limits: str, rounds: int, scenario, tmp_path: Path) -> None:
+    """None where plans ignore the feeder; where they keep its limits at least one, and no more than are allowed."""
+    overrides = [f"dispatch.feeder_limits={limits}", "dispatch.horizon_steps=8"]
+    folder = run(scenario(), policy="rolling", overrides=overrides, out=tmp_path / "run").path
+    assert audit(folder) == []
+    decisions = pd.read_parquet(folder / "decisions.parquet")
+    decisions.loc[5, "feeder_rounds"] = rounds
+    write(folder, "decisions", decisions)
+    (finding,) = audit(folder)
+    assert finding.check == "decisions"
+    assert f"{rounds} rounds within the feeder's limits" in finding.claim
 
 
 @pytest.mark.slow
