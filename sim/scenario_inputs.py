@@ -89,6 +89,16 @@ def _series_inputs(scenario: Scenario) -> Iterator[SeriesInput]:
             yield SeriesInput(place=f"{at}.wind.speed", ref=region.wind.speed, units=M_PER_S)
         elif isinstance(region.wind, SupplySeries):
             yield SeriesInput(place=f"{at}.wind.series", ref=region.wind.series, units=KW_OR_PU)
+    feeder = getattr(scenario, "feeder", None)
+    if feeder is not None and feeder.other_buses is not None:  # not yet regions of their own
+        others = feeder.other_buses
+        mix = LoadMix(
+            weights=others.weights,
+            mean_kwh_per_day=others.mean_load_share,
+            kvar_per_kw=0.0,
+            series=others.series,
+        )
+        yield SeriesInput(place="feeder.other_buses.series", ref=others.series, units=(), mix=mix)
     tariff = getattr(scenario, "tariff", None)
     if isinstance(tariff, SeriesTariff):
         units = PER_MWH if tariff.per_mwh else PER_KWH

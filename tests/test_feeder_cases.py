@@ -358,6 +358,13 @@ def test_bands_of_a_case(written) -> None:
     assert "voltage_max_pu = 1.05" in converted.text
 
 
+def test_a_band_upside_down_is_told(written) -> None:
+    """Not as a case that has none."""
+    text = written(SMALL.replace("1.1  0.9;", "0.8  0.9;")).text
+    assert "# bus 7: its lowest voltage 0.9 is above its highest 0.8; with it there is no band" in text
+    assert "its lowest voltage" not in written(SMALL).text
+
+
 def test_states_that_are_none_and_letters_of_old(written, tmp_path: Path) -> None:
     """Loads beyond what the feeder carries are said; authors' names in another encoding hinder nothing."""
     assert "# with these loads no power flow exists" in written(SMALL.replace("0.1 0.03", "99 0.03")).text

@@ -414,6 +414,26 @@ def test_a_band_of_nothing_is_told(override: str, told: str) -> None:
         load_scenario("storage-network", [override])
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (
+            'file = "shipped:simbench_2016_loads"',
+            'file = "gone.csv"',
+            "feeder.other_buses.series.file: no file ",
+        ),
+        ('column = "*"', 'column = "H0-B_pload"', 'feeder.other_buses.series.column: must be "*" in a mix'),
+        ('zone = "scenario"', 'zone = "Erope/Berlin"', "feeder.other_buses.series.zone: "),
+    ],
+)
+def test_the_series_of_other_buses_is_told_by_its_place(scenario, before: str, after: str, told: str) -> None:
+    """Not as one of a region that the scenario does not name."""
+    head, part, tail = FEEDER.partition("[feeder.other_buses]")
+    found = faults(scenario(head + part + tail.replace(before, after)))
+    assert len(found) == 1
+    assert found[0].startswith(told)
+
+
 def test_limits_that_are_not_there_are_told() -> None:
     """Plans cannot keep a feeder's limits where there is no feeder; before, they said nothing."""
     with pytest.raises(

@@ -72,6 +72,13 @@ class Findings:
     _alike: dict[str, list[str]] = field(default_factory=dict)
     _beyond: dict[str, list[str]] = field(default_factory=dict)
 
+    def band(self, bus: str, least_pu: float, most_pu: float) -> None:
+        """Tell a bus whose voltages nothing can keep."""
+        if most_pu < least_pu:
+            self.notes.append(
+                f"bus {bus}: its lowest voltage {least_pu:g} is above its highest {most_pu:g}; with it there is no band"
+            )
+
     def fault(self, place: str, text: str) -> None:
         """Tell what cannot be."""
         self.faults.append(f"{self.file} {place}: {text}" if place else f"{self.file}: {text}")

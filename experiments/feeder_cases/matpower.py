@@ -384,6 +384,8 @@ class _Network:
     def _band(self, source: str) -> tuple[float, float] | None:
         """Narrowest band of all buses but the source, whose own is often its voltage alone."""
         rows = [row for _, row in self._rows("bus") if row[1] != _ISOLATED and _bus_name(row[0]) != source]
+        for row in rows:
+            self.findings.band(_bus_name(row[0]), row[12], row[11])
         low, high = max((row[12] for row in rows), default=0.0), min((row[11] for row in rows), default=0.0)
         return (low, high) if 0.0 < low < high < math.inf else None
 

@@ -385,6 +385,9 @@ class _Network:
         )
         if not rows or len(lows) < len(rows) or len(highs) < len(rows):
             return None
+        names = [self._bus(index) for index in self.bus_rows if self._bus(index) not in {source, *dark}]
+        for name, least, most in zip(names, lows, highs, strict=True):
+            self.findings.band(name, float(least), float(most))
         low, high = float(max(lows)), float(min(highs))
         return (low, high) if 0.0 < low < high else None
 

@@ -430,7 +430,7 @@ def _own_units() -> list[tuple[str, StationaryBattery]]:
 
 
 def _wear_price() -> float:
-    """What a kWh discharged costs in the scenario: its wear, and operation on both ways."""
+    """What a kWh discharged costs in the scenario: its wear, and operation of that kWh both ways (losses left out)."""
     economics = resolve(SCENARIO).economics
     return economics.throughput_price_per_kwh + 2.0 * economics.battery_operation_per_kwh
 
