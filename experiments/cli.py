@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -83,6 +83,20 @@ def _send_lost_interrupts_again() -> None:
     sys.unraisablehook = hook
 
 
+def _interrupt_behind(error: BaseException) -> UserInterrupt | None:
+    """The interrupt that an error comes of: compiled modules make an ImportError of what falls into their loading."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, UserInterrupt):
+        behind = behind.__cause__ or behind.__context__
+    return behind
+
+
+def _end(interrupted: UserInterrupt) -> NoReturn:
+    for line in str(interrupted).splitlines():
+        sys.stderr.write(f"voltwalk: {line}\n")
+    sys.exit(interrupted.code)
+
+
 def main() -> None:
     """Entry point: mistakes end in plain lines on stderr and exit code 2, Ctrl-C in 130, SIGTERM in 143."""
     _send_lost_interrupts_again()
@@ -102,9 +116,11 @@ def main() -> None:
             sys.stderr.write(f"voltwalk: {line}\n")
         sys.exit(2)
     except UserInterrupt as interrupted:
-        for line in str(interrupted).splitlines():
-            sys.stderr.write(f"voltwalk: {line}\n")
-        sys.exit(interrupted.code)
+        _end(interrupted)
+    except Exception as error:
+        if (behind := _interrupt_behind(error)) is None:
+            raise
+        _end(behind)
 
 
 @app.command()

@@ -154,13 +154,29 @@ cli.main()
 """
 
 
+WRAPPED_BY_A_MODULE = """
+import signal
+from experiments import cli
+
+def command():
+    try:
+        signal.raise_signal(signal.{name})
+    except BaseException as error:
+        raise ImportError("initialization failed") from error
+
+cli.app = command
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("program", [LOST_IN_A_FINALISER, WRAPPED_BY_A_MODULE], ids=["ignored", "wrapped"])
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_an_interrupt_that_python_ignores_still_ends_the_command(
-    tmp_path: Path, name: str, code: int
+def test_an_interrupt_that_is_not_raised_still_ends_the_command(
+    tmp_path: Path, name: str, code: int, program: str
 ) -> None:
-    """A signal that falls into a finaliser or a library's callback comes again: the same exit code and words."""
+    """A signal that falls into a finaliser, or into a compiled module's loading: the same exit code and words."""
     done = subprocess.run(
-        [sys.executable, "-c", LOST_IN_A_FINALISER.format(name=name)],
+        [sys.executable, "-c", program.format(name=name)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
