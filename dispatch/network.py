@@ -158,9 +158,8 @@ def judged(network: Network, demand_kw: FloatArray, demand_kvar: FloatArray) -> 
     """Solve the AC power flow of a plan's demands, shape (K, N); states that do not exist keep no losses."""
     states = ac_power_flow(network.feeder, demand_kw, demand_kvar, source_pu=network.source_pu)
     start, exists = lossless(network, len(demand_kw)), states.converged[:, np.newaxis]
-    feeder, squared = network.feeder, states.voltage_pu**2
-    at_ends = squared[:, feeder.parent_index] + squared[:, feeder.child_index]
-    charging_kvar = BASE_KVA * feeder.b_pu / 2.0 * at_ends  # AC power flow counts it as a loss below zero
+    # AC power flow counts what cables give as a loss below zero
+    charging_kvar = network.feeder.branch_charging_kvar(states.voltage_pu)
     return Judged(
         expansion=Expansion(
             loss_kw=np.where(exists, states.loss_kw, start.loss_kw),

@@ -84,17 +84,17 @@ def _send_lost_interrupts_again() -> None:
 
 
 def _interrupt_behind(error: BaseException) -> UserInterrupt | None:
-    """The interrupt that an error comes of: compiled modules make an ImportError of what falls into their loading."""
+    """The interrupt that an error is or comes of: of one in its loading a compiled module makes an ImportError."""
     behind: BaseException | None = error
     while behind is not None and not isinstance(behind, UserInterrupt):
         behind = behind.__cause__ or behind.__context__
     return behind
 
 
-def _end(interrupted: UserInterrupt) -> NoReturn:
-    for line in str(interrupted).splitlines():
+def _end(told: BaseException, code: int) -> NoReturn:
+    for line in str(told).splitlines():
         sys.stderr.write(f"voltwalk: {line}\n")
-    sys.exit(interrupted.code)
+    sys.exit(code)
 
 
 def main() -> None:
@@ -112,15 +112,11 @@ def main() -> None:
     try:
         app()
     except VoltwalkError as error:
-        for line in str(error).splitlines():
-            sys.stderr.write(f"voltwalk: {line}\n")
-        sys.exit(2)
-    except UserInterrupt as interrupted:
-        _end(interrupted)
-    except Exception as error:
-        if (behind := _interrupt_behind(error)) is None:
+        _end(error, 2)
+    except (UserInterrupt, Exception) as error:
+        if (interrupted := _interrupt_behind(error)) is None:
             raise
-        _end(behind)
+        _end(interrupted, interrupted.code)
 
 
 @app.command()

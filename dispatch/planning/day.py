@@ -154,9 +154,7 @@ class Capital:
     def annuities(self, design: Design, kwh: FloatArray, kw: FloatArray) -> float:
         """Yearly payment for sizes at a design's candidates, (C,) each; sites are paid for where there is any."""
         per_kwh, per_kw, per_site = self.per_year()
-        is_paid = np.maximum(kwh, kw) > _DUST
-        if design.pays_site is not None:
-            is_paid |= design.pays_site > 0.0
+        is_paid = (np.maximum(kwh, kw) > _DUST) | design.is_paid
         return float(per_kwh * kwh.sum() + per_kw * kw.sum() + per_site * np.count_nonzero(is_paid))
 
     def per_year(self) -> tuple[float, float, float]:
@@ -219,6 +217,13 @@ class Design:
         """(C,) where there may be storage: the upper bound of a size is above 0."""
         return np.asarray(np.maximum(self.kwh_upper, self.kw_upper) > 0.0)
 
+    @property
+    def is_paid(self) -> BoolArray:
+        """(C,) where a site is paid for whatever is built there."""
+        return (
+            np.zeros(self.n, dtype=np.bool_) if self.pays_site is None else np.asarray(self.pays_site > 0.0)
+        )
+
     def only(self, sites: Sequence[int]) -> Design:
         """The same candidates, nothing at others than these (positions among the candidates), whatever stands there.
 
@@ -227,14 +232,13 @@ class Design:
         if len(sites):
             check("Design.only: sites", sites, positions(self.n, "candidates"))
         stays = np.isin(np.arange(self.n), np.asarray(sites, dtype=np.int64))
-        paid = np.zeros(self.n) if self.pays_site is None else self.pays_site
         return replace(
             self,
             kwh_lower=np.where(stays, self.kwh_lower, 0.0),
             kwh_upper=np.where(stays, self.kwh_upper, 0.0),
             kw_lower=np.where(stays, self.kw_lower, 0.0),
             kw_upper=np.where(stays, self.kw_upper, 0.0),
-            pays_site=np.maximum(stays, paid),
+            pays_site=(stays | self.is_paid).astype(np.float64),
         )
 
 

@@ -473,8 +473,8 @@ def _bound_sizes(case: Case, layout: Layout, lower: FloatArray, upper: FloatArra
     design = case.design
     lower[layout.kwh], upper[layout.kwh] = design.kwh_lower, design.kwh_upper
     lower[layout.kw], upper[layout.kw] = design.kw_lower, design.kw_upper
-    paid = design.stands if design.pays_site is None else np.maximum(design.stands, design.pays_site)
-    lower[layout.built], upper[layout.built] = paid, np.maximum(design.may_stand, paid)
+    paid = design.stands | design.is_paid
+    lower[layout.built], upper[layout.built] = paid, design.may_stand | paid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -165,13 +165,14 @@ def sweep(
     ValueError
         When a size is not within a candidate's bounds, or has more power than the storage can have.
     """
-    sized = [_alone(case, site, size, size * kw_per_kwh) for site in range(case.design.n) for size in kwh]
+    sites = range(case.design.n)
+    sized = [[_alone(case, site, size, size * kw_per_kwh) for size in kwh] for site in sites]
     planner = Planner(case, Amounts(cost=1.0), relative_gap=relative_gap)
     cost = np.full((case.design.n, len(kwh)), np.nan)
     bound, is_impossible = cost.copy(), np.zeros(cost.shape, dtype=np.bool_)
-    for site in range(case.design.n):
-        for place in range(len(kwh)):
-            planned, is_open = _tried(planner, sized[site * len(kwh) + place])
+    for site in sites:
+        for place, alone in enumerate(sized[site]):
+            planned, is_open = _tried(planner, alone)
             if planned is not None:
                 cost[site, place], bound[site, place] = planned.value, planned.bound
             is_impossible[site, place] = planned is None and not is_open

@@ -13,7 +13,7 @@ from experiments.shipped import locate
 from experiments.storage_network.days import NAMES, forecasts_of
 from sim.arrays import FloatArray
 from sim.feeder.linear import linear_flow
-from sim.feeder.model import BASE_KVA, Feeder, Network
+from sim.feeder.model import Feeder, Network
 from sim.feeder.placing import build_network
 
 
@@ -60,11 +60,8 @@ def run_errors(run: Run, network: Network) -> tuple[FloatArray, FloatArray]:
         taken(feeder, sent, loss)[exists] for sent, loss in ((sent_kw, loss_kw), (sent_kvar, loss_kvar))
     )
     # series losses, and what cables give at the voltages that there are: losses told are those less this
-    squared = ac_pu[exists] ** 2
-    half_kvar = BASE_KVA * feeder.b_pu / 2.0
-    at_ends = squared[:, feeder.parent_index] + squared[:, feeder.child_index]
-    series_kvar = loss_kvar[exists] + half_kvar * at_ends
-    beyond_rated_kvar = feeder.charging_kvar * (squared - 1.0)
+    series_kvar = loss_kvar[exists] + feeder.branch_charging_kvar(ac_pu[exists])
+    beyond_rated_kvar = feeder.charging_kvar * (ac_pu[exists] ** 2 - 1.0)
     lossless = linear_flow(feeder, demand_kw, demand_kvar, source_pu=network.source_pu)
     own = linear_flow(
         feeder,

@@ -79,6 +79,13 @@ class Feeder:
         given.setflags(write=False)
         return given
 
+    def branch_charging_kvar(self, voltage_pu: FloatArray) -> FloatArray:
+        """Reactive power that each branch gives at both its ends at given voltages, shapes (K, N) to (K, M)."""
+        squared = voltage_pu**2
+        at_ends = squared[:, self.parent_index] + squared[:, self.child_index]
+        given: FloatArray = BASE_KVA * self.b_pu / 2.0 * at_ends
+        return given
+
     @cached_property
     def feeds(self) -> BoolArray:
         """Which buses are fed through each branch, shape (M, N)."""
